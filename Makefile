@@ -1,0 +1,23 @@
+# The few commands people type. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := bin/rollproof
+
+.PHONY: help build test lint clean
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+build: ## build bin/rollproof
+	go build -buildvcs=auto -o $(BIN) ./cmd/rollproof
+
+test: lint ## every test that needs no cluster
+	go test -race ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+
+clean: ## remove what make made in this folder
+	rm -rf bin out

@@ -1,0 +1,69 @@
+// Command rollproof proves that a stack's rollouts drop nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes of every command. Scripts and CI jobs depend on them.
+const (
+	exitPass         = 0
+	exitBroken       = 1
+	exitInconclusive = 2
+	exitCouldNotRun  = 3
+)
+
+// exitError carries an exit code out of a command that has already said everything the user needs.
+type exitError int
+
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, newRootCommand())
+	stop()
+	os.Exit(code)
+}
+
+// execute runs the command and turns its outcome into an exit code. An error is printed once, as one line.
+func execute(ctx context.Context, root *cobra.Command) int {
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitPass
+	}
+	var code exitError
+	if errors.As(err, &code) {
+		return int(code)
+	}
+	fmt.Fprintf(root.ErrOrStderr(), "rollproof: %v\n", err)
+	return exitCouldNotRun
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "rollproof",
+		Short: "Prove that rollouts drop nothing",
+		Long: `rollproof replays traffic against a real stack while it rolls out, drains and breaks it on purpose,
+and says for each promise of the rollout strategy whether it held.
+
+Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the run proves nothing), 3 could not run.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(commands()...)
+	return root
+}
+
+// commands lists what the command line offers, in the order help shows it.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		newVersionCommand(),
+	}
+}

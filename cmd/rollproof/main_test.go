@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+func TestExecuteMapsOutcomesToExitCodes(t *testing.T) {
+	cases := map[string]struct {
+		err  error
+		code int
+		text string
+	}{
+		"success":            {nil, exitPass, ""},
+		"plain error":        {errors.New("no engine answers"), exitCouldNotRun, "rollproof: no engine answers\n"},
+		"code already told":  {exitError(exitBroken), exitBroken, ""},
+		"inconclusive is 2 ": {exitError(exitInconclusive), exitInconclusive, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			cmd := &cobra.Command{Use: "x", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return c.err }}
+			cmd.SetErr(&out)
+			cmd.SetArgs(nil)
+			if got := execute(context.Background(), cmd); got != c.code {
+				t.Errorf("exit code %d, want %d", got, c.code)
+			}
+			if out.String() != c.text {
+				t.Errorf("printed %q, want %q", out.String(), c.text)
+			}
+		})
+	}
+}
+
+func TestUnknownCommandIsOneClearLine(t *testing.T) {
+	var out bytes.Buffer
+	root := newRootCommand()
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs([]string{"versio"})
+	if code := execute(context.Background(), root); code != exitCouldNotRun {
+		t.Errorf("exit code %d, want %d", code, exitCouldNotRun)
+	}
+	if !strings.Contains(out.String(), "versio") || !strings.Contains(out.String(), "version") {
+		t.Errorf("the message names neither the mistake nor the nearest command: %q", out.String())
+	}
+}
