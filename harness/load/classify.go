@@ -126,6 +126,9 @@ func untellable(err error) string {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return "tls"
 	}
+	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
+		return "tls" // net/http has no error value for it
+	}
 	return ""
 }
 

@@ -43,6 +43,8 @@ type Plan struct {
 	PodHeader     string        // "": DefaultPodHeader
 	IdleTimeout   time.Duration // after which an idle connection is closed; 0: DefaultIdleTimeout
 	TLS           *tls.Config
+
+	dial dialFunc // nil: a net.Dialer; tests put sick sockets here
 }
 
 func (p Plan) withDefaults() Plan {

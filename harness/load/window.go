@@ -163,7 +163,7 @@ func (w *Window) run(ctx context.Context) {
 		case <-ctx.Done():
 			w.fail(ctx.Err())
 		case <-w.gen.rec.Failed():
-			w.fail(errors.New("the record of the run can no longer be written"))
+			w.fail(w.gen.rec.Append(history.Event{Kind: history.KindNote, Note: &history.Note{Text: "the load stops"}})) // says why
 		case <-ended:
 		}
 	})
@@ -260,7 +260,9 @@ func (a *attack) waitForHalt(ended <-chan struct{}) {
 	}
 }
 
-func (a *attack) giveUpAt() time.Duration { return a.window.begin + a.plan.length + a.window.plan.Grace }
+func (a *attack) giveUpAt() time.Duration {
+	return a.window.begin + a.plan.length + a.window.plan.Grace
+}
 
 func (a *attack) now() time.Duration { return a.window.gen.rec.Clock().Now() }
 
@@ -438,6 +440,7 @@ func (a *attack) recordEnd(health history.Health) error {
 	}}
 	rec := a.window.gen.rec
 	return errors.Join(
+		a.state.hits.Flush(),
 		rec.Append(history.Event{Kind: history.KindWindow, Window: &event}),
 		rec.Append(history.Event{Kind: history.KindNote, Note: &note}),
 	)
