@@ -54,18 +54,18 @@ func All(b Budgets) []Check {
 // nothing and never meant to.
 var alwaysJudged = []string{slugComplete, slugHeld, slugDropped, slugLanded}
 
-// ErrUnknownCheck is a slug that the catalogue does not hold.
-type ErrUnknownCheck struct{ Slug string }
+// UnknownCheckError is a slug that the catalogue does not hold.
+type UnknownCheckError struct{ Slug string }
 
-func (e *ErrUnknownCheck) Error() string { return fmt.Sprintf("there is no check %q", e.Slug) }
+func (e *UnknownCheckError) Error() string { return fmt.Sprintf("there is no check %q", e.Slug) }
 
-// Find returns the checks of the given slugs, as asked for: missing evidence is inconclusive. The error is *ErrUnknownCheck.
+// Find returns the checks of the given slugs, as asked for: missing evidence is inconclusive. The error is *UnknownCheckError.
 func Find(all []Check, slugs ...string) ([]Check, error) {
 	var found []Check
 	for _, slug := range slugs {
 		i := slices.IndexFunc(all, func(c Check) bool { return c.Slug == slug })
 		if i < 0 {
-			return nil, &ErrUnknownCheck{Slug: slug}
+			return nil, &UnknownCheckError{Slug: slug}
 		}
 		check := all[i]
 		check.Optional = false
@@ -93,9 +93,17 @@ func For(run history.Run) ([]Check, error) {
 	return withAlways(checks, all), nil
 }
 
-// withAlways adds the checks that nobody may leave out.
-func withAlways(checks, all []Check) []Check {
-	checks = slices.Clone(checks)
+// withAlways adds the checks that nobody may leave out, and leaves out what is named twice.
+func withAlways(given, all []Check) []Check {
+	var checks []Check
+	for _, check := range given {
+		i := slices.IndexFunc(checks, func(c Check) bool { return c.Slug == check.Slug })
+		if i < 0 {
+			checks = append(checks, check)
+			continue
+		}
+		checks[i].Optional = checks[i].Optional && check.Optional
+	}
 	for _, slug := range alwaysJudged {
 		if slices.ContainsFunc(checks, func(c Check) bool { return c.Slug == slug }) {
 			continue
