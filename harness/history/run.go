@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -21,6 +22,13 @@ type Run struct {
 	// Versions names what took part: rollproof itself, images by digest, Kubernetes, Go.
 	Versions map[string]string `json:"versions,omitempty"`
 	Machine  Machine           `json:"machine"`
+
+	// Checks are the promises that the run was made to judge, by slug. Judging the record again judges the same ones.
+	Checks []string `json:"checks,omitempty"`
+	// Disturbances names what the scenario plans to do to the stack: each must land, or the run proves nothing.
+	Disturbances []string `json:"disturbances,omitempty"`
+	// Budgets are the limits that verdicts hang on where they differ from the defaults; package judge gives them their shape.
+	Budgets json.RawMessage `json:"budgets,omitempty"`
 }
 
 // Machine is where the run happened.
