@@ -68,17 +68,20 @@ const (
 	yellow ink = "1;33"
 )
 
-func (t *terminal) paint(c ink, s string) string {
+// painted is text that is fit for the terminal already.
+type painted string
+
+func (t *terminal) paint(c ink, s string) painted {
 	if s = printable(s); !t.opts.Color {
-		return s
+		return painted(s)
 	}
-	return "\x1b[" + string(c) + "m" + s + "\x1b[0m"
+	return painted("\x1b[" + string(c) + "m" + s + "\x1b[0m")
 }
 
 // line writes one line. What comes from a record goes through printable: an answer must not steer the terminal.
 func (t *terminal) line(format string, args ...any) {
 	for i, a := range args {
-		if s, ok := a.(string); ok && !strings.HasPrefix(s, "\x1b[") {
+		if s, ok := a.(string); ok {
 			args[i] = printable(s)
 		}
 	}

@@ -175,7 +175,7 @@ func Join(ctx context.Context, h *history.History, folds ...*Fold) (*Timeline, e
 // smooth reports whether buckets of this width hold enough hits each for a rate that does not flicker, or have become too
 // few to be widened further.
 func smooth(folds []*Fold, width time.Duration) bool {
-	const enoughHits, fewBuckets = 8, 120
+	const enoughHits, fewBuckets = 16, 120
 	for _, f := range folds {
 		buckets := len(f.buckets) / int(width/f.width)
 		if buckets > fewBuckets && f.hits/uint64(buckets) < enoughHits {
@@ -346,7 +346,23 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 		PodsBeyond   int           `json:"podsBeyond"`
 		Changes      []changes     `json:"changes"`
 		Milestones   []milestone   `json:"milestones"`
-	}{inUs(t.end), inUs(t.width), arms, t.disturbance, t.steps, t.pods, t.podsBeyond, t.changes, t.milestones})
+		Windows      []window      `json:"windows"`
+	}{inUs(t.end), inUs(t.width), arms, t.disturbance, t.steps, t.pods, t.podsBeyond, t.changes, t.milestones, spans(t.windows)})
+}
+
+// window is when an arm was under load.
+type window struct {
+	Arm    string `json:"arm"`
+	Begin  us     `json:"begin"`
+	Length us     `json:"length"`
+}
+
+func spans(windows []history.Window) []window {
+	spans := make([]window, len(windows))
+	for i, w := range windows {
+		spans[i] = window{w.Arm, inUs(w.Begin), inUs(w.Length)}
+	}
+	return spans
 }
 
 func (t *Timeline) control(arm string) bool {

@@ -30,41 +30,42 @@ func headline(res judge.Result) string {
 	judged := all - counts[judge.Skipped]
 	unjudged := judged - counts[judge.Pass] - counts[judge.Fail] // also verdicts that this rollproof does not know
 	var parts []string
-	if n := counts[judge.Fail]; n > 0 {
-		parts = append(parts, fmt.Sprintf("%s broken", ofPromises(n, all, "was", "were")))
-	}
-	if unjudged > 0 {
-		parts = append(parts, fmt.Sprintf("%s not be judged", ofPromises(unjudged, all, "could", "could")))
-	}
-	switch {
+	switch broken := counts[judge.Fail]; {
 	case judged == 0:
-		parts = append(parts, "nothing was judged")
-	case len(parts) == 0 && res.Verdict == judge.Pass:
-		parts = append(parts, fmt.Sprintf("%s held", ofPromises(judged, judged, "", "")))
-	case len(parts) == 0:
+		return "nothing was judged"
+	case broken > 0:
+		parts = append(parts, ofPromises(broken, all)+" "+wasOrWere(broken)+" broken")
+		if unjudged > 0 {
+			parts = append(parts, fmt.Sprintf("%d could not be judged", unjudged))
+		}
+	case unjudged > 0:
+		parts = append(parts, ofPromises(unjudged, all)+" could not be judged")
+	case overall(res) == judge.Pass:
+		parts = append(parts, ofPromises(judged, judged)+" held")
+	default:
 		parts = append(parts, "no promise was broken, but the run proves nothing")
 	}
-	if n := counts[judge.Skipped]; n > 0 && judged > 0 {
+	if n := counts[judge.Skipped]; n > 0 {
 		parts = append(parts, fmt.Sprintf("%d skipped", n))
 	}
 	return strings.Join(parts, ", ")
 }
 
-func ofPromises(n, all int, one, many string) string {
-	verb := many
-	if n == 1 {
-		verb = one
-	}
-	var s string
+func ofPromises(n, all int) string {
 	switch {
 	case n == all && n == 1:
-		s = "the one promise"
+		return "the one promise"
 	case n == all:
-		s = fmt.Sprintf("all %d promises", n)
-	default:
-		s = fmt.Sprintf("%d of %d promises", n, all)
+		return fmt.Sprintf("all %d promises", n)
 	}
-	return strings.TrimSpace(s + " " + verb)
+	return fmt.Sprintf("%d of %d promises", n, all)
+}
+
+func wasOrWere(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 // known maps verdicts that this rollproof does not know to inconclusive: never green.
@@ -120,7 +121,18 @@ func moment(f judge.Finding) string {
 	if f.Until <= f.At {
 		return clock(f.At)
 	}
-	return fmt.Sprintf("%s to %s, %s long", clock(f.At), clock(f.Until), (f.Until - f.At).Round(10*time.Microsecond))
+	return fmt.Sprintf("%s to %s, %s long", clock(f.At), clock(f.Until), length(f.Until-f.At))
+}
+
+// length writes a span of time.
+func length(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%d µs", d.Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%.4g ms", float64(d)/1e6)
+	}
+	return fmt.Sprintf("%.4g s", d.Seconds())
 }
 
 // count writes a number with its thousands apart.
@@ -140,12 +152,12 @@ func figure(f judge.Figure) string {
 	return strings.TrimSpace(strconv.FormatFloat(f.Value, 'g', 6, 64) + " " + f.Unit)
 }
 
-// anchor is where a finding is found in the HTML report: its hit, or its moment.
+// anchor is where a finding is found in the HTML report, as the fragment of its address: its hit, or its moment.
 func anchor(f judge.Finding) string {
 	if f.Hit != "" {
-		return "#hit=" + strings.ReplaceAll(f.Hit, "%", "%25")
+		return "hit=" + f.Hit
 	}
-	span := fmt.Sprintf("#at=%.6f", f.At.Seconds())
+	span := fmt.Sprintf("at=%.6f", f.At.Seconds())
 	if f.Until > f.At {
 		span += fmt.Sprintf(",%.6f", f.Until.Seconds())
 	}
@@ -155,7 +167,8 @@ func anchor(f judge.Finding) string {
 // nextCommand is what to do about a promise that is no pass.
 func nextCommand(dir string, run history.Run, p judge.Promise) string {
 	if len(p.Findings) > 0 {
-		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile)+anchor(p.Findings[0]))
+		fragment := strings.NewReplacer("%", "%25", " ", "%20").Replace(anchor(p.Findings[0]))
+		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile)+"#"+fragment)
 	}
 	if known(p.Verdict) == judge.Fail || len(run.Command) == 0 {
 		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile))
@@ -163,17 +176,17 @@ func nextCommand(dir string, run history.Run, p judge.Promise) string {
 	return shellescape.QuoteCommand(run.Command)
 }
 
-// proof is the line that says what a verdict rests on.
+// proof is the line of figures that stands beside the reason of a verdict, and in its place where there is none.
 func proof(p judge.Promise) string {
 	var parts []string
-	if p.Hits > 0 {
+	if p.Hits > 0 && p.Reason == "" {
 		parts = append(parts, fmt.Sprintf("%s of %s hits dropped", count(p.Dropped), count(p.Hits)))
 	}
 	if p.Injected > 0 {
-		parts = append(parts, fmt.Sprintf("%s more failed because that was injected", count(p.Injected)))
+		parts = append(parts, fmt.Sprintf("%s failed because that was injected", count(p.Injected)))
 	}
 	if p.Masked > 0 {
-		parts = append(parts, fmt.Sprintf("%s sent again silently by Go's transport", count(p.Masked)))
+		parts = append(parts, fmt.Sprintf("%s were sent again silently by Go's transport", count(p.Masked)))
 	}
 	return strings.Join(parts, "; ")
 }
