@@ -3,13 +3,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
 
-.PHONY: help build test lint clean
+.PHONY: help build demo test lint clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 build: ## build bin/rollproof
 	go build -buildvcs=auto -o $(BIN) ./cmd/rollproof
+
+demo: build ## thirty seconds, no Docker: servers replaced under load, gracefully and rudely
+	$(BIN) demo
 
 test: lint ## every test that needs no cluster
 	go test -race ./...

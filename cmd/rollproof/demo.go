@@ -59,7 +59,7 @@ func runDemo(cmd *cobra.Command, out string) error {
 	if err != nil {
 		return err
 	}
-	return demoVerdict(cmd.OutOrStdout(), result, expected)
+	return demoVerdict(cmd, result, expected)
 }
 
 // bitvaultdCommand runs this binary as a bitvaultd. It is for the demo alone: clusters run the image.
@@ -110,4 +110,3 @@ func closeRecord(rec *history.Recorder, ran error) error {
 	}
 	return err
 }
-
