@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
 
-.PHONY: help build demo test lint clean
+.PHONY: help build demo test lint bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -21,6 +21,9 @@ lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+
+bench: ## speed against what there is: ratios of medians of one run
+	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -v ./harness/...
 
 clean: ## remove what make made in this folder
 	rm -rf bin out

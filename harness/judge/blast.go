@@ -117,7 +117,7 @@ func (f *blast) Arm(arm *Arm) HitFold {
 		a.traffic = append(a.traffic, make([]uint64, c.len()))
 	}
 	f.arms = append(f.arms, a)
-	return a
+	return f.t.whileKnown(a)
 }
 
 func (a *armBlast) Hit(h *history.Hit) {

@@ -83,7 +83,7 @@ func (f *grace) Arm(arm *Arm) HitFold {
 		a.byPod[s.pod] = i
 	}
 	f.arms = append(f.arms, a)
-	return a
+	return f.t.whileKnown(a)
 }
 
 func (a *armGrace) Hit(h *history.Hit) {

@@ -67,7 +67,7 @@ func (f *ready) Arm(arm *Arm) HitFold {
 	}
 	a := &armReady{pods: podFinder{pods: f.t.Pods}, budgets: f.budgets}
 	f.arms = append(f.arms, a)
-	return a
+	return f.t.whileKnown(a)
 }
 
 func (a *armReady) Hit(h *history.Hit) {

@@ -19,7 +19,7 @@ func trafficShare(b Budgets) Check {
 		Slug:    slugShare,
 		Promise: "the share of real traffic is what each step says",
 		Needs:   []Need{carriesLoad, {What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
-		New:     func(t *Timeline) Fold { return &share{steps: settledSteps(t, b.Settle)} },
+		New:     func(t *Timeline) Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
 
@@ -42,6 +42,7 @@ func settledSteps(t *Timeline, settle time.Duration) []settledStep {
 }
 
 type share struct {
+	t     *Timeline
 	steps []settledStep
 	arms  []*armShare
 }
@@ -76,7 +77,7 @@ func (f *share) Arm(arm *Arm) HitFold {
 		}
 	}
 	f.arms = append(f.arms, a)
-	return a
+	return f.t.whileKnown(a)
 }
 
 func (a *armShare) Hit(h *history.Hit) {
