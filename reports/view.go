@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,7 +131,7 @@ func length(d time.Duration) string {
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < time.Second:
-		return fmt.Sprintf("%.4g ms", float64(d)/1e6)
+		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
 	}
 	return fmt.Sprintf("%.4g s", d.Seconds())
 }
@@ -173,7 +174,20 @@ func nextCommand(dir string, run history.Run, p judge.Promise) string {
 	if known(p.Verdict) == judge.Fail || len(run.Command) == 0 {
 		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile))
 	}
-	return shellescape.QuoteCommand(run.Command)
+	return runAgain(run)
+}
+
+// runAgain is the command that made the run, empty where it is not known.
+func runAgain(run history.Run) string { return shellescape.QuoteCommand(run.Command) }
+
+// when says in one line when a finding was, what it is about and whose account it goes on.
+func when(f judge.Finding) string {
+	about := f.Hit
+	if about == "" && f.Arm != "" {
+		about = "arm " + f.Arm
+	}
+	parts := []string{moment(f), about, whose(f.Class)}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
 // proof is the line of figures that stands beside the reason of a verdict, and in its place where there is none.
@@ -197,7 +211,7 @@ func whose(class string) string {
 	case "":
 		return ""
 	case "ambiguous":
-		return "it cannot be told whose"
+		return "ambiguous: charged to nobody"
 	}
-	return "on the account of the " + class
+	return "charged to the " + class
 }
