@@ -82,7 +82,7 @@ func JUnit(w io.Writer, run history.Run, res judge.Result, dir string) error {
 	for _, p := range res.Promises {
 		suite.add(promiseCase(dir, run, p))
 	}
-	if verdict := overall(res); suite.Failures+suite.Errors == 0 && verdict != judge.Pass {
+	if verdict := Overall(res); suite.Failures+suite.Errors == 0 && verdict != judge.Pass {
 		suite.add(runCase(run, res, suite.Name, verdict))
 	}
 	all := junitSuites{
@@ -194,7 +194,7 @@ func basis(p judge.Promise) string {
 
 func properties(run history.Run, res judge.Result) []junitProperty {
 	props := []junitProperty{
-		{"verdict", string(overall(res))}, {"run", run.ID}, {"scenario", run.Scenario}, {"pace", run.Pace},
+		{"verdict", string(Overall(res))}, {"run", run.ID}, {"scenario", run.Scenario}, {"pace", run.Pace},
 		{"seed", strconv.FormatUint(run.Seed, 10)}, {"started", run.Started.UTC().Format(time.RFC3339Nano)},
 		{"command", strings.Join(run.Command, " ")}, {"machine", machine(run.Machine)},
 	}

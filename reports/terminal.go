@@ -46,7 +46,7 @@ func Terminal(w io.Writer, run history.Run, res judge.Result, opts TerminalOptio
 			told = true
 		}
 	}
-	if !told && overall(res) != judge.Pass {
+	if !told && Overall(res) != judge.Pass {
 		t.field("next", runAgain(run))
 	}
 	t.rest(res)
@@ -119,7 +119,7 @@ func sign(v judge.Verdict) (string, ink) {
 }
 
 func (t *terminal) head(res judge.Result) {
-	verdict := overall(res)
+	verdict := Overall(res)
 	mark, color := sign(verdict)
 	t.line("%s %s", t.paint(color, mark+" "+string(verdict)+":"), headline(res))
 	where := t.run.Scenario

@@ -41,7 +41,7 @@ func headline(res judge.Result) string {
 		}
 	case unjudged > 0:
 		parts = append(parts, ofPromises(unjudged, all)+" could not be judged")
-	case overall(res) == judge.Pass:
+	case Overall(res) == judge.Pass:
 		parts = append(parts, ofPromises(judged, judged)+" held")
 	default:
 		parts = append(parts, "no promise was broken, but the run proves nothing")
@@ -78,8 +78,9 @@ func known(v judge.Verdict) judge.Verdict {
 	return judge.Inconclusive
 }
 
-// overall is the verdict of a run, mistrusted: a pass over no judged promise, or over one that is no pass, is none.
-func overall(res judge.Result) judge.Verdict {
+// Overall is the verdict of a run as every view shows it, mistrusted: a pass over nothing judged, over a promise that is no
+// pass or over a damaged record is none.
+func Overall(res judge.Result) judge.Verdict {
 	verdict, judged := known(res.Verdict), 0
 	for _, p := range res.Promises {
 		switch known(p.Verdict) {
