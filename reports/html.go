@@ -100,6 +100,7 @@ func (g failureGroup) First() time.Duration { return g.first }
 func (g failureGroup) Last() time.Duration  { return g.last }
 
 func newPage(t *Timeline, res judge.Result) (*page, error) {
+	res = t.Mistrust(res)
 	chart, err := chartAssets()
 	if err != nil {
 		return nil, err
@@ -112,8 +113,8 @@ func newPage(t *Timeline, res judge.Result) (*page, error) {
 		Scripts: []template.JS{template.JS(chart.script), template.JS(pageJS)},
 		Styles:  []template.CSS{template.CSS(chart.style), template.CSS(pageCSS)},
 		Data:    template.JS(data),
-		Run:     t.run, Title: cmp.Or(t.run.Scenario, t.run.ID, "run"), Headline: headline(res), Verdict: overall(res),
-		Length: t.end, Arms: len(t.folds), Promises: res.Promises, Damage: unite(res.Damage, t.damage),
+		Run:     t.run, Title: cmp.Or(t.run.Scenario, t.run.ID, "run"), Headline: headline(res), Verdict: Overall(res),
+		Length: t.end, Arms: len(t.folds), Promises: res.Promises, Damage: res.Damage,
 		Groups: t.failureGroups(), Windows: t.windows, Started: t.run.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Machine: machine(t.run.Machine), BucketWidth: t.width,
 	}
@@ -135,17 +136,6 @@ func newPage(t *Timeline, res judge.Result) (*page, error) {
 		p.AnyWhat = p.AnyWhat || len(promise.Findings) > 0
 	}
 	return p, nil
-}
-
-// unite joins the damage that the judge saw with what the report met itself: each file is named once.
-func unite(judged, met []history.Damage) []history.Damage {
-	all := slices.Clone(judged)
-	for _, d := range met {
-		if !slices.ContainsFunc(all, func(o history.Damage) bool { return o.File == d.File }) {
-			all = append(all, d)
-		}
-	}
-	return all
 }
 
 // policy lets the browser run and style with what this page carries, told by hash, and load nothing: should a text from a

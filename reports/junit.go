@@ -47,13 +47,28 @@ type junitCase struct {
 	Failure *junitOutcome `xml:"failure,omitempty"`
 	Error   *junitOutcome `xml:"error,omitempty"`
 	Skipped *junitOutcome `xml:"skipped,omitempty"`
-	Output  string        `xml:"system-out,omitempty"`
+	Output  *junitText    `xml:"system-out,omitempty"`
 }
 
 type junitOutcome struct {
 	Message string `xml:"message,attr"`
 	Type    string `xml:"type,attr,omitempty"`
-	Text    string `xml:",chardata"`
+	Text    string `xml:",cdata"`
+}
+
+type junitText struct {
+	Text string `xml:",cdata"`
+}
+
+// cdata makes a text of unknown origin fit for a CDATA section, which encoding/xml takes as it is: only characters that XML
+// allows (https://www.w3.org/TR/xml/#charsets). encoding/xml itself sees to "]]>".
+func cdata(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' || r == '\r' || r >= ' ' && r != 0xFFFE && r != 0xFFFF {
+			return r
+		}
+		return '\uFFFD'
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // JUnit writes the judgement of a run as JUnit XML: a promise is a test case, a broken one a failure and an inconclusive one
@@ -67,8 +82,8 @@ func JUnit(w io.Writer, run history.Run, res judge.Result, dir string) error {
 	for _, p := range res.Promises {
 		suite.add(promiseCase(dir, run, p))
 	}
-	if verdict := overall(res); suite.Failures+suite.Errors == 0 && verdict != judge.Pass {
-		suite.add(runCase(res, suite.Name, verdict))
+	if verdict := Overall(res); suite.Failures+suite.Errors == 0 && verdict != judge.Pass {
+		suite.add(runCase(run, res, suite.Name, verdict))
 	}
 	all := junitSuites{
 		Name: "rollproof", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Skipped: suite.Skipped, Suite: suite,
@@ -101,26 +116,31 @@ func promiseCase(dir string, run history.Run, p judge.Promise) junitCase {
 	message := cmp.Or(p.Reason, p.Text)
 	switch known(p.Verdict) {
 	case judge.Fail:
-		c.Failure = &junitOutcome{message, "broken promise", account(dir, run, p)}
+		c.Failure = &junitOutcome{message, "broken promise", cdata(account(dir, run, p))}
 	case judge.Inconclusive:
-		c.Error = &junitOutcome{message, "inconclusive", account(dir, run, p)}
+		c.Error = &junitOutcome{message, "inconclusive", cdata(account(dir, run, p))}
 	case judge.Skipped:
 		c.Skipped = &junitOutcome{Message: message}
 	case judge.Pass:
-		c.Output = basis(p)
+		if text := cdata(basis(p)); text != "" {
+			c.Output = &junitText{text}
+		}
 	}
 	return c
 }
 
 // runCase is the case of a run that is no pass though none of its promises says so.
-func runCase(res judge.Result, suite string, verdict judge.Verdict) junitCase {
+func runCase(run history.Run, res judge.Result, suite string, verdict judge.Verdict) junitCase {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n", headline(res))
 	for _, d := range res.Damage {
 		fmt.Fprintf(&text, "damaged: %s\n", d.Error())
 	}
+	if again := runAgain(run); again != "" {
+		fmt.Fprintf(&text, "next: %s\n", again)
+	}
 	c := junitCase{Class: "rollproof." + strings.ReplaceAll(suite, "/", "."), Name: "run"}
-	outcome := &junitOutcome{"the run as a whole is no pass: " + string(verdict), string(verdict), text.String()}
+	outcome := &junitOutcome{"the run as a whole is no pass: " + string(verdict), string(verdict), cdata(text.String())}
 	if verdict == judge.Fail {
 		c.Failure = outcome
 	} else {
@@ -144,7 +164,7 @@ func account(dir string, run history.Run, p judge.Promise) string {
 	line("seen", cmp.Or(p.Reason, string(p.Verdict)))
 	line("", proof(p))
 	for _, f := range p.Findings {
-		line("at", strings.Join(slices.DeleteFunc([]string{moment(f), f.Arm, f.Hit, whose(f.Class)}, func(s string) bool { return s == "" }), ", "))
+		line("at", when(f))
 		line("", f.Text)
 		for _, e := range f.Evidence {
 			line("", "| "+e)
@@ -174,7 +194,7 @@ func basis(p judge.Promise) string {
 
 func properties(run history.Run, res judge.Result) []junitProperty {
 	props := []junitProperty{
-		{"verdict", string(overall(res))}, {"run", run.ID}, {"scenario", run.Scenario}, {"pace", run.Pace},
+		{"verdict", string(Overall(res))}, {"run", run.ID}, {"scenario", run.Scenario}, {"pace", run.Pace},
 		{"seed", strconv.FormatUint(run.Seed, 10)}, {"started", run.Started.UTC().Format(time.RFC3339Nano)},
 		{"command", strings.Join(run.Command, " ")}, {"machine", machine(run.Machine)},
 	}

@@ -38,11 +38,16 @@ func Terminal(w io.Writer, run history.Run, res judge.Result, opts TerminalOptio
 	for _, d := range res.Damage {
 		t.line("  %s %s: whole up to byte %s: %s", t.paint(bold, "damaged"), d.File, count(uint64(max(d.Offset, 0))), d.Text)
 	}
+	told := false
 	for _, p := range res.Promises {
 		switch known(p.Verdict) {
 		case judge.Fail, judge.Inconclusive:
 			t.broken(p)
+			told = true
 		}
+	}
+	if !told && Overall(res) != judge.Pass {
+		t.field("next", runAgain(run))
 	}
 	t.rest(res)
 	if _, err := w.Write(t.buf.Bytes()); err != nil {
@@ -114,7 +119,7 @@ func sign(v judge.Verdict) (string, ink) {
 }
 
 func (t *terminal) head(res judge.Result) {
-	verdict := overall(res)
+	verdict := Overall(res)
 	mark, color := sign(verdict)
 	t.line("%s %s", t.paint(color, mark+" "+string(verdict)+":"), headline(res))
 	where := t.run.Scenario
@@ -156,16 +161,7 @@ func (t *terminal) field(name, text string) {
 }
 
 func (t *terminal) finding(f judge.Finding) {
-	head := []string{moment(f)}
-	for _, s := range []string{f.Hit, whose(f.Class)} {
-		if s != "" {
-			head = append(head, s)
-		}
-	}
-	if f.Hit == "" && f.Arm != "" {
-		head = append(head, "arm "+f.Arm)
-	}
-	t.line("  %s %s", t.paint(bold, "at"), strings.Join(head, ", "))
+	t.line("  %s %s", t.paint(bold, "at"), when(f))
 	t.line("     %s", f.Text)
 	for _, e := range f.Evidence {
 		t.line("     %s %s", t.paint(faint, "|"), e)

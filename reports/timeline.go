@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
 )
 
 const (
@@ -190,6 +191,18 @@ func (t *Timeline) damaged(err error) {
 	if errors.As(err, &d) {
 		t.damage = append(t.damage, *d)
 	}
+}
+
+// Mistrust adds to a judgement the damage that was met while the record was read for its timeline: a record may have suffered
+// since it was judged. Each file is named once.
+func (t *Timeline) Mistrust(res judge.Result) judge.Result {
+	res.Damage = slices.Clone(res.Damage)
+	for _, d := range t.damage {
+		if !slices.ContainsFunc(res.Damage, func(o history.Damage) bool { return o.File == d.File }) {
+			res.Damage = append(res.Damage, d)
+		}
+	}
+	return res
 }
 
 // eventFold gathers the events of a run into its timeline.

@@ -3,6 +3,7 @@ package reports
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func headline(res judge.Result) string {
 		}
 	case unjudged > 0:
 		parts = append(parts, ofPromises(unjudged, all)+" could not be judged")
-	case overall(res) == judge.Pass:
+	case Overall(res) == judge.Pass:
 		parts = append(parts, ofPromises(judged, judged)+" held")
 	default:
 		parts = append(parts, "no promise was broken, but the run proves nothing")
@@ -77,8 +78,9 @@ func known(v judge.Verdict) judge.Verdict {
 	return judge.Inconclusive
 }
 
-// overall is the verdict of a run, mistrusted: a pass over no judged promise, or over one that is no pass, is none.
-func overall(res judge.Result) judge.Verdict {
+// Overall is the verdict of a run as every view shows it, mistrusted: a pass over nothing judged, over a promise that is no
+// pass or over a damaged record is none.
+func Overall(res judge.Result) judge.Verdict {
 	verdict, judged := known(res.Verdict), 0
 	for _, p := range res.Promises {
 		switch known(p.Verdict) {
@@ -130,7 +132,7 @@ func length(d time.Duration) string {
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < time.Second:
-		return fmt.Sprintf("%.4g ms", float64(d)/1e6)
+		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
 	}
 	return fmt.Sprintf("%.4g s", d.Seconds())
 }
@@ -173,7 +175,20 @@ func nextCommand(dir string, run history.Run, p judge.Promise) string {
 	if known(p.Verdict) == judge.Fail || len(run.Command) == 0 {
 		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile))
 	}
-	return shellescape.QuoteCommand(run.Command)
+	return runAgain(run)
+}
+
+// runAgain is the command that made the run, empty where it is not known.
+func runAgain(run history.Run) string { return shellescape.QuoteCommand(run.Command) }
+
+// when says in one line when a finding was, what it is about and whose account it goes on.
+func when(f judge.Finding) string {
+	about := f.Hit
+	if about == "" && f.Arm != "" {
+		about = "arm " + f.Arm
+	}
+	parts := []string{moment(f), about, whose(f.Class)}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
 }
 
 // proof is the line of figures that stands beside the reason of a verdict, and in its place where there is none.
@@ -197,7 +212,7 @@ func whose(class string) string {
 	case "":
 		return ""
 	case "ambiguous":
-		return "it cannot be told whose"
+		return "ambiguous: charged to nobody"
 	}
-	return "on the account of the " + class
+	return "charged to the " + class
 }

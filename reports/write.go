@@ -40,7 +40,7 @@ func WriteTimeline(dir string, t *Timeline, res judge.Result) (Paths, error) {
 func WriteViews(dir string, t *Timeline, res judge.Result) (Paths, error) {
 	paths := Paths{JUnit: filepath.Join(dir, JUnitFile), HTML: filepath.Join(dir, HTMLFile)}
 	var buf bytes.Buffer
-	if err := JUnit(&buf, t.run, res, dir); err != nil {
+	if err := JUnit(&buf, t.run, t.Mistrust(res), dir); err != nil {
 		return Paths{}, err
 	}
 	if err := history.WriteFile(paths.JUnit, buf.Bytes()); err != nil {

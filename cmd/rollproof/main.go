@@ -68,6 +68,7 @@ func commands() []*cobra.Command {
 		newAttackCommand(),
 		newJudgeCommand(),
 		newTrafficCommand(),
+		newReportCommand(),
 		newVersionCommand(),
 		newBitvaultdCommand(),
 	}

@@ -95,10 +95,11 @@
   };
 
   // ---- geometry: every panel has the same gutter on its left --------------------------------------------------------
-  let gutter = 0, inner = 0;
+  let gutter = 0, inner = 0, tail = 0;
   function measure() {
     gutter = parseFloat(css("--gutter"));
-    inner = Math.max(panels.clientWidth - gutter, 50);
+    tail = parseFloat(css("--tail"));
+    inner = Math.max(panels.clientWidth - gutter - tail, 50);
   }
   const xOf = (us) => (us - view.lo) / (view.hi - view.lo) * inner;
   const timeAt = (x) => view.lo + x / inner * (view.hi - view.lo);
@@ -370,7 +371,7 @@
 
   function chart(label, height, columns, series, y) {
     const box = el("div", { className: "plot" }), name = el("div", { className: "name" });
-    label.forEach((part, i) => name.append(...(i ? [el("br"), part] : [part])));
+    label.forEach((part, i) => name.append(...(i ? [el("br"), " ", part] : [part])));
     box.append(name);
     box.setAttribute("role", "img");
     box.setAttribute("aria-label", label.join(" ") + " over time");
@@ -378,11 +379,11 @@
     const make = () => {
       const font = "11px system-ui, sans-serif", grid = { stroke: css("--grid"), width: 1 };
       return new uPlot({
-        width: gutter + inner, height, padding: [8, 0, 0, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
+        width: gutter + inner + tail, height, padding: [8, tail, 0, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
         scales: { x: { time: false, auto: false, min: view.lo / SECOND, max: view.hi / SECOND }, y: y.scale },
         axes: [
           { stroke: css("--soft"), font, grid, ticks: grid, size: 26, values: (u, ticks) => ticks.map(tick) },
-          { stroke: css("--soft"), font, grid: { ...grid, filter: y.filter }, ticks: { ...grid, filter: y.filter }, size: gutter, values: y.values, filter: y.filter, gap: 4 },
+          { stroke: css("--soft"), font, grid: { ...grid, ...y.only }, ticks: { ...grid, ...y.only }, size: gutter, values: y.values, ...y.only, gap: 4 },
         ],
         series: [{}, ...series.map((s) => ({
           stroke: css(s.color), width: s.width, dash: s.dash, show: s.shown(), points: { show: false }, spanGaps: false, paths: s.paths,
@@ -411,7 +412,7 @@
     }));
     chart(["latency", "log scale"], 200, columns, series, {
       scale: { distr: 3, range: (u, min, max) => [(min || 1) * 0.6, Math.max(max || 10, (min || 1) * 4) * 1.6] },
-      values: (u, ticks) => ticks.map(millis), filter: (u, ticks) => ticks.map((v) => v !== null && /^[125]0*$/.test(String(+(v * 1000).toPrecision(6))) ? v : null),
+      values: (u, ticks) => ticks.map(millis), only: { filter: (u, ticks) => ticks.map((v) => v !== null && /^[125]0*$/.test(String(+(v * 1000).toPrecision(6))) ? v : null) },
     });
     buildShares();
   }
@@ -487,7 +488,7 @@
 
   // ---- legends --------------------------------------------------------------------------------------------------------
   function buildLegends() {
-    arms.forEach((a, i) => $("arms").append(toggle(a.name + (a.control ? " (control)" : ""), armColor(i), "", () => !hidden.has(i), () => hidden.has(i) ? hidden.delete(i) : hidden.add(i))));
+    arms.forEach((a, i) => $("arms").append(toggle(a.name + (a.control && a.name !== "control" ? " (control)" : ""), armColor(i), "", () => !hidden.has(i), () => hidden.has(i) ? hidden.delete(i) : hidden.add(i))));
     quantiles.forEach(([name, cls]) => $("quantiles").append(toggle(name, "--soft", cls, () => shownQuantiles.has(name), () => shownQuantiles.has(name) ? shownQuantiles.delete(name) : shownQuantiles.add(name))));
   }
   function toggle(text, color, cls, shown, flip) {
