@@ -92,12 +92,12 @@ type Batch struct {
 
 // Change is a change of a Kubernetes object, as a watch saw it.
 type Change struct {
-	Type      string          `json:"type"`     // added, modified, deleted
-	Resource  string          `json:"resource"` // e.g. pods, endpointslices, rollouts
-	Namespace string          `json:"namespace,omitempty"`
-	Name      string          `json:"name"`
-	UID       string          `json:"uid,omitempty"`
-	Pod       *PodState       `json:"pod,omitempty"`    // for pods
+	Type      string    `json:"type"`     // added, modified, deleted
+	Resource  string    `json:"resource"` // e.g. pods, endpointslices, rollouts
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       string    `json:"uid,omitempty"`
+	Pod       *PodState `json:"pod,omitempty"` // for pods
 	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
 	Object json.RawMessage `json:"object,omitempty"`
 }
