@@ -143,12 +143,12 @@ func (f *held) window(arm *Arm, w *Window, found *findings) {
 		found.note(Finding{At: w.Begin, Until: w.Until(), Arm: arm.Name, Class: history.ClassHarness.String(),
 			Text: fmt.Sprintf("arm %s, load window %d: ", arm.Name, w.Index) + fmt.Sprintf(format, args...)})
 	}
-	if w.Planned == 0 {
-		note("no hit was planned")
-	}
 	if !w.Ended {
 		note("it never ended")
 		return
+	}
+	if w.Planned == 0 {
+		note("no hit was planned")
 	}
 	if w.Sent != w.Planned {
 		note("%s of %s planned hits were sent", count(w.Sent), count(w.Planned))

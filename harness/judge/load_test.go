@@ -248,3 +248,21 @@ func TestMaskedRetriesAreCountedPerArm(t *testing.T) {
 		}
 	}
 }
+
+// A window without a planned end, as an engine uses that stops the load when the stack has settled: its plan is known at its end
+// only. Killed before, it was under load as long as events tell.
+func TestWindowWithoutAPlannedEnd(t *testing.T) {
+	r := cleanRun()
+	r.endless = true
+	if result := r.judged(t); result.Verdict != Pass {
+		t.Errorf("the run is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+	for _, arm := range []string{"get", "post", "post-close", "control"} {
+		r.noEnd[arm] = true
+	}
+	r.abandon = true
+	p := assertVerdict(t, r.judged(t), slugDropped, Inconclusive)
+	if p.Hits != 3000 || p.Power == nil || p.Power.OutageSeen > 5*time.Second {
+		t.Errorf("judged by %d hits with power %+v, want 3000 in about 6 s", p.Hits, p.Power)
+	}
+}

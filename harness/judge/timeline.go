@@ -37,7 +37,7 @@ type Arm struct {
 	Batch   *history.Batch // the last; nil when there was none
 }
 
-// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known.
+// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known, or that it had no planned end.
 type Window struct {
 	history.Window
 	Announced bool // the event of its beginning is there
@@ -268,12 +268,18 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
+	last := t.Known
 	if t.End != nil {
 		t.Known = never
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })
+		for _, w := range arm.Windows {
+			if !w.Ended && w.Length == 0 { // without a planned end: it ran as long as anybody can tell
+				w.Length = max(0, last-w.Begin)
+			}
+		}
 		t.Arms = append(t.Arms, arm)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.disturbances)) {
