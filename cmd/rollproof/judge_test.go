@@ -52,7 +52,7 @@ func TestJudgeExitsByTheVerdictAndWritesIt(t *testing.T) {
 			if code != c.code || stderr != "" {
 				t.Errorf("exit code %d, want %d; stderr %q", code, c.code, stderr)
 			}
-			if !strings.HasPrefix(stdout, string(c.verdict)) || !strings.Contains(stdout, "load.zero-dropped") {
+			if !strings.Contains(stdout, string(c.verdict)+": ") || !strings.Contains(stdout, "load.zero-dropped") {
 				t.Errorf("printed %q", stdout)
 			}
 			data, err := os.ReadFile(filepath.Join(dir, "verdict.json"))

@@ -18,7 +18,9 @@ func graceful(b Budgets) Check {
 		Slug:    slugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
 		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		New:     func(t *Timeline) Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
+		New: func(t *Timeline) Fold {
+			return &grace{sight: sightOf(t, "pods", b.Propagation), budgets: b, stops: stopsOf(t)}
+		},
 	}
 }
 
@@ -54,7 +56,7 @@ func stopsOf(t *Timeline) []stop {
 }
 
 type grace struct {
-	t       *Timeline
+	sight   sight
 	budgets Budgets
 	stops   []stop
 	arms    []*armGrace
@@ -84,7 +86,7 @@ func (f *grace) Arm(arm *Arm) HitFold {
 		a.byPod[s.pod] = append(a.byPod[s.pod], i)
 	}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armGrace) Hit(h *history.Hit) {
@@ -163,5 +165,5 @@ func (f *grace) Result() Promise {
 	default:
 		p.Reason, p.Power = text, zeroPower(whole, "requests in flight across a SIGTERM")
 	}
-	return p
+	return f.sight.limit(p)
 }

@@ -24,6 +24,7 @@ type Timeline struct {
 	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
+	Gaps  []history.Gap // times in which a watch saw nothing
 
 	ids  []string // run ids that opening lines gave
 	ends int
@@ -60,6 +61,7 @@ func (a *Arm) window(index int) *Window {
 type Disturbance struct {
 	ID, Name, Target, Injects     string
 	Began, Landed, Healed, Failed time.Duration
+	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
 	begins                        int
 }
@@ -67,13 +69,15 @@ type Disturbance struct {
 // never is a moment that did not come.
 const never = time.Duration(math.MaxInt64)
 
-// Until is when the disturbance was over: healed, or given up, or at least landed. It is never when it is not over.
+// Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
 	case d.Healed != never:
 		return d.Healed
 	case d.Failed != never:
 		return d.Failed
+	case d.Unhealed != never:
+		return d.Unhealed
 	}
 	return d.Landed
 }
@@ -113,25 +117,6 @@ func (t *Timeline) LoadEnd() time.Duration {
 		}
 	}
 	return min(end, t.Known)
-}
-
-// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
-func (t *Timeline) whileKnown(fold HitFold) HitFold {
-	if t.Known == never {
-		return fold
-	}
-	return untilFold{fold: fold, until: t.Known}
-}
-
-type untilFold struct {
-	fold  HitFold
-	until time.Duration
-}
-
-func (f untilFold) Hit(h *history.Hit) {
-	if h.End() <= f.until {
-		f.fold.Hit(h)
-	}
 }
 
 // LoadBegin is when the first window began; never without load.
@@ -221,6 +206,8 @@ func (b *timelineBuilder) add(e *history.Event) {
 	case e.Kind == history.KindChange && e.Change != nil && e.Change.Pod != nil:
 		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name,
 			uid: e.Change.UID, PodState: *e.Change.Pod})
+	case e.Kind == history.KindGap && e.Gap != nil:
+		b.t.Gaps = append(b.t.Gaps, *e.Gap)
 	case e.Kind == history.KindEnd && e.End != nil:
 		b.t.End = e.End
 		b.t.ends++
@@ -247,7 +234,8 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never,
+			Unhealed: never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -262,6 +250,8 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		d.Healed = min(d.Healed, at)
 	case history.Failed:
 		d.Failed = min(d.Failed, at)
+	case history.Unhealed:
+		d.Unhealed = min(d.Unhealed, at)
 	}
 }
 
@@ -286,6 +276,9 @@ func (b *timelineBuilder) finish() *Timeline {
 		t.Disturbances = append(t.Disturbances, b.disturbances[id])
 	}
 	slices.SortStableFunc(t.Disturbances, func(x, y *Disturbance) int { return cmp.Compare(x.Began, y.Began) })
+	slices.SortFunc(t.Gaps, func(x, y history.Gap) int {
+		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To), cmp.Compare(x.Resource, y.Resource))
+	})
 	slices.SortStableFunc(t.Steps, func(x, y Step) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
 	for i := range b.pods {
