@@ -29,7 +29,7 @@ import (
 
 // The server and the generator under measurement are processes of their own: this test binary, told by its environment what to be.
 const (
-	envRole   = "ROLLPROOF_BENCH_ROLE" // serve, attack
+	envRole   = "ROLLPROOF_BENCH_ROLE" // serve, attack, outages
 	envTarget = "ROLLPROOF_BENCH_TARGET"
 	envOut    = "ROLLPROOF_BENCH_OUT"
 	envLength = "ROLLPROOF_BENCH_LENGTH" // of one measurement, e.g. 5s
@@ -40,7 +40,7 @@ const (
 const benchWorkers = 32
 
 func TestMain(m *testing.M) {
-	role := map[string]func() error{"serve": benchServe, "attack": benchAttack}[os.Getenv(envRole)]
+	role := map[string]func() error{"serve": benchServe, "attack": benchAttack, "outages": serveOutages}[os.Getenv(envRole)]
 	if role == nil {
 		os.Exit(m.Run())
 	}

@@ -9,7 +9,7 @@ import (
 // not be short of, and bounds the memory. It is for main functions to call; GOGC and GOMEMLIMIT in the environment win.
 func TuneMemory() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(2000)
+		debug.SetGCPercent(400)
 		debug.SetMemoryLimit(128 << 20)
 	}
 }
