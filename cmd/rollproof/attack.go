@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"text/tabwriter"
 	"time"
 
@@ -81,7 +80,7 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 	if err := load.Reach(ctx, arms); err != nil {
 		return err
 	}
-	tuneMemory()
+	load.TuneMemory()
 	clock := history.NewClock()
 	rec, err := history.Create(f.out, history.Run{
 		ID: clock.Started().UTC().Format("20060102T150405.000"), Scenario: "attack", Command: os.Args, Versions: versions(), Machine: machine(ctx),
@@ -122,14 +121,6 @@ func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan loa
 	showLoad(progress, generator, window)
 	err = window.Wait()
 	return generator.Status(), err
-}
-
-// tuneMemory trades memory for CPU time, which is what the load must not be short of: few collections, and a bound on the heap.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(1000)
-		debug.SetMemoryLimit(128 << 20)
-	}
 }
 
 func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
