@@ -31,7 +31,7 @@ import (
 )
 
 // browser finds Debian's Chromium. Whoever asks for these tests by their tag wants them run: a missing browser is a failure.
-func browser(t *testing.T) string {
+func browser(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -44,7 +44,7 @@ func browser(t *testing.T) string {
 
 // tab is an open page of a browser of its own, and what it complained about or asked the network for.
 type tab struct {
-	*testing.T
+	testing.TB
 	ctx context.Context
 
 	mu       sync.Mutex
@@ -52,7 +52,7 @@ type tab struct {
 	requests []string
 }
 
-func openTab(t *testing.T) *tab {
+func openTab(t testing.TB) *tab {
 	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browser(t)), chromedp.UserDataDir(t.TempDir()), chromedp.NoSandbox, chromedp.DisableGPU,
@@ -64,7 +64,7 @@ func openTab(t *testing.T) *tab {
 	t.Cleanup(cancel)
 	ctx, cancelTimeout := context.WithTimeout(ctx, 2*time.Minute) // a bound, not an expectation
 	t.Cleanup(cancelTimeout)
-	b := &tab{T: t, ctx: ctx}
+	b := &tab{TB: t, ctx: ctx}
 	b.do() // opens the tab
 	if err := chromedp.Listen(ctx, b.listen); err != nil {
 		t.Fatalf("listen to the browser: %v", err)
@@ -202,7 +202,7 @@ func (b *tab) assertQuiet() {
 	}
 }
 
-func sampleReport(t *testing.T, h *history.History, res judge.Result) string {
+func sampleReport(t testing.TB, h *history.History, res judge.Result) string {
 	t.Helper()
 	dir := t.TempDir()
 	paths, err := reports.WriteAll(context.Background(), dir, h, res)
