@@ -315,6 +315,7 @@
     const r = 4;
     g.strokeStyle = g.fillStyle = color; g.lineWidth = hollow ? 1.2 : 2;
     g.beginPath();
+    if (hollow && cls === "application") { g.arc(x, y, r, 0, 7); g.stroke(); return; }
     if (cls === "ingress") { g.moveTo(x, y - r); g.lineTo(x + r, y + r); g.lineTo(x - r, y + r); g.closePath(); }
     else if (cls === "harness") g.rect(x - r + 0.5, y - r + 0.5, 2 * r - 1, 2 * r - 1);
     else if (cls === "ambiguous") { g.moveTo(x, y - r - 1); g.lineTo(x + r, y); g.lineTo(x, y + r + 1); g.lineTo(x - r, y); g.closePath(); }
@@ -481,7 +482,7 @@
     sayRange();
   }
   function sayRange(at) {
-    const shown = `${clock(view.lo)} to ${clock(view.hi)}`;
+    const shown = `${clock(Math.max(view.lo, 0))} to ${clock(view.hi)}`;
     $("range").textContent = at === undefined ? shown : `${clock(at)} of ${shown}`;
     timeline.dataset.lo = view.lo; timeline.dataset.hi = view.hi;
   }
