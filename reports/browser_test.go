@@ -229,8 +229,8 @@ func TestFailedHitIsTold(t *testing.T) {
 
 	box := eval[[]float64](b, `(r => [r.left, r.top, r.width])(document.querySelector("#failures canvas").getBoundingClientRect())`)
 	from, to := b.span()
-	at := 17.0002 // get/1200, in the row of the second arm
-	x, y := box[0]+(at-from)/(to-from)*box[2], box[1]+30
+	at := 17.0002 // get/1200, in the row of the first arm
+	x, y := box[0]+(at-from)/(to-from)*box[2], box[1]+10
 	b.do(chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
 	b.wait("the tooltip by mouse", `!document.getElementById("tip").hidden`)
 	b.assertTip("by mouse", "get/1200", "status 500")
