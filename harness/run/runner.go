@@ -143,14 +143,27 @@ func (p *performance) perform(ctx context.Context) (early, err error) {
 	return early, errors.Join(err, p.rec.Close(reason))
 }
 
-// acts does everything up to the end of the last act's aftermath. A panic in it is an error like any other: what was disturbed
-// must be healed.
+// acts does everything up to the end of the last act's aftermath.
 func (p *performance) acts(ctx context.Context) (early, err error) {
+	err = contained(func() error {
+		var err error
+		early, err = p.play(ctx)
+		return err
+	})
+	return early, err
+}
+
+// contained turns a panic into an error like any other: what was disturbed must be healed, and the record closed.
+func contained(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	return do()
+}
+
+func (p *performance) play(ctx context.Context) (early, err error) {
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -267,22 +280,23 @@ func (p *performance) end(ctx context.Context, orderly bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var errs []error
+	finally := func(do func() error) { errs = append(errs, contained(do)) }
 	if p.window != nil {
 		p.say("stopping the load")
 		p.window.Stop()
-		errs = append(errs, p.window.Wait())
+		finally(p.window.Wait)
 	}
 	if p.stage != nil {
-		if !orderly && len(p.stage.Disrupt.Due()) > 0 {
-			p.say("healing: %s", strings.Join(p.stage.Disrupt.Due(), "; "))
+		if due := p.stage.Disrupt.Due(); len(due) > 0 {
+			p.say("healing: %s", strings.Join(due, "; "))
 		}
-		errs = append(errs, p.stage.Disrupt.Heal(ctx))
+		finally(func() error { return p.stage.Disrupt.Heal(ctx) })
 		if !orderly {
-			errs = append(errs, p.scenario.Stack.Settle(ctx, p.runner.Cluster))
+			finally(func() error { return p.scenario.Stack.Settle(ctx, p.runner.Cluster) })
 		}
 	}
 	if p.observer != nil {
-		errs = append(errs, p.observer.Stop())
+		finally(p.observer.Stop)
 	}
 	return errors.Join(errs...)
 }
