@@ -180,8 +180,11 @@ func (s *Store) choose(ctx context.Context, names []string) (from string, found 
 	if s.source != "auto" {
 		return s.source, nil, nil
 	}
-	from, why := s.pick(ctx, names)
+	if len(s.upstreamRegistries(names)) == 0 {
+		return "source", nil, nil // there is no choice
+	}
 	step := s.show.Start("choose where images come from")
+	from, why := s.pick(ctx, names)
 	step.Say("%s, because %s", from, why)
 	return from, nil, step.Done(nil)
 }
@@ -299,7 +302,11 @@ func (s *Store) keep(d *Definition, lock Lock, digest v1.Hash, source string) (*
 	if err != nil {
 		return nil, fmt.Errorf("record image of %s: %w", d.Name, err)
 	}
-	r := &record{Image: Image{Component: d.Name, Version: d.Version, Ref: refOf(d, lock), Digest: digest.String(), Key: lock.Key(),
+	version := d.Version
+	if source == "pull" {
+		version = upstreamVersion(d)
+	}
+	r := &record{Image: Image{Component: d.Name, Version: version, Ref: refOf(d, lock), Digest: digest.String(), Key: lock.Key(),
 		Size: size, Source: source}, Built: time.Now().UTC().Truncate(time.Second), Lock: lock}
 	return r, s.writeRecords(r)
 }

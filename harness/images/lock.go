@@ -86,7 +86,9 @@ func (l *locker) image(ctx context.Context, d *Definition, digests map[string]st
 	for _, dep := range d.dependencies() {
 		w.add("component %s is %s", dep, digests[dep])
 	}
-	text, err := yaml.Marshal(d)
+	made := *d
+	made.About, made.Upstream = "", "" // they change nothing in what is built
+	text, err := yaml.Marshal(made)
 	if err != nil {
 		return "", fmt.Errorf("lock component %s: %w", d.Name, err)
 	}

@@ -244,6 +244,9 @@ func TestOnlyWhatChangedIsRebuilt(t *testing.T) {
 		"a comment in component.yaml": {func(p *project) {
 			p.component("floor", "# a comment\nabout: a base\nversion: \"1\"\nfiles:\n- {path: etc, to: /etc}\n")
 		}, ""},
+		"what it is about, and its upstream": {func(p *project) {
+			p.component("floor", "about: other\nversion: \"1\"\nupstream: example.test/floor:1\nfiles:\n- {path: etc, to: /etc}\n")
+		}, ""},
 		"a test":             {func(p *project) { p.write("fixtures/images/tool/main_test.go", "package main\n") }, ""},
 		"code":               {func(p *project) { p.write("fixtures/images/tool/main.go", "package main\n\nfunc main() {}\n") }, "tool"},
 		"a go directive":     {func(p *project) { p.write("fixtures/images/tool/go.mod", "module example.test/tool\n\ngo 1.25.0\n") }, "tool"},
