@@ -3,13 +3,20 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
 
-.PHONY: help build test lint clean
+.PHONY: help build docker docker-down test lint clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 build: ## build bin/rollproof
 	go build -buildvcs=auto -o $(BIN) ./cmd/rollproof
+	CGO_ENABLED=0 go build -buildvcs=auto -o bin/rollproof-oci ./cmd/rollproof-oci
+
+docker: build ## use the Docker engine that answers, or install and start one (root, Debian or Ubuntu)
+	$(BIN) docker up
+
+docker-down: build ## stop the Docker engine that make docker started, and no other
+	$(BIN) docker down
 
 test: lint ## every test that needs no cluster
 	go test -race ./...
