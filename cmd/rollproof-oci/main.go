@@ -12,14 +12,13 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "rollproof-oci:", err)
-		os.Exit(1)
-	}
+	err := becomeRunc(os.Args[1:])
+	fmt.Fprintln(os.Stderr, "rollproof-oci:", err)
+	os.Exit(1)
 }
 
-// run returns only on failure: on success the process has become runc.
-func run(args []string) error {
+// becomeRunc returns only on failure: on success the process has become runc.
+func becomeRunc(args []string) error {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return fmt.Errorf("read own capabilities: %w", err)

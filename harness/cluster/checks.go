@@ -20,7 +20,7 @@ import (
 )
 
 func nodesReady(ctx context.Context, p *proving) (string, error) {
-	return nodesReadyWithin(ctx, p.cluster, nodesTimeout)
+	return nodesReadyWithin(ctx, p.cluster, p.limits.nodes)
 }
 
 func nodesReadyWithin(ctx context.Context, c *Cluster, limit time.Duration) (string, error) {
@@ -48,7 +48,7 @@ func dnsAnswers(ctx context.Context, p *proving) (string, error) {
 		return "", err
 	}
 	err = forEach(pods, func(pod corev1.Pod) error {
-		return p.untilJudged(ctx, "lookup on "+pod.Spec.NodeName, checkTimeout, pod.Name, func(m measurement) error {
+		return p.untilJudged(ctx, "lookup on "+pod.Spec.NodeName, p.limits.check, pod.Name, func(m measurement) error {
 			return judgeDNS(m, service.Spec.ClusterIP)
 		}, "dns", "kubernetes.default.svc.cluster.local")
 	})
@@ -69,7 +69,7 @@ func podToPod(ctx context.Context, p *proving) (string, error) {
 			if target.Name == caller.Name {
 				continue
 			}
-			err := p.untilJudged(ctx, fmt.Sprintf("%s to %s", caller.Spec.NodeName, target.Spec.NodeName), checkTimeout, caller.Name,
+			err := p.untilJudged(ctx, fmt.Sprintf("%s to %s", caller.Spec.NodeName, target.Spec.NodeName), p.limits.check, caller.Name,
 				func(m measurement) error { return judgePeer(m, caller.Status.PodIP, target.Name) },
 				"get", "http://"+podAddress(target)+"/")
 			if err != nil {
@@ -122,7 +122,7 @@ func nodePortAnswers(ctx context.Context, p *proving) (string, error) {
 	for _, pod := range pods {
 		names = append(names, pod.Name)
 	}
-	err = poll(ctx, url+" answers", checkTimeout, func(ctx context.Context) (bool, string) {
+	err = poll(ctx, url+" answers", p.limits.check, func(ctx context.Context) (bool, string) {
 		status, body, err := fetch(ctx, url)
 		if err == nil {
 			err = judgeNodePort(status, body, names)
@@ -165,7 +165,7 @@ func gonePodRefuses(ctx context.Context, p *proving) (string, error) {
 	}
 	address := podAddress(*gone)
 	err = forEach(callers, func(caller corev1.Pod) error {
-		return p.untilJudged(ctx, "dial before the end of the pod from "+caller.Spec.NodeName, checkTimeout, caller.Name, func(m measurement) error {
+		return p.untilJudged(ctx, "dial before the end of the pod from "+caller.Spec.NodeName, p.limits.check, caller.Name, func(m measurement) error {
 			if m.Outcome != "ok" {
 				return fmt.Errorf("%s", m)
 			}
@@ -180,7 +180,7 @@ func gonePodRefuses(ctx context.Context, p *proving) (string, error) {
 	}
 	slowest := make([]time.Duration, len(callers))
 	err = forEachIndexed(callers, func(i int, caller corev1.Pod) error {
-		return p.untilJudged(ctx, "dial of a gone pod from "+caller.Spec.NodeName, goneTimeout, caller.Name, func(m measurement) error {
+		return p.untilJudged(ctx, "dial of a gone pod from "+caller.Spec.NodeName, p.limits.gone, caller.Name, func(m measurement) error {
 			slowest[i] = m.took()
 			return judgeRefusal(m)
 		}, "dial", address, "--timeout", dialTimeout.String())
@@ -211,7 +211,7 @@ func (p *proving) startPod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, e
 	pods := p.cluster.Client.CoreV1().Pods(p.namespace)
 	created := false
 	var seen *corev1.Pod
-	err := poll(ctx, "pod "+pod.Name+" ready", podsTimeout, func(ctx context.Context) (bool, string) {
+	err := poll(ctx, "pod "+pod.Name+" ready", p.limits.pods, func(ctx context.Context) (bool, string) {
 		if !created { // refused until the namespace has its service account
 			if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 				return false, oneLine(err)
@@ -235,7 +235,7 @@ func (p *proving) removePod(ctx context.Context, name string) error {
 	if err := pods.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 		return fmt.Errorf("remove pod %s: %w", name, err)
 	}
-	return poll(ctx, "pod "+name+" gone", checkTimeout, func(ctx context.Context) (bool, string) {
+	return poll(ctx, "pod "+name+" gone", p.limits.check, func(ctx context.Context) (bool, string) {
 		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, ""

@@ -113,7 +113,7 @@ func (p *Provider) WaitForControlPlane(ctx context.Context, _ klient.Client) err
 	if p.cluster == nil {
 		return fmt.Errorf("wait for cluster %s: it was not created yet", p.name)
 	}
-	return p.cluster.waitNodesReady(ctx, nodesTimeout)
+	return p.cluster.waitNodesReady(ctx, defaultLimits.nodes)
 }
 
 // KubernetesRestConfig returns the client configuration, nil before Create.
@@ -190,7 +190,7 @@ func (p *ExistingProvider) Destroy(context.Context) error { return nil }
 
 // WaitForControlPlane waits until every node is Ready.
 func (p *ExistingProvider) WaitForControlPlane(ctx context.Context, _ klient.Client) error {
-	return p.cluster.waitNodesReady(ctx, nodesTimeout)
+	return p.cluster.waitNodesReady(ctx, defaultLimits.nodes)
 }
 
 // KubernetesRestConfig returns the client configuration.

@@ -19,15 +19,23 @@ import (
 	"bitvault.dev/rollproof/harness/progress"
 )
 
-// The limits of all readiness checks, far above what a healthy cluster takes (each 1-15 s here): they bound, they do not judge.
+// limits bound the readiness checks. They are far above what a healthy cluster takes (1-15 s each here): they bound, they do not judge.
+type limits struct {
+	nodes time.Duration // until all nodes are Ready
+	pods  time.Duration // until a pod is ready, with pulling its image
+	check time.Duration // until an answer is right
+	gone  time.Duration // until the address of a gone pod refuses
+	clean time.Duration // until everything the checks made is gone
+	exec  time.Duration // one command in a pod
+}
+
+var defaultLimits = limits{
+	nodes: 90 * time.Second, pods: 90 * time.Second, check: 60 * time.Second, gone: 30 * time.Second, clean: 60 * time.Second,
+	exec: 20 * time.Second,
+}
+
 const (
-	nodesTimeout   = 90 * time.Second
-	podsTimeout    = 90 * time.Second
-	checkTimeout   = 60 * time.Second
-	goneTimeout    = 30 * time.Second
-	cleanTimeout   = 60 * time.Second
-	execTimeout    = 20 * time.Second
-	dialTimeout    = 5 * time.Second
+	dialTimeout    = 5 * time.Second // a dial that nobody answers is given up after this, and is a hang
 	readyNamespace = "rollproof-readiness-"
 	probeBinary    = "/probe"
 	probePort      = 8080
@@ -63,6 +71,7 @@ type proving struct {
 	cluster   *Cluster
 	namespace string
 	image     string
+	limits    limits
 	exec      func(ctx context.Context, pod string, args ...string) (measurement, error)
 	pods      func() ([]corev1.Pod, error) // the probe pods, one on each node, once all are ready
 }
@@ -70,7 +79,7 @@ type proving struct {
 // checkReadiness runs every check on a cluster and cleans up after them. The error joins what failed; the results are complete either way.
 func checkReadiness(ctx context.Context, c *Cluster, image string, display *progress.Display) ([]Result, error) {
 	step := display.Start("readiness checks")
-	p := &proving{cluster: c, image: image, namespace: readyNamespace + newRunID()}
+	p := &proving{cluster: c, image: image, limits: defaultLimits, namespace: readyNamespace + newRunID()}
 	p.exec = p.execProbe
 	results, err := runChecks(ctx, p, checks, step.Say)
 	return results, step.Done(err)
@@ -148,7 +157,7 @@ func (p *proving) setUp(ctx context.Context) error {
 
 // cleanUp removes the namespace and waits until it is gone, also after a cancel.
 func (p *proving) cleanUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout+time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limits.clean+time.Second)
 	defer cancel()
 	namespaces := p.cluster.Client.CoreV1().Namespaces()
 	err := namespaces.Delete(ctx, p.namespace, metav1.DeleteOptions{})
@@ -158,7 +167,7 @@ func (p *proving) cleanUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("clean up after readiness checks: %w", err)
 	}
-	return poll(ctx, "readiness checks cleaned up", cleanTimeout, func(ctx context.Context) (bool, string) {
+	return poll(ctx, "readiness checks cleaned up", p.limits.clean, func(ctx context.Context) (bool, string) {
 		namespace, err := namespaces.Get(ctx, p.namespace, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return true, ""
@@ -172,7 +181,7 @@ func (p *proving) cleanUp(ctx context.Context) error {
 
 func (p *proving) listProbePods(ctx context.Context) ([]corev1.Pod, error) {
 	var pods []corev1.Pod
-	err := poll(ctx, "a probe pod on each node", podsTimeout, func(ctx context.Context) (bool, string) {
+	err := poll(ctx, "a probe pod on each node", p.limits.pods, func(ctx context.Context) (bool, string) {
 		nodes, err := p.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, oneLine(err)
@@ -192,7 +201,7 @@ func (p *proving) listProbePods(ctx context.Context) ([]corev1.Pod, error) {
 
 // execProbe runs one check of the probe image inside a pod. An exit code of 1 means that the check failed, which is an outcome and no error.
 func (p *proving) execProbe(ctx context.Context, pod string, args ...string) (measurement, error) {
-	ctx, cancel := context.WithTimeout(ctx, execTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.limits.exec)
 	defer cancel()
 	request := p.cluster.Client.CoreV1().RESTClient().Post().Namespace(p.namespace).Resource("pods").Name(pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Command: append([]string{probeBinary}, args...), Stdout: true, Stderr: true}, scheme.ParameterCodec)
