@@ -37,7 +37,7 @@ var defaultLimits = limits{
 const (
 	dialTimeout    = 5 * time.Second // a dial that nobody answers is given up after this, and is a hang
 	readyNamespace = "rollproof-readiness-"
-	probeBinary    = "/probe"
+	probeBinary    = "/usr/local/bin/probe"
 	probePort      = 8080
 )
 

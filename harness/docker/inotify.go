@@ -17,9 +17,11 @@ const inotifyPath = "/proc/sys/fs/inotify/max_user_instances"
 
 // EnsureInotify raises fs.inotify.max_user_instances to InotifyInstances where it is lower. Without the right to do so the error
 // names the command to run. It reports whether it changed anything. On a system without that setting there is nothing to do.
-func EnsureInotify() (raised bool, err error) { return ensureInotify(inotifyPath) }
+func EnsureInotify() (raised bool, err error) {
+	return ensureInotify(inotifyPath, os.WriteFile)
+}
 
-func ensureInotify(path string) (bool, error) {
+func ensureInotify(path string, write func(path string, data []byte, mode os.FileMode) error) (bool, error) {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -34,7 +36,7 @@ func ensureInotify(path string) (bool, error) {
 	if have >= InotifyInstances {
 		return false, nil
 	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(InotifyInstances)), 0o644); err != nil {
+	if err := write(path, []byte(strconv.Itoa(InotifyInstances)), 0o644); err != nil {
 		return false, fmt.Errorf("fs.inotify.max_user_instances is %d, too few for another cluster: run `sudo sysctl -w fs.inotify.max_user_instances=%d`",
 			have, InotifyInstances)
 	}
