@@ -233,7 +233,6 @@ func (b *builder) buildInEngine(ctx context.Context, in *inputs, files []entry) 
 	if err := b.loadBase(ctx, base, tags.base, scratch); err != nil {
 		return v1.Hash{}, err
 	}
-	in.say("build the Dockerfile")
 	if err := b.runBuild(ctx, in, files, tags, scratch); err != nil {
 		return v1.Hash{}, err
 	}
@@ -282,6 +281,7 @@ func (b *builder) runBuild(ctx context.Context, in *inputs, files []entry, tags 
 		}
 		sent = append(sent, entry{path: "/preload.tar", from: archive})
 	}
+	in.say("build the Dockerfile")
 	reader, writer := io.Pipe()
 	go func() { writer.CloseWithError(layerTar(writer, sent)) }()
 	defer reader.Close()

@@ -107,7 +107,8 @@ func runLogged(cmd *exec.Cmd, log string) error {
 }
 
 var (
-	unresolved = regexp.MustCompile(`(?i)unknown revision|not found|no matching versions|missing go\.sum entry|checksum mismatch|` +
+	// The go command puts module@version: in front of what went wrong with getting it; an error in its code names a path there.
+	unresolved = regexp.MustCompile(`(?i)[\w./!~-]+@v[0-9][\w.+-]*: |unknown revision|not found|no matching versions|missing go\.sum entry|checksum mismatch|` +
 		`dial tcp|no such host|disabled by GOPROXY|updates to go\.mod needed|cannot find module|no required module`)
 	moduleAt = regexp.MustCompile(`([A-Za-z0-9][\w./!~-]*\.[\w./!~-]*)@(v[0-9][\w.+-]*)`)
 )
