@@ -65,7 +65,9 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newJudgeCommand(),
+		newClusterCommand(),
 		newImagesCommand(),
+		newDockerCommand(),
 		newVersionCommand(),
 	}
 }
