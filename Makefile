@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
 
-.PHONY: help build docker docker-down cluster cluster-down test test-kind lint clean
+.PHONY: help build docker docker-down cluster cluster-down demo test test-kind lint bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -24,6 +24,9 @@ cluster: docker ## make the cluster of kind-config.yaml, from nothing but this f
 cluster-down: build ## remove the cluster with everything that belongs to it
 	$(BIN) cluster down
 
+demo: build ## thirty seconds, no Docker: servers replaced under load, gracefully and rudely
+	$(BIN) demo
+
 test: lint ## every test that needs no cluster
 	go test -race ./...
 
@@ -34,6 +37,9 @@ lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+
+bench: ## speed against what there is: ratios of medians of one run
+	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -v ./harness/...
 
 clean: ## remove what make made in this folder
 	rm -rf bin out

@@ -64,10 +64,15 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 // commands lists what the command line offers, in the order help shows it.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(),
+		newAttackCommand(),
 		newJudgeCommand(),
 		newClusterCommand(),
 		newImagesCommand(),
 		newDockerCommand(),
+		newTrafficCommand(),
+		newReportCommand(),
 		newVersionCommand(),
+		newBitvaultdCommand(),
 	}
 }

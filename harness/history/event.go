@@ -14,6 +14,8 @@ const (
 	KindWindow      Kind = "window"      // a load window of one arm began or ended
 	KindBatch       Kind = "batch"       // hits up to here are on disk
 	KindChange      Kind = "change"      // a Kubernetes object changed
+	KindGap         Kind = "gap"         // changes of a resource were not, or not in time, seen
+	KindEviction    Kind = "eviction"    // the API server answered an eviction
 	KindStep        Kind = "step"        // the share of traffic a release should get changed
 	KindDisturbance Kind = "disturbance" // a fault or release began, landed, healed or failed
 	KindMilestone   Kind = "milestone"   // a named moment of the run
@@ -31,6 +33,8 @@ type Event struct {
 	Window      *Window      `json:"window,omitempty"`
 	Batch       *Batch       `json:"batch,omitempty"`
 	Change      *Change      `json:"change,omitempty"`
+	Gap         *Gap         `json:"gap,omitempty"`
+	Eviction    *Eviction    `json:"eviction,omitempty"`
 	Step        *Step        `json:"step,omitempty"`
 	Disturbance *Disturbance `json:"disturbance,omitempty"`
 	Milestone   *Milestone   `json:"milestone,omitempty"`
@@ -88,13 +92,41 @@ type Batch struct {
 
 // Change is a change of a Kubernetes object, as a watch saw it.
 type Change struct {
-	Type      string          `json:"type"`     // added, modified, deleted
-	Resource  string          `json:"resource"` // e.g. pods, endpointslices, rollouts
-	Namespace string          `json:"namespace,omitempty"`
-	Name      string          `json:"name"`
-	UID       string          `json:"uid,omitempty"`
-	Pod       *PodState       `json:"pod,omitempty"`    // for pods
-	Object    json.RawMessage `json:"object,omitempty"` // what else a judge needs, trimmed
+	Type      string    `json:"type"`     // added, modified, deleted
+	Resource  string    `json:"resource"` // e.g. pods, endpointslices, rollouts
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       string    `json:"uid,omitempty"`
+	Pod       *PodState `json:"pod,omitempty"` // for pods
+	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
+	Object json.RawMessage `json:"object,omitempty"`
+}
+
+// Gap is a time in which changes of a resource went unseen. A check that rests on them is inconclusive.
+type Gap struct {
+	Resource  string        `json:"resource"`            // as in Change; "*" for all
+	Namespace string        `json:"namespace,omitempty"` // empty for all
+	From      time.Duration `json:"from"`                // since the run's start
+	To        time.Duration `json:"to"`
+	Why       string        `json:"why"`
+	// Lost says that changes may be missing for good: what differs afterwards is in the record, with the time it was found.
+	// Otherwise every change is there, but those of the gap were recorded late, by up to To - From.
+	Lost bool `json:"lost"`
+}
+
+// Eviction is one answer of the API server to an eviction of a pod.
+type Eviction struct {
+	Disturbance string        `json:"disturbance,omitempty"` // ID of the drain it belongs to
+	Namespace   string        `json:"namespace"`
+	Pod         string        `json:"pod"`
+	UID         string        `json:"uid,omitempty"`
+	Node        string        `json:"node,omitempty"`
+	DryRun      bool          `json:"dryRun,omitempty"`
+	Code        int           `json:"code"`              // HTTP status; 0 when there was no answer
+	Cause       string        `json:"cause,omitempty"`   // DisruptionBudget with a 429 that a PDB is the reason of
+	Message     string        `json:"message,omitempty"` // the server's, or the error where there was no answer
+	RetryAfter  time.Duration `json:"retryAfter,omitempty"`
+	Latency     time.Duration `json:"latency"`
 }
 
 // PodState is what judges need of a pod. The demo fills it for plain processes too.
@@ -125,6 +157,8 @@ const (
 	Landed Phase = "landed" // Evidence shows that it really happened
 	Healed Phase = "healed"
 	Failed Phase = "failed" // it could not be made to happen
+	// Unhealed says that healing was tried and did not come true; the evidence says what is left behind.
+	Unhealed Phase = "unhealed"
 )
 
 // Disturbance is a fault or a release, performed on purpose.

@@ -34,6 +34,9 @@ func Open(dir string) (*History, error) {
 	data, err := os.ReadFile(filepath.Join(dir, runFile))
 	if err == nil {
 		err = json.Unmarshal(data, &h.run)
+		if err == nil && !bytes.HasSuffix(data, []byte("\n")) {
+			err = errors.New("the last line is cut")
+		}
 	}
 	if err != nil {
 		h.damage = append(h.damage, Damage{File: runFile, Text: err.Error()})

@@ -11,11 +11,10 @@ import (
 // Budgets are the limits that verdicts hang on. A scenario that needs others records them in run.json, so that judging the
 // record again gives the same answer. Times are nanoseconds in JSON.
 type Budgets struct {
-	Lag     time.Duration `json:"lag"`     // worst start lag of a hit
-	Stall   time.Duration `json:"stall"`   // longest time the generator's process did not run
-	Files   float64       `json:"files"`   // share of the limit of open files in use
-	CPUBusy float64       `json:"cpuBusy"` // share of the machine that was busy, averaged over a window
-	Around  uint64        `json:"around"`  // hits before and after each disturbance, at least
+	Lag    time.Duration `json:"lag"`    // worst start lag of a hit
+	Stall  time.Duration `json:"stall"`  // longest time the generator's process did not run
+	Files  float64       `json:"files"`  // share of the limit of open files in use
+	Around uint64        `json:"around"` // hits before and after each disturbance, at least
 
 	Settle      time.Duration `json:"settle"`      // after a step, before its share of traffic is judged
 	Propagation time.Duration `json:"propagation"` // until routers follow a change of readiness or of weights
@@ -28,7 +27,7 @@ type Budgets struct {
 // a slow EndpointSlice update on a busy machine.
 func DefaultBudgets() Budgets {
 	return Budgets{
-		Lag: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Files: 0.9, CPUBusy: 0.98, Around: 10,
+		Lag: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Files: 0.9, Around: 10,
 		Settle: 3 * time.Second, Propagation: 5 * time.Second, Watch: time.Second, Abort: 5 * time.Minute, Straddling: 10,
 	}
 }

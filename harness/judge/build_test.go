@@ -135,6 +135,7 @@ func (r *recording) recordIn(t testing.TB, dir string) string {
 		for _, h := range inOrderOfEnd(r.hits[w.Arm], r.reversed) {
 			must(t, arm.Write(&h))
 		}
+		must(t, arm.Flush())
 	}
 	if r.abandon {
 		must(t, rec.Abandon())

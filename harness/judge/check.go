@@ -47,6 +47,10 @@ func All(b Budgets) []Check {
 		loadHeld(b),
 		zeroDropped(),
 		disruptionLanded(),
+		trafficShare(b),
+		blastRadius(b),
+		readiness(b),
+		graceful(b),
 	}
 }
 

@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -61,16 +62,39 @@ type drops struct {
 	control    []*controlDrops
 }
 
+// tally counts hits by what became of them.
+type tally struct {
+	hits, dropped, injected, masked uint64
+
+	harness   uint64 // failed on the harness's own account
+	unsent    uint64
+	unhealed  uint64 // injected under an injection without an end
+	undecided uint64 // failed when no event is left to say whether it was injected
+	control   uint64 // failures of the control arm; it is in no other number
+}
+
+func (t *tally) add(o tally) {
+	t.hits += o.hits
+	t.dropped += o.dropped
+	t.injected += o.injected
+	t.masked += o.masked
+	t.harness += o.harness
+	t.unsent += o.unsent
+	t.unhealed += o.unhealed
+	t.undecided += o.undecided
+	t.control += o.control
+}
+
 // armDrops folds the hits of an arm that goes to what is disturbed.
 type armDrops struct {
 	arm        *Arm
 	injections []injection
+	known      time.Duration // Timeline.Known
 
-	hits, dropped, injected, masked, harness, unsent uint64
-	unhealed                                         uint64 // injected under an injection without an end
-	found                                            findings
-	sequence                                         sequence
-	outages                                          outages
+	tally
+	found    findings
+	sequence sequence
+	outages  outages
 
 	window   int // index of the window that deadline is of; -1 before the first hit
 	deadline time.Duration
@@ -82,7 +106,7 @@ func (f *drops) Arm(arm *Arm) HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, injections: f.injections, window: -1}
+	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1}
 	a.outages.arm = arm
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
@@ -124,6 +148,10 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 		return aside
 	case a.excepted(h):
 		a.injected++
+		return aside
+	case h.End() > a.known && h.Class == history.ClassApplication && h.Code != 0:
+		a.undecided++
+		a.note(h, "failed, and no event is left to say whether it was injected: "+reason(h))
 		return aside
 	}
 	a.dropped++
@@ -185,76 +213,67 @@ func (c *controlDrops) Hit(h *history.Hit) {
 }
 
 func (f *drops) Result() Promise {
-	p := Promise{}
 	var (
-		found                     findings
-		windows                   []*Window
-		unhealed, harness, unsent uint64
+		p       Promise
+		sum     tally
+		found   findings
+		windows []*Window
 	)
 	gaps := map[*Window]time.Duration{}
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.outages.finish()
-		p.Hits += a.hits
-		p.Dropped += a.dropped
-		p.Injected += a.injected
-		p.Masked += a.masked
-		unhealed += a.unhealed
-		harness += a.harness
-		unsent += a.unsent
-		windows = append(windows, a.arm.Windows...)
-		for w, gap := range a.outages.gaps {
-			gaps[w] = gap
-		}
-		p.Figures = append(p.Figures, a.figures()...)
+		sum.add(a.tally)
 		found.merge(&a.found)
+		windows = append(windows, a.arm.Windows...)
+		maps.Copy(gaps, a.outages.gaps)
+		p.Figures = append(p.Figures, a.figures()...)
 	}
-	control := f.controlFailures(&found)
+	for _, c := range f.control {
+		sum.control += c.failed
+		found.merge(&c.found)
+	}
 	f.blame(found.kept)
 	found.into(&p)
 	outages := f.outageFindings()
 	p.Findings = append(p.Findings, outages...)
 	slices.SortFunc(p.Findings, compareFindings)
 	p.Found += uint64(len(outages))
+	p.Hits, p.Dropped, p.Injected, p.Masked = sum.hits, sum.dropped, sum.injected, sum.masked
 	if p.Dropped == 0 {
 		p.Power = loadPower(p.Hits, loadedTime(windows), outageSeen(windows, gaps))
 	}
-	p.Verdict, p.Reason = f.verdict(&p, harness, unsent, control, unhealed)
+	p.Verdict, p.Reason = sum.verdict(p.Power)
 	return p
 }
 
-func (f *drops) verdict(p *Promise, harness, unsent, control, unhealed uint64) (Verdict, string) {
+// verdict weighs the numbers; power is set when there are hits and none was dropped.
+func (t *tally) verdict(power *Power) (Verdict, string) {
 	switch {
-	case p.Dropped > 0 && control > 0:
+	case t.dropped > 0 && t.control > 0:
 		return Fail, fmt.Sprintf("%s of %s dropped; the control arm failed %s, so look at the harness and the ingress first",
-			count(p.Dropped), plural(p.Hits, "hit"), plural(control, "time"))
-	case p.Dropped > 0:
-		return Fail, fmt.Sprintf("%s of %s dropped", count(p.Dropped), plural(p.Hits, "hit"))
-	case p.Hits == 0:
+			count(t.dropped), plural(t.hits, "hit"), plural(t.control, "time"))
+	case t.dropped > 0:
+		return Fail, fmt.Sprintf("%s of %s dropped", count(t.dropped), plural(t.hits, "hit"))
+	case t.hits == 0:
 		return Inconclusive, "no hit was recorded"
-	case harness+unsent > 0:
-		return Inconclusive, fmt.Sprintf("%s failed in the harness itself, %s never sent", plural(harness, "hit"), count(unsent))
-	case control > 0:
-		return Inconclusive, fmt.Sprintf("the control arm, which nothing disturbs, failed %s: the harness or the ingress is at fault", plural(control, "time"))
-	case unhealed > 0:
-		return Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", plural(unhealed, "failed hit"))
-	case p.Injected == p.Hits:
+	case t.harness+t.unsent > 0:
+		return Inconclusive, fmt.Sprintf("%s failed in the harness itself, %s never sent", plural(t.harness, "hit"), count(t.unsent))
+	case t.control > 0:
+		return Inconclusive, fmt.Sprintf("the control arm, which nothing disturbs, failed %s: the harness or the ingress is at fault",
+			plural(t.control, "time"))
+	case t.undecided > 0:
+		return Inconclusive, fmt.Sprintf("%s when no event is left to say whether it was injected", plural(t.undecided, "failed hit"))
+	case t.unhealed > 0:
+		return Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", plural(t.unhealed, "failed hit"))
+	case t.injected == t.hits:
 		return Inconclusive, "every hit failed as injected: none is left to judge"
 	}
-	text := p.Power.Text // there were hits, and no drop: there is one
-	if p.Injected > 0 {
-		text += fmt.Sprintf("; %s injected on purpose, counted apart", plural(p.Injected, "failure"))
+	text := power.Text
+	if t.injected > 0 {
+		text += fmt.Sprintf("; %s injected on purpose, counted apart", plural(t.injected, "failure"))
 	}
 	return Pass, text
-}
-
-func (f *drops) controlFailures(found *findings) uint64 {
-	var failed uint64
-	for _, c := range f.control {
-		failed += c.failed
-		found.merge(&c.found)
-	}
-	return failed
 }
 
 // blame adds to a drop what else happened then: the disturbance that was on, and failures of the control arm.

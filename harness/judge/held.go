@@ -135,7 +135,8 @@ func (a *armHeld) judge(b Budgets, f *findings) {
 	}
 }
 
-// window judges what the generator says of one window of an arm.
+// window judges what the generator says of one window of an arm. How busy the machine was is reported as a figure only: a
+// cluster keeps a small machine busy by itself, and a generator that suffers from it shows in start lag, stalls and unsent hits.
 func (f *held) window(arm *Arm, w *Window, found *findings) {
 	note := func(format string, args ...any) {
 		found.note(Finding{At: w.Begin, Until: w.Until(), Arm: arm.Name, Class: history.ClassHarness.String(),
@@ -164,9 +165,6 @@ func (f *held) window(arm *Arm, w *Window, found *findings) {
 	}
 	if h.FilesLimit > 0 && float64(h.FilesMax) > f.budgets.Files*float64(h.FilesLimit) {
 		note("%d of %d open files in use (budget %s)", h.FilesMax, h.FilesLimit, percent(f.budgets.Files))
-	}
-	if h.CPUBusy > f.budgets.CPUBusy {
-		note("the machine was %s busy (budget %s)", percent(h.CPUBusy), percent(f.budgets.CPUBusy))
 	}
 }
 

@@ -21,6 +21,9 @@ type Timeline struct {
 	Pods         map[string]*Pod // by name
 	End          *history.End    // nil when the record was cut short
 	Damage       []history.Damage
+	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
+	// A later hit cannot be held against them.
+	Known time.Duration
 
 	ids  []string // run ids that opening lines gave
 	ends int
@@ -94,7 +97,7 @@ type Pod struct {
 // Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
 
-// LoadEnd is when the last window was planned to end.
+// LoadEnd is when the last window was planned to end, or when the events do.
 func (t *Timeline) LoadEnd() time.Duration {
 	var end time.Duration
 	for _, arm := range t.Arms {
@@ -102,7 +105,26 @@ func (t *Timeline) LoadEnd() time.Duration {
 			end = max(end, w.Until())
 		}
 	}
-	return end
+	return min(end, t.Known)
+}
+
+// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
+func (t *Timeline) whileKnown(fold HitFold) HitFold {
+	if t.Known == never {
+		return fold
+	}
+	return untilFold{fold: fold, until: t.Known}
+}
+
+type untilFold struct {
+	fold  HitFold
+	until time.Duration
+}
+
+func (f untilFold) Hit(h *history.Hit) {
+	if h.End() <= f.until {
+		f.fold.Hit(h)
+	}
 }
 
 // LoadBegin is when the first window began; never without load.
@@ -174,6 +196,7 @@ func (b *timelineBuilder) arm(name string) *Arm {
 
 // add takes one event. An event without the data its kind promises says nothing; record.complete counts on the others.
 func (b *timelineBuilder) add(e *history.Event) {
+	b.t.Known = max(b.t.Known, e.At)
 	switch {
 	case e.Kind == history.KindRun && e.Run != nil:
 		b.t.ids = append(b.t.ids, e.Run.ID)
@@ -236,6 +259,9 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
+	if t.End != nil {
+		t.Known = never
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })

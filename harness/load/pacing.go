@@ -53,6 +53,9 @@ func (r Ramp) check() error {
 
 // at solves N(t) = j for t, where N(t) = From t + (To - From) t^2 / (2 Over) is the number of hits due before t.
 func (r Ramp) at(j uint64) time.Duration {
+	if j == 0 {
+		return 0
+	}
 	n, over := float64(j), r.Over.Seconds()
 	whole := (r.From + r.To) / 2 * over
 	if n >= whole {

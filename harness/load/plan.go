@@ -1,10 +1,13 @@
 package load
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
 	"regexp"
 	"time"
 )
@@ -305,4 +308,53 @@ func (p Plan) workers(rate float64) uint64 {
 		return minWorkers
 	}
 	return min(max(uint64(1.2*rate*p.Deadline.Seconds())+1, minWorkers), maxWorkers)
+}
+
+// Check says what is wrong with the plan for these arms, without sending or recording anything.
+func (p Plan) Check(arms []Arm) error {
+	if err := checkArms(arms); err != nil {
+		return err
+	}
+	p = p.withDefaults()
+	if err := p.check(); err != nil {
+		return err
+	}
+	plans, err := p.deal(arms)
+	for _, plan := range plans {
+		err = errors.Join(err, plan.schedule.close())
+	}
+	return err
+}
+
+// Reach connects once to every target of the arms, so that a mistyped address is told before load is recorded.
+func Reach(ctx context.Context, arms []Arm) error {
+	reached := map[string]bool{}
+	for _, arm := range arms {
+		for _, target := range arm.Targets {
+			u, err := parseTarget(target)
+			if err != nil {
+				return fmt.Errorf("arm %s: %w", arm.Name, err)
+			}
+			if reached[u.Host] {
+				continue
+			}
+			if err := reach(ctx, u); err != nil {
+				return fmt.Errorf("reach %s before the load: %w: is the server up, and the address right?", target, err)
+			}
+			reached[u.Host] = true
+		}
+	}
+	return nil
+}
+
+func reach(ctx context.Context, u *url.URL) error {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := (&net.Dialer{Timeout: DefaultDeadline}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

@@ -171,9 +171,6 @@ type trafficSource struct {
 const maxURLs = 1 << 12
 
 func newTrafficSource(t *Traffic, arm Arm, part share, loop bool) (*trafficSource, error) {
-	if loop && t.Period <= 0 {
-		return nil, fmt.Errorf("loop over traffic file %s: all its entries are at offset 0, so a turn has no length", t.File)
-	}
 	s := &trafficSource{traffic: t, safe: safe(arm.Method), share: part, loop: loop, urls: map[string]*url.URL{}}
 	for _, target := range arm.Targets {
 		if _, err := parseTarget(target); err != nil {
