@@ -96,7 +96,7 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 	if closed := rec.Close(reason); err == nil {
 		err = closed
 	}
-	printStatus(progress, status)
+	printArms(progress, status)
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(progress, "interrupted; what was recorded until then is in %s\n", f.out)
 		return exitError(exitInconclusive)
@@ -222,7 +222,7 @@ func (f attackFlags) pacing() (load.Pacing, time.Duration, error) {
 	return load.Ramp{From: rate, To: to, Over: length}, length, err
 }
 
-func printStatus(w io.Writer, status []load.Status) {
+func printArms(w io.Writer, status []load.Status) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "arm\tplanned\tsent\tfailed\tmasked\tunsent\t")
 	for _, s := range status {
