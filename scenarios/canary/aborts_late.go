@@ -17,7 +17,7 @@ func AbortsLate(w bitvault.World) run.Scenario {
 		Labels: []string{"canary"},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Bad("-error-ratio=0.2", "-onset-after="+onset.String()), w.Aborted(), run.Hold(10 * time.Second)},
+		Acts:   []run.Act{w.Bad("-error-ratio=0.2", "-onset-after="+onset.String()), w.Decided(), run.Hold(10 * time.Second)},
 		After:  10 * time.Second,
 		Checks: []string{"canary.aborts-late", "canary.blast-radius", "canary.traffic-share"},
 	}

@@ -15,7 +15,7 @@ func AbortsOnCPU(w bitvault.World) run.Scenario {
 		Labels: []string{"canary"},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Bad("-cpu-burn=15ms"), w.Aborted(), run.Hold(10 * time.Second)},
+		Acts:   []run.Act{w.Bad("-cpu-burn=15ms"), w.Decided(), run.Hold(10 * time.Second)},
 		After:  10 * time.Second,
 		Checks: []string{"canary.aborts-on-cpu", "canary.blast-radius", "canary.traffic-share"},
 	}

@@ -15,7 +15,7 @@ func AbortsOnErrors(w bitvault.World) run.Scenario {
 		Labels: []string{"smoke", "canary"},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Bad("-error-ratio=0.2"), w.Aborted(), run.Hold(10 * time.Second)},
+		Acts:   []run.Act{w.Bad("-error-ratio=0.2"), w.Decided(), run.Hold(10 * time.Second)},
 		After:  10 * time.Second,
 		Checks: []string{"canary.aborts-on-errors", "canary.blast-radius", "canary.traffic-share"},
 	}

@@ -15,7 +15,7 @@ func AbortsOnLatency(w bitvault.World) run.Scenario {
 		Labels: []string{"canary"},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Bad("-latency=700ms"), w.Aborted(), run.Hold(10 * time.Second)},
+		Acts:   []run.Act{w.Bad("-latency=700ms"), w.Decided(), run.Hold(10 * time.Second)},
 		After:  10 * time.Second,
 		Checks: []string{"canary.aborts-on-latency", "canary.blast-radius", "canary.traffic-share"},
 	}

@@ -15,7 +15,7 @@ func PromotesGood(w bitvault.World) run.Scenario {
 		Labels: []string{"smoke", "canary"},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Good(), w.Promoted()},
+		Acts:   []run.Act{w.Good(), w.Decided()},
 		After:  10 * time.Second,
 		Checks: []string{"canary.promotes-good", "canary.steps", "canary.traffic-share", "mechanics.readiness"},
 	}
