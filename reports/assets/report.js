@@ -141,7 +141,7 @@
         ["failed", d.failed >= 0 ? clock(d.failed) : ""], ["injects failures in", d.injects],
         ...d.evidence.map((e) => ["saw", `${clock(e.at)} ${e.what}: ${e.saw}`])].filter(([, v]) => v);
       const said = state === "failed" ? " (could not be made to happen)" : state ? " (never landed)" : "";
-      mark(track, state, `${d.name} ${d.target || ""}${said}`, d.began, endOf(d), d.name, rows);
+      mark(track, state, (d.target || d.name) + said, d.began, endOf(d), d.name, rows);
       if (d.landed >= 0) place(track, el("i", { className: "landed" }), d.landed, d.landed);
     }
     if (steps.length) {
