@@ -137,7 +137,7 @@ func (a *armCount) check(end *history.End, f *findings) {
 	if b := a.arm.Batch; b != nil && b.Hits > a.hits {
 		note(0, "%s hits were on disk, %s are there", count(b.Hits), count(a.hits))
 	}
-	if a.hits > 0 && (a.last != a.hits-1 || a.seqs != fingerprint(a.hits)) {
+	if a.seqs != fingerprint(a.hits) {
 		note(0, "hits are missing or doubled: %s are there, the highest number is %d", count(a.hits), a.last)
 	}
 	for _, w := range a.arm.Windows {
