@@ -301,12 +301,12 @@ func (f *drops) controlFailed(arm string, at time.Duration) bool {
 	return false
 }
 
-// outageFindings is the longest run of drops of each arm, longest first in the order of arms.
+// outageFindings is the longest run of drops of each arm. A single hit is no run: it is a finding already.
 func (f *drops) outageFindings() []Finding {
 	var all []Finding
 	for _, a := range f.arms {
 		o := a.outages.worst
-		if o.hits == 0 {
+		if o.hits < 2 {
 			continue
 		}
 		text := fmt.Sprintf("arm %s: longest outage %s, %s in a row without a correct answer", a.arm.Name, span(o.until-o.from), plural(o.hits, "hit"))
