@@ -86,6 +86,8 @@ func TestLoadHeld(t *testing.T) {
 				h.Unsent, h.Code, h.Class = true, 0, history.ClassHarness
 			}
 		}, want: Inconclusive, reason: "and 1 more"},
+		{name: "a late start that only the generator saw", spoil: func(r *recording) { r.window("post").Health.LagMax = time.Second }, want: Inconclusive,
+			reason: "saw a start lag of 1s"},
 		{name: "a stalled process", spoil: func(r *recording) { r.window("post").Health.StallMax = time.Second }, want: Inconclusive, reason: "did not run"},
 		{name: "no files left", spoil: func(r *recording) { r.window("post").Health.FilesMax = 1000 }, want: Inconclusive, reason: "open files"},
 		{name: "unknown health", spoil: func(r *recording) { r.window("post").Health = nil }, want: Inconclusive, reason: "not recorded"},
@@ -191,6 +193,10 @@ func TestDisruptionLanded(t *testing.T) {
 		{name: "with empty evidence", spoil: func(r *recording) {
 			replace(r, func(d *history.Disturbance) { d.Evidence = []history.Evidence{{What: "packets lost"}} })
 		}, want: Inconclusive, reason: "without evidence"},
+		{name: "landed before it began", spoil: func(r *recording) {
+			r.events = nil
+			r.disturbance("d1", "release", "", 3*time.Second, 2*time.Second, 6*time.Second)
+		}, want: Inconclusive, reason: "landed before it began"},
 		{name: "given up", spoil: func(r *recording) { replace(r, func(d *history.Disturbance) { d.Phase = history.Failed }) }, want: Inconclusive, reason: "could not be made"},
 		{name: "a beginning is missing", spoil: func(r *recording) { r.forget(history.Began) }, want: Inconclusive, reason: "beginning"},
 	}

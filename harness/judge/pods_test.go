@@ -91,6 +91,12 @@ func TestGraceful(t *testing.T) {
 			h := r.slow("get")[0]
 			h.Class, h.Code, h.Reason, h.Pod, h.Version = history.ClassIngress, 502, "status 502", "", ""
 		}, want: Fail},
+		{name: "refused at that moment", spoil: func(r *recording) {
+			h := r.slow("get")[0]
+			reset(h)
+			h.Class, h.Reason = history.ClassIngress, "refused"
+		}, want: Pass, run: Fail},
+		{name: "a whole bad answer of the pod", spoil: func(r *recording) { status503(r.slow("get")[0], "v1") }, want: Pass, run: Fail},
 		{name: "nothing in flight", spoil: func(r *recording) {
 			for arm := range r.hits {
 				for _, h := range r.between(arm, 0, testLength) {
