@@ -42,9 +42,9 @@ func stopsOf(t *Timeline) []stop {
 	for _, pod := range t.Pods {
 		for _, s := range pod.Stops {
 			switch {
-			case s.Signalled != never:
+			case s.Signalled != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
-			case s.Gone != never:
+			case s.Gone != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
 			default:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})

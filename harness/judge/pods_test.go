@@ -146,11 +146,11 @@ func TestPodsOfOneName(t *testing.T) {
 			changes: []podChange{seen(1, "added", "a", history.PodState{}), seen(2, "modified", "a", up), seen(4, "modified", "a", down), seen(5, "deleted", "a", gone),
 				seen(6, "added", "b", history.PodState{}), seen(7, "modified", "b", up), seen(8, "modified", "b", down)},
 			ready: []Span{{2, 4}, {7, 8}},
-			stops: []Stop{{Terminating: 4, Signalled: never, Gone: 5}, {Terminating: 8, Signalled: never, Gone: never}},
+			stops: []Stop{{Terminating: 4, Signalled: Never, Gone: 5}, {Terminating: 8, Signalled: Never, Gone: Never}},
 		},
 		"nobody saw the first one go": {
 			changes: []podChange{seen(2, "added", "a", history.PodState{}), seen(3, "modified", "a", up), seen(6, "modified", "b", up)},
-			ready:   []Span{{3, 6}, {6, never}},
+			ready:   []Span{{3, 6}, {6, Never}},
 		},
 		"killed": {
 			changes: []podChange{seen(2, "added", "a", up), seen(3, "deleted", "a", up)},
