@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -143,7 +144,8 @@ func (a *armCount) check(end *history.End, f *findings) {
 	for _, w := range a.arm.Windows {
 		a.checkWindow(w, note)
 	}
-	for index, c := range a.windows {
+	for _, index := range slices.Sorted(maps.Keys(a.windows)) {
+		c := a.windows[index]
 		if !slices.ContainsFunc(a.arm.Windows, func(w *Window) bool { return w.Index == index }) {
 			note(0, "%s of load window %d, of which no event tells", plural(c.sent+c.unsent, "hit"), index)
 		}
