@@ -36,6 +36,12 @@ type Fold interface {
 	Result() Promise
 }
 
+// EventFold is a Fold that needs more of the events than the Timeline holds, such as the objects of changes, or evictions. It takes
+// all of them, in the order they were recorded, before the first hit. An event is valid during the call only.
+type EventFold interface {
+	Event(*history.Event)
+}
+
 // HitFold takes the hits of one arm in the order they ended in. A hit is valid during the call only.
 type HitFold interface {
 	Hit(*history.Hit)

@@ -42,9 +42,9 @@ func stopsOf(t *Timeline) []stop {
 	for _, pod := range t.Pods {
 		for _, s := range pod.Stops {
 			switch {
-			case s.Signalled != never:
+			case s.Signalled != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
-			case s.Gone != never:
+			case s.Gone != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
 			default:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
@@ -104,9 +104,9 @@ func (a *armGrace) Hit(h *history.Hit) {
 	}
 }
 
-// failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
+// failed finds the stop that a failed hit was in flight at.
 func (a *armGrace) failed(h *history.Hit) {
-	if h.Unsent || h.Class == history.ClassHarness || h.Code != 0 && h.Pod != "" {
+	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
 		return
 	}
 	for i := range a.stops {
@@ -121,6 +121,19 @@ func (a *armGrace) failed(h *history.Hit) {
 		}
 		return
 	}
+}
+
+// mayBeTorn reports whether a failed hit may have been at a pod that went away. A whole answer of a pod, however bad, was not torn;
+// and what was refused, or answered by an ingress that had no pod to ask, never was at one. A 502 may have been.
+func mayBeTorn(h *history.Hit) bool {
+	if h.Pod != "" {
+		return h.Code == 0
+	}
+	switch h.Reason { // the words are package load's
+	case "refused", "deadline connecting", "unreachable", "tls", "status 404", "status 503":
+		return false
+	}
+	return true
 }
 
 func unnamed(h *history.Hit) string {

@@ -107,7 +107,7 @@ func (p *Pod) readyText(at time.Duration) string {
 	}
 	text := ""
 	for _, s := range p.Ready {
-		if s.Until != never && s.Until <= at {
+		if s.Until != Never && s.Until <= at {
 			text = fmt.Sprintf("%s after it stopped being so", span(at-s.Until))
 		} else if s.From > at {
 			if text != "" {

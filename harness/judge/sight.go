@@ -34,7 +34,7 @@ func sightOf(t *Timeline, resource string, tolerance time.Duration) sight {
 
 // only lets a fold see the hits of times with sight alone.
 func (s *sight) only(fold HitFold) HitFold {
-	if s.known == never && len(s.gaps) == 0 {
+	if s.known == Never && len(s.gaps) == 0 {
 		return fold
 	}
 	return &seenFold{fold: fold, sight: s}

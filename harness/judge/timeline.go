@@ -66,17 +66,17 @@ type Disturbance struct {
 	begins                        int
 }
 
-// never is a moment that did not come.
-const never = time.Duration(math.MaxInt64)
+// Never is a moment that did not come.
+const Never = time.Duration(math.MaxInt64)
 
 // Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
-	case d.Healed != never:
+	case d.Healed != Never:
 		return d.Healed
-	case d.Failed != never:
+	case d.Failed != Never:
 		return d.Failed
-	case d.Unhealed != never:
+	case d.Unhealed != Never:
 		return d.Unhealed
 	}
 	return d.Landed
@@ -121,7 +121,7 @@ func (t *Timeline) LoadEnd() time.Duration {
 
 // LoadBegin is when the first window began; never without load.
 func (t *Timeline) LoadBegin() time.Duration {
-	begin := never
+	begin := Never
 	for _, arm := range t.Arms {
 		for _, w := range arm.Windows {
 			begin = min(begin, w.Begin)
@@ -234,8 +234,8 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never,
-			Unhealed: never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: Never, Landed: Never, Healed: Never, Failed: Never,
+			Unhealed: Never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -260,7 +260,7 @@ func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
 	last := t.Known
 	if t.End != nil {
-		t.Known = never
+		t.Known = Never
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
@@ -301,20 +301,20 @@ func (t *Timeline) podChanged(c *podChange) {
 	ready := c.Ready && !c.Terminating && !c.gone
 	switch {
 	case ready && !known:
-		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: Never})
 	case ready && !pod.isReady():
-		pod.Ready = append(pod.Ready, Span{From: c.at, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: c.at, Until: Never})
 	case !ready && pod.isReady():
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
 	pod.stopping(c)
 }
 
-func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == never }
+func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == Never }
 
 func (p *Pod) stopping(c *podChange) {
 	last := len(p.Stops) - 1
-	open := last >= 0 && p.Stops[last].Gone == never
+	open := last >= 0 && p.Stops[last].Gone == Never
 	if !c.Terminating && !c.Signalled {
 		if open {
 			p.Stops[last].Gone = c.at // gone, or another one by now
@@ -322,7 +322,7 @@ func (p *Pod) stopping(c *podChange) {
 		return
 	}
 	if !open {
-		p.Stops = append(p.Stops, Stop{Terminating: never, Signalled: never, Gone: never})
+		p.Stops = append(p.Stops, Stop{Terminating: Never, Signalled: Never, Gone: Never})
 		last++
 	}
 	s := &p.Stops[last]
@@ -342,7 +342,7 @@ func (p *Pod) end(at time.Duration) {
 	if p.isReady() {
 		p.Ready[len(p.Ready)-1].Until = at
 	}
-	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == never {
+	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == Never {
 		p.Stops[last].Gone = at
 	}
 }
