@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
 
-.PHONY: help build docker docker-down cluster cluster-down demo test test-kind lint bench clean
+.PHONY: help build demo docker docker-down cluster cluster-down test test-docker test-kind lint bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22

@@ -67,11 +67,11 @@ func commands() []*cobra.Command {
 		newDemoCommand(),
 		newAttackCommand(),
 		newJudgeCommand(),
+		newReportCommand(),
+		newTrafficCommand(),
 		newClusterCommand(),
 		newImagesCommand(),
 		newDockerCommand(),
-		newTrafficCommand(),
-		newReportCommand(),
 		newVersionCommand(),
 		newBitvaultdCommand(),
 	}

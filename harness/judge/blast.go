@@ -21,7 +21,7 @@ func blastRadius(b Budgets) Check {
 			{What: "disturbance that injects failures", Met: func(t *Timeline) bool { return len(injectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
 		New: func(t *Timeline) Fold {
-			f := &blast{t: t, budgets: b}
+			f := &blast{t: t, budgets: b, sight: sightOf(t, "rollouts", b.Propagation)}
 			for _, i := range injectionsOf(t) {
 				f.exposures = append(f.exposures, exposureOf(t, i, b.Propagation))
 			}
@@ -91,6 +91,7 @@ func largestShare(steps []Step, version string, at, propagation time.Duration) f
 }
 
 type blast struct {
+	sight     sight
 	t         *Timeline
 	budgets   Budgets
 	exposures []exposure
@@ -117,7 +118,7 @@ func (f *blast) Arm(arm *Arm) HitFold {
 		a.traffic = append(a.traffic, make([]uint64, c.len()))
 	}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armBlast) Hit(h *history.Hit) {
@@ -153,7 +154,7 @@ func (f *blast) Result() Promise {
 		f.judge(i, &p, &found)
 	}
 	found.into(&p)
-	return p
+	return f.sight.limit(p)
 }
 
 // judge adds the verdict on one exposure. The worst is the promise's.

@@ -21,6 +21,7 @@ type recording struct {
 	events   []history.Event
 	reason   string
 	abandon  bool
+	endless  bool // windows have no planned end
 	reversed bool // hits and events are recorded backwards
 }
 
@@ -151,6 +152,9 @@ func (r *recording) allEvents() []history.Event {
 	for _, w := range r.windows {
 		begun := w
 		begun.Ended, begun.Sent, begun.Health = false, 0, nil
+		if r.endless {
+			begun.Planned, begun.Length = 0, 0
+		}
 		all = append(all, history.Event{At: w.Begin + 1, Kind: history.KindWindow, Window: &begun})
 		if r.noEnd[w.Arm] {
 			continue

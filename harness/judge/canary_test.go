@@ -89,6 +89,14 @@ func TestBlastRadius(t *testing.T) {
 			r.budgets(t, func(b *Budgets) { b.Propagation = time.Second })
 			r.events = r.events[:len(r.events)-1]
 		}, want: Inconclusive, reason: "does not show its abort"},
+		{name: "killed before the abort was due", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.events = r.events[:len(r.events)-1]
+			r.abandon = true
+			for arm := range r.hits {
+				r.noEnd[arm] = true
+			}
+		}, want: Inconclusive, reason: "does not show its abort"},
 		{name: "hurt nobody", spoil: func(r *recording) {
 			for _, hits := range r.hits {
 				for i := range hits {

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -117,7 +118,16 @@ func withAlways(given, all []Check) []Check {
 		check.Optional = true
 		checks = append(checks, check)
 	}
+	slices.SortStableFunc(checks, func(a, b Check) int { return cmp.Compare(place(all, a), place(all, b)) })
 	return checks
+}
+
+// place is where a check stands in the catalogue; behind it when it is in none.
+func place(all []Check, check Check) int {
+	if i := slices.IndexFunc(all, func(c Check) bool { return c.Slug == check.Slug }); i >= 0 {
+		return i
+	}
+	return len(all)
 }
 
 func unknown(slug string) Check {

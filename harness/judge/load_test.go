@@ -197,3 +197,72 @@ func TestDisruptionLanded(t *testing.T) {
 	verdictCase{name: "asked for, nothing planned", spoil: func(r *recording) { r.events = nil }, slug: slugLanded, want: Inconclusive,
 		reason: "no disturbance"}.check(t, slugLanded)
 }
+
+func TestAPromiseOfAnotherVersionIsNeverLeftOut(t *testing.T) {
+	result := cleanRun().judged(t, "future.promise")
+	assertVerdict(t, result, "future.promise", Inconclusive)
+	if result.Verdict != Inconclusive {
+		t.Errorf("the run is %s, want inconclusive", result.Verdict)
+	}
+}
+
+func TestNothingJudgedIsInconclusive(t *testing.T) {
+	r := cleanRun()
+	r.windows, r.hits, r.events = nil, nil, nil
+	if result := r.judged(t); result.Verdict != Inconclusive {
+		t.Errorf("a run without load, disturbance or anything else is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+}
+
+func TestFindingsAreBoundedAndAllCounted(t *testing.T) {
+	r := cleanRun()
+	for arm := range r.hits {
+		for _, h := range r.between(arm, 0, testLength) {
+			reset(h)
+		}
+	}
+	p := assertVerdict(t, r.judged(t), slugDropped, Fail)
+	if p.Dropped != 3000 || p.Found != 4003 || len(p.Findings) != maxFindings+3 {
+		t.Errorf("%d drops, %d found, %d kept; want 3000, 4003 (with the control arm and an outage for each arm) and %d", p.Dropped, p.Found, len(p.Findings), maxFindings+3)
+	}
+	for i := 1; i < len(p.Findings); i++ {
+		if p.Findings[i].At < p.Findings[i-1].At {
+			t.Fatalf("finding %d is out of the order of time", i)
+		}
+	}
+	if last := p.Findings[len(p.Findings)-1].At; last > time.Second {
+		t.Errorf("the last finding kept is at %v: they are not the earliest", last)
+	}
+}
+
+func TestMaskedRetriesAreCountedPerArm(t *testing.T) {
+	r := cleanRun()
+	r.at("get", time.Second).Masked = 2
+	p := assertVerdict(t, r.judged(t), slugDropped, Pass)
+	if p.Masked != 1 {
+		t.Errorf("%d masked, want 1 hit", p.Masked)
+	}
+	for _, f := range p.Figures {
+		if strings.HasPrefix(f.Name, "masked") && (f.Value == 1) != strings.HasSuffix(f.Name, "arm get") {
+			t.Errorf("%s: %v", f.Name, f.Value)
+		}
+	}
+}
+
+// A window without a planned end, as an engine uses that stops the load when the stack has settled: its plan is known at its end
+// only. Killed before, it was under load as long as events tell.
+func TestWindowWithoutAPlannedEnd(t *testing.T) {
+	r := cleanRun()
+	r.endless = true
+	if result := r.judged(t); result.Verdict != Pass {
+		t.Errorf("the run is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+	for _, arm := range []string{"get", "post", "post-close", "control"} {
+		r.noEnd[arm] = true
+	}
+	r.abandon = true
+	p := assertVerdict(t, r.judged(t), slugDropped, Inconclusive)
+	if p.Hits != 3000 || p.Power == nil || p.Power.OutageSeen > 5*time.Second {
+		t.Errorf("judged by %d hits with power %+v, want 3000 in about 6 s", p.Hits, p.Power)
+	}
+}

@@ -24,6 +24,7 @@ type Timeline struct {
 	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
+	Gaps  []history.Gap // times in which a watch saw nothing
 
 	ids  []string // run ids that opening lines gave
 	ends int
@@ -37,7 +38,7 @@ type Arm struct {
 	Batch   *history.Batch // the last; nil when there was none
 }
 
-// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known.
+// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known, or that it had no planned end.
 type Window struct {
 	history.Window
 	Announced bool // the event of its beginning is there
@@ -60,6 +61,7 @@ func (a *Arm) window(index int) *Window {
 type Disturbance struct {
 	ID, Name, Target, Injects     string
 	Began, Landed, Healed, Failed time.Duration
+	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
 	begins                        int
 }
@@ -67,13 +69,15 @@ type Disturbance struct {
 // never is a moment that did not come.
 const never = time.Duration(math.MaxInt64)
 
-// Until is when the disturbance was over: healed, or given up, or at least landed. It is never when it is not over.
+// Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
 	case d.Healed != never:
 		return d.Healed
 	case d.Failed != never:
 		return d.Failed
+	case d.Unhealed != never:
+		return d.Unhealed
 	}
 	return d.Landed
 }
@@ -84,13 +88,20 @@ type Step struct {
 	history.Step
 }
 
-// Pod is the life of one pod as the watches saw it.
+// Pod is what the watches saw of the pods of one name: of a StatefulSet one after another has it.
 type Pod struct {
-	Name        string
-	Version     string
-	Ready       []Span // when it was ready and not terminating
-	Terminating time.Duration
-	Signalled   time.Duration
+	Name    string
+	Version string // of the last of them
+	Ready   []Span // when one was ready and not terminating
+	Stops   []Stop
+
+	uid string
+}
+
+// Stop is the end of a pod; a moment that was not seen is never.
+type Stop struct {
+	Terminating time.Duration // deletion was asked for: SIGTERM follows preStop
+	Signalled   time.Duration // the process itself told of its SIGTERM
 	Gone        time.Duration
 }
 
@@ -106,25 +117,6 @@ func (t *Timeline) LoadEnd() time.Duration {
 		}
 	}
 	return min(end, t.Known)
-}
-
-// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
-func (t *Timeline) whileKnown(fold HitFold) HitFold {
-	if t.Known == never {
-		return fold
-	}
-	return untilFold{fold: fold, until: t.Known}
-}
-
-type untilFold struct {
-	fold  HitFold
-	until time.Duration
-}
-
-func (f untilFold) Hit(h *history.Hit) {
-	if h.End() <= f.until {
-		f.fold.Hit(h)
-	}
 }
 
 // LoadBegin is when the first window began; never without load.
@@ -172,6 +164,7 @@ type podChange struct {
 	at   time.Duration
 	gone bool
 	name string
+	uid  string
 	history.PodState
 }
 
@@ -211,7 +204,10 @@ func (b *timelineBuilder) add(e *history.Event) {
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:
 		b.disturbance(e.At, e.Disturbance)
 	case e.Kind == history.KindChange && e.Change != nil && e.Change.Pod != nil:
-		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name, PodState: *e.Change.Pod})
+		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name,
+			uid: e.Change.UID, PodState: *e.Change.Pod})
+	case e.Kind == history.KindGap && e.Gap != nil:
+		b.t.Gaps = append(b.t.Gaps, *e.Gap)
 	case e.Kind == history.KindEnd && e.End != nil:
 		b.t.End = e.End
 		b.t.ends++
@@ -238,7 +234,8 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never,
+			Unhealed: never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -253,24 +250,35 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		d.Healed = min(d.Healed, at)
 	case history.Failed:
 		d.Failed = min(d.Failed, at)
+	case history.Unhealed:
+		d.Unhealed = min(d.Unhealed, at)
 	}
 }
 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
+	last := t.Known
 	if t.End != nil {
 		t.Known = never
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })
+		for _, w := range arm.Windows {
+			if !w.Ended && w.Length == 0 { // without a planned end: it ran as long as anybody can tell
+				w.Length = max(0, last-w.Begin)
+			}
+		}
 		t.Arms = append(t.Arms, arm)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.disturbances)) {
 		t.Disturbances = append(t.Disturbances, b.disturbances[id])
 	}
 	slices.SortStableFunc(t.Disturbances, func(x, y *Disturbance) int { return cmp.Compare(x.Began, y.Began) })
+	slices.SortFunc(t.Gaps, func(x, y history.Gap) int {
+		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To), cmp.Compare(x.Resource, y.Resource))
+	})
 	slices.SortStableFunc(t.Steps, func(x, y Step) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
 	for i := range b.pods {
@@ -279,31 +287,62 @@ func (b *timelineBuilder) finish() *Timeline {
 	return t
 }
 
-// podChanged follows one pod. A pod that is ready when it is first seen was so before the watch began.
+// podChanged follows the pods of one name. One that is ready when the name is first seen was so before the watch began.
 func (t *Timeline) podChanged(c *podChange) {
 	pod, known := t.Pods[c.name]
 	if !known {
-		pod = &Pod{Name: c.name, Terminating: never, Signalled: never, Gone: never}
+		pod = &Pod{Name: c.name}
 		t.Pods[c.name] = pod
 	}
-	pod.Version = cmp.Or(pod.Version, c.Version)
-	open := len(pod.Ready) > 0 && pod.Ready[len(pod.Ready)-1].Until == never
+	if c.uid != "" && pod.uid != "" && c.uid != pod.uid {
+		pod.end(c.at) // nobody saw the one before go
+	}
+	pod.uid, pod.Version = cmp.Or(c.uid, pod.uid), cmp.Or(c.Version, pod.Version)
 	ready := c.Ready && !c.Terminating && !c.gone
 	switch {
 	case ready && !known:
 		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: never})
-	case ready && !open:
+	case ready && !pod.isReady():
 		pod.Ready = append(pod.Ready, Span{From: c.at, Until: never})
-	case !ready && open:
+	case !ready && pod.isReady():
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
+	pod.stopping(c)
+}
+
+func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == never }
+
+func (p *Pod) stopping(c *podChange) {
+	last := len(p.Stops) - 1
+	open := last >= 0 && p.Stops[last].Gone == never
+	if !c.Terminating && !c.Signalled {
+		if open {
+			p.Stops[last].Gone = c.at // gone, or another one by now
+		}
+		return
+	}
+	if !open {
+		p.Stops = append(p.Stops, Stop{Terminating: never, Signalled: never, Gone: never})
+		last++
+	}
+	s := &p.Stops[last]
 	if c.Terminating {
-		pod.Terminating = min(pod.Terminating, c.at)
+		s.Terminating = min(s.Terminating, c.at)
 	}
 	if c.Signalled {
-		pod.Signalled = min(pod.Signalled, c.at)
+		s.Signalled = min(s.Signalled, c.at)
 	}
 	if c.gone {
-		pod.Gone = min(pod.Gone, c.at)
+		s.Gone = c.at
+	}
+}
+
+// end closes what is open of a pod.
+func (p *Pod) end(at time.Duration) {
+	if p.isReady() {
+		p.Ready[len(p.Ready)-1].Until = at
+	}
+	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == never {
+		p.Stops[last].Gone = at
 	}
 }
