@@ -64,6 +64,8 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 // commands lists what the command line offers, in the order help shows it.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newRunCommand(),
+		newListCommand(),
 		newDemoCommand(),
 		newAttackCommand(),
 		newJudgeCommand(),
