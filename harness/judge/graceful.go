@@ -38,13 +38,15 @@ type stop struct {
 func stopsOf(t *Timeline) []stop {
 	var stops []stop
 	for _, pod := range t.Pods {
-		switch {
-		case pod.Signalled != never:
-			stops = append(stops, stop{pod: pod.Name, from: pod.Signalled, until: pod.Signalled, told: true})
-		case pod.Terminating != never && pod.Gone != never:
-			stops = append(stops, stop{pod: pod.Name, from: pod.Terminating, until: pod.Gone})
-		case pod.Terminating != never:
-			stops = append(stops, stop{pod: pod.Name, from: pod.Terminating, until: pod.Terminating})
+		for _, s := range pod.Stops {
+			switch {
+			case s.Signalled != never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
+			case s.Gone != never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
+			default:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
+			}
 		}
 	}
 	slices.SortFunc(stops, func(a, b stop) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.pod, b.pod)) })
@@ -60,13 +62,12 @@ type grace struct {
 
 type armGrace struct {
 	stops  []stop
-	byPod  map[string]int // index into stops
-	counts []graceCount   // by stop
+	byPod  map[string][]int // indexes into stops
+	counts []graceCount     // by stop
 
-	// The pod of the hit before this one, which is mostly this one's too. at is never without a stop.
-	name  string
-	index int
-	from  time.Duration
+	// The pod of the hit before this one, which is often this one's too.
+	name   string
+	stopOf []int
 
 	found findings
 	torn  uint64 // failed hits, each once, however many pods stopped then
@@ -78,9 +79,9 @@ func (f *grace) Arm(arm *Arm) HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armGrace{stops: f.stops, byPod: map[string]int{}, counts: make([]graceCount, len(f.stops)), index: -1, from: never}
+	a := &armGrace{stops: f.stops, byPod: map[string][]int{}, counts: make([]graceCount, len(f.stops))}
 	for i, s := range f.stops {
-		a.byPod[s.pod] = i
+		a.byPod[s.pod] = append(a.byPod[s.pod], i)
 	}
 	f.arms = append(f.arms, a)
 	return f.t.whileKnown(a)
@@ -92,17 +93,12 @@ func (a *armGrace) Hit(h *history.Hit) {
 		return
 	}
 	if h.Pod != a.name {
-		a.look(h.Pod)
+		a.name, a.stopOf = h.Pod, a.byPod[h.Pod]
 	}
-	if h.At < a.from && h.End() > a.from && !h.Unsent {
-		a.counts[a.index].whole++
-	}
-}
-
-func (a *armGrace) look(pod string) {
-	a.name, a.index, a.from = pod, -1, never
-	if i, ok := a.byPod[pod]; ok {
-		a.index, a.from = i, a.stops[i].from
+	for _, i := range a.stopOf {
+		if at := a.stops[i].from; h.At < at && h.End() > at && !h.Unsent {
+			a.counts[i].whole++
+		}
 	}
 }
 
@@ -150,7 +146,7 @@ func (f *grace) Result() Promise {
 		if !s.told {
 			untold++
 		}
-		p.Figures = append(p.Figures, Figure{Name: "requests in flight when " + s.pod + " was told to stop", Value: float64(n.whole + n.torn), Unit: "hits"})
+		p.Figures = append(p.Figures, Figure{Name: fmt.Sprintf("requests in flight when %s was told to stop at %s", s.pod, span(s.from)), Value: float64(n.whole + n.torn), Unit: "hits"})
 	}
 	p.Hits = whole + p.Dropped
 	found.into(&p)

@@ -84,13 +84,20 @@ type Step struct {
 	history.Step
 }
 
-// Pod is the life of one pod as the watches saw it.
+// Pod is what the watches saw of the pods of one name: of a StatefulSet one after another has it.
 type Pod struct {
-	Name        string
-	Version     string
-	Ready       []Span // when it was ready and not terminating
-	Terminating time.Duration
-	Signalled   time.Duration
+	Name    string
+	Version string // of the last of them
+	Ready   []Span // when one was ready and not terminating
+	Stops   []Stop
+
+	uid string
+}
+
+// Stop is the end of a pod; a moment that was not seen is never.
+type Stop struct {
+	Terminating time.Duration // deletion was asked for: SIGTERM follows preStop
+	Signalled   time.Duration // the process itself told of its SIGTERM
 	Gone        time.Duration
 }
 
@@ -172,6 +179,7 @@ type podChange struct {
 	at   time.Duration
 	gone bool
 	name string
+	uid  string
 	history.PodState
 }
 
@@ -211,7 +219,8 @@ func (b *timelineBuilder) add(e *history.Event) {
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:
 		b.disturbance(e.At, e.Disturbance)
 	case e.Kind == history.KindChange && e.Change != nil && e.Change.Pod != nil:
-		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name, PodState: *e.Change.Pod})
+		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name,
+			uid: e.Change.UID, PodState: *e.Change.Pod})
 	case e.Kind == history.KindEnd && e.End != nil:
 		b.t.End = e.End
 		b.t.ends++
@@ -279,31 +288,62 @@ func (b *timelineBuilder) finish() *Timeline {
 	return t
 }
 
-// podChanged follows one pod. A pod that is ready when it is first seen was so before the watch began.
+// podChanged follows the pods of one name. One that is ready when the name is first seen was so before the watch began.
 func (t *Timeline) podChanged(c *podChange) {
 	pod, known := t.Pods[c.name]
 	if !known {
-		pod = &Pod{Name: c.name, Terminating: never, Signalled: never, Gone: never}
+		pod = &Pod{Name: c.name}
 		t.Pods[c.name] = pod
 	}
-	pod.Version = cmp.Or(pod.Version, c.Version)
-	open := len(pod.Ready) > 0 && pod.Ready[len(pod.Ready)-1].Until == never
+	if c.uid != "" && pod.uid != "" && c.uid != pod.uid {
+		pod.end(c.at) // nobody saw the one before go
+	}
+	pod.uid, pod.Version = cmp.Or(c.uid, pod.uid), cmp.Or(c.Version, pod.Version)
 	ready := c.Ready && !c.Terminating && !c.gone
 	switch {
 	case ready && !known:
 		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: never})
-	case ready && !open:
+	case ready && !pod.isReady():
 		pod.Ready = append(pod.Ready, Span{From: c.at, Until: never})
-	case !ready && open:
+	case !ready && pod.isReady():
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
+	pod.stopping(c)
+}
+
+func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == never }
+
+func (p *Pod) stopping(c *podChange) {
+	last := len(p.Stops) - 1
+	open := last >= 0 && p.Stops[last].Gone == never
+	if !c.Terminating && !c.Signalled {
+		if open {
+			p.Stops[last].Gone = c.at // gone, or another one by now
+		}
+		return
+	}
+	if !open {
+		p.Stops = append(p.Stops, Stop{Terminating: never, Signalled: never, Gone: never})
+		last++
+	}
+	s := &p.Stops[last]
 	if c.Terminating {
-		pod.Terminating = min(pod.Terminating, c.at)
+		s.Terminating = min(s.Terminating, c.at)
 	}
 	if c.Signalled {
-		pod.Signalled = min(pod.Signalled, c.at)
+		s.Signalled = min(s.Signalled, c.at)
 	}
 	if c.gone {
-		pod.Gone = min(pod.Gone, c.at)
+		s.Gone = c.at
+	}
+}
+
+// end closes what is open of a pod.
+func (p *Pod) end(at time.Duration) {
+	if p.isReady() {
+		p.Ready[len(p.Ready)-1].Until = at
+	}
+	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == never {
+		p.Stops[last].Gone = at
 	}
 }
