@@ -255,9 +255,6 @@ func (f *abortion) judgeLate(trial *trial, r *ruling, note noteFunc) {
 
 // judgeState asks for one moment after the abort at which the Rollout tells of all of it.
 func (f *abortion) judgeState(trial *trial, r *ruling, note noteFunc) {
-	if least := f.leastLacking(trial); len(least) > 0 {
-		note(r.missing, "it never was wholly aborted: %s", strings.Join(least, ", "))
-	}
 	for _, s := range trial.States {
 		if s.Object.StableRS != trial.Stable {
 			note(r.broken, "the stable ReplicaSet changed from %s to %s", trial.Stable, s.Object.StableRS)
@@ -267,6 +264,9 @@ func (f *abortion) judgeState(trial *trial, r *ruling, note noteFunc) {
 			note(r.broken, "the Rollout gives it %d %% again %s after its abort", w, span(s.At-trial.aborted()))
 			return
 		}
+	}
+	if least := f.leastLacking(trial); len(least) > 0 {
+		note(r.missing, "it never was wholly aborted: %s", strings.Join(least, ", "))
 	}
 	f.judgeRouter(trial, r, note)
 }
@@ -344,11 +344,11 @@ func weightIn(o *history.TraefikServiceObject, name string) (weight int32, found
 func (f *abortion) judgeTraffic(trial *trial, n abortCount, r *ruling, note noteFunc) {
 	switch {
 	case n.leaked > 0:
+		note(r.broken, "it answered %s later than %s after its abort", plural(n.leaked, "hit"), span(f.budgets.Propagation))
 		for _, a := range f.arms {
 			r.against.merge(&a.found)
 			a.found = findings{}
 		}
-		note(r.broken, "it answered %s later than %s after its abort", plural(n.leaked, "hit"), span(f.budgets.Propagation))
 	case n.rest < enoughAfter:
 		note(r.unsure, "%s later than %s after its abort, %d needed to see that it gets no traffic", plural(n.rest, "answer"),
 			span(f.budgets.Propagation), enoughAfter)

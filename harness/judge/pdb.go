@@ -256,12 +256,15 @@ func readyNames(pods []*Track[PodView], at time.Duration) string {
 // the allowance, and both watches may be late: what a budget allowed shortly before and after counts.
 func (j *pdbDrain) allowance(e *Eviction) {
 	i := slices.IndexFunc(j.t().Cluster.Pods, e.of)
-	asked := e.At - e.Latency
-	if i < 0 || !e.accepted() || !isReady(j.t().Cluster.Pods[i], asked) {
+	if i < 0 || !e.accepted() {
 		return
 	}
-	watch := j.budgets.Watch
-	for _, b := range j.t().budgetsOf(j.t().Cluster.Pods[i], asked) {
+	pod, watch := j.t().Cluster.Pods[i], j.budgets.Watch
+	asked := min(e.At-e.Latency, ended(pod)-1) // the answer may be recorded later than its own effect
+	if !isReady(pod, asked) {
+		return
+	}
+	for _, b := range j.t().budgetsOf(pod, asked) {
 		if allowedWithin(b, asked-watch, e.At+watch) == 0 {
 			j.broken(Finding{At: asked, Until: e.At, Text: fmt.Sprintf("%s: the eviction of pod %s was accepted while budget %s allowed none", j.label(), e.Pod, b.Name),
 				Evidence: []string{e.text(), budgetText(b, asked)}})
