@@ -194,6 +194,10 @@ func (f *abortion) judge(i int, r *ruling, p *Promise) string {
 		finding.Text = trial.label() + ": " + fmt.Sprintf(format, args...)
 		rule(finding)
 	}
+	if trial.Version == trial.StableVersion {
+		note(r.unsure, "the stable release has the same version: answers do not tell them apart")
+		return ""
+	}
 	if promoted := trial.promoted(); promoted != never {
 		note(r.broken, "it is bad on purpose and was promoted %s after its beginning", span(promoted-trial.Began))
 		return ""

@@ -95,7 +95,7 @@ type dataSeen struct {
 func (f *noData) dataOf(release *Release) dataSeen {
 	var d dataSeen
 	for _, run := range release.Runs {
-		o := run.last()
+		o := resultOf(run, release)
 		if d.over = d.over || over(o.Phase); d.reason == "" {
 			d.reason = o.Message
 		}
@@ -107,6 +107,18 @@ func (f *noData) dataOf(release *Release) dataSeen {
 		}
 	}
 	return d
+}
+
+// resultOf is what an analysis said while its release went out. Taking the release back ends an analysis that still runs, and
+// Argo Rollouts calls one that was ended so successful.
+func resultOf(run *Track[history.AnalysisRunObject], release *Release) *history.AnalysisRunObject {
+	o := &run.Seen[0].Object
+	for i := range run.Seen {
+		if run.Seen[i].At < release.Until {
+			o = &run.Seen[i].Object
+		}
+	}
+	return o
 }
 
 // passed takes an analysis that let the release through: without a single measurement that is blindness.

@@ -239,6 +239,9 @@ func TestAborts(t *testing.T) {
 					}
 				}
 			}},
+			{name: "the same version as before", want: Inconclusive, reason: "do not tell them apart", spoil: func(r *recording) {
+				edit(r, "replicasets", "rs-h1", 0, func(o *history.ReplicaSetObject) { o.Version = "v2" })
+			}},
 			{name: "a gap", want: Inconclusive, reason: "changes of rollouts", spoil: func(r *recording) { r.gap("rollouts", 2*time.Second, 5*time.Second) }},
 		})
 	}
@@ -339,6 +342,10 @@ func TestNoDataNoPromote(t *testing.T) {
 		{name: "the analysis never began", want: Inconclusive, reason: "no analysis of it was seen", spoil: func(r *recording) { r.forgetAbout("analysisruns", "first", 0) }},
 		{name: "the analysis had no result", want: Inconclusive, reason: "no result yet", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) { o.Phase = "Running" })
+		}},
+		{name: "ended by taking the release back", want: Inconclusive, reason: "no analysis told", spoil: func(r *recording) {
+			r.forgetAbout("analysisruns", "first", 3800*ms)
+			r.analysis("ended", "1", 2500*ms, 8500*ms, "Successful", history.MetricResult{Name: "error-rate", Phase: "Successful", Error: 2})
 		}},
 		{name: "nobody tells why", want: Fail, reason: "tells why", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 0, func(o *history.AnalysisRunObject) {
