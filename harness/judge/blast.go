@@ -20,8 +20,9 @@ func blastRadius(b Budgets) Check {
 		Needs: []Need{carriesLoad,
 			{What: "disturbance that injects failures", Met: func(t *Timeline) bool { return len(injectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
+		Rests: []string{"rollouts", "replicasets"},
 		New: func(t *Timeline) Fold {
-			f := &blast{t: t, budgets: b, sight: sightOf(t, "rollouts", b.Propagation)}
+			f := &blast{t: t, budgets: b}
 			for _, i := range injectionsOf(t) {
 				f.exposures = append(f.exposures, exposureOf(t, i, b.Propagation))
 			}
@@ -91,7 +92,6 @@ func largestShare(steps []Step, version string, at, propagation time.Duration) f
 }
 
 type blast struct {
-	sight     sight
 	t         *Timeline
 	budgets   Budgets
 	exposures []exposure
@@ -118,7 +118,7 @@ func (f *blast) Arm(arm *Arm) HitFold {
 		a.traffic = append(a.traffic, make([]uint64, c.len()))
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armBlast) Hit(h *history.Hit) {
@@ -154,7 +154,7 @@ func (f *blast) Result() Promise {
 		f.judge(i, &p, &found)
 	}
 	found.into(&p)
-	return f.sight.limit(p)
+	return p
 }
 
 // judge adds the verdict on one exposure. The worst is the promise's.
@@ -199,7 +199,6 @@ func (f *blast) judge(i int, p *Promise, found *findings) {
 }
 
 func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float64) (Verdict, string) {
-	const enough = 300 // hits after the abort: they show a leak of 1 % at 95 %
 	took := min(e.abort, f.t.LoadEnd()) - e.began
 	switch {
 	case after > 0:
@@ -212,9 +211,9 @@ func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float6
 		return Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.version)
 	case harmed == 0:
 		return Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.version)
-	case later < enough:
+	case later < enoughAfter:
 		return Inconclusive, fmt.Sprintf("%s sent later than %s after the abort of version %s, %d needed", plural(later, "hit"),
-			span(f.budgets.Propagation), e.version, enough)
+			span(f.budgets.Propagation), e.version, enoughAfter)
 	}
 	return Pass, fmt.Sprintf("version %s caused %s in %s until its abort (its share allowed %.0f), and none of %s after it", e.version,
 		plural(harmed, "failure"), span(took), allowed, plural(later, "hit"))

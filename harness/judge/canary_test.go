@@ -9,7 +9,7 @@ import (
 
 // badRelease is a canary release of v2, bad on purpose, that gets 10 % of the traffic from 2 s on and is aborted at 6 s. Every
 // fifth answer of v2 is a 503.
-func badRelease(t *testing.T, r *recording) {
+func badRelease(t testing.TB, r *recording) {
 	r.budgets(t, func(b *Budgets) {
 		b.Settle, b.Propagation, b.Abort = 500*time.Millisecond, 500*time.Millisecond, 5*time.Second
 	})

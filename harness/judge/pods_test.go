@@ -10,7 +10,7 @@ import (
 
 // replacedPod lets pod-b become ready at 2 s and pod-a be deleted at 4 s, get its SIGTERM at 5 s and be gone at 6 s. Until 4 s
 // pod-a answers, from then on pod-b. Slow requests of pod-a are in flight at its SIGTERM.
-func replacedPod(t *testing.T, r *recording) {
+func replacedPod(t testing.TB, r *recording) {
 	r.budgets(t, func(b *Budgets) { b.Propagation, b.Watch = 500*time.Millisecond, 100*time.Millisecond })
 	r.pod(0, "added", "pod-a", history.PodState{Ready: true})
 	r.pod(1900*time.Millisecond, "added", "pod-b", history.PodState{})

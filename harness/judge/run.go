@@ -33,7 +33,7 @@ func Run(ctx context.Context, h *history.History, checks []Check) (Result, error
 		return Result{}, fmt.Errorf("judge the run in %s: %w", h.Dir(), err)
 	}
 	t.Damage = append(t.Damage, damage...)
-	return conclude(judged, t.Damage), nil
+	return conclude(t, judged), nil
 }
 
 // judging is one check at work on one record. fold is nil when its needs are unmet.
@@ -124,10 +124,10 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 }
 
 // conclude asks every check for its result and ranks them.
-func conclude(judged []*judging, damage []history.Damage) Result {
-	r := Result{Damage: damage}
+func conclude(t *Timeline, judged []*judging) Result {
+	r := Result{Damage: t.Damage}
 	for _, j := range judged {
-		r.Promises = append(r.Promises, j.result())
+		r.Promises = append(r.Promises, j.result(t))
 	}
 	spoil(r.Promises)
 	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
@@ -135,11 +135,12 @@ func conclude(judged []*judging, damage []history.Damage) Result {
 	return r
 }
 
-func (j *judging) result() Promise {
+func (j *judging) result(t *Timeline) Promise {
 	var p Promise
 	switch {
 	case j.fold != nil:
 		p = j.fold.Result()
+		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)))
 	case j.check.Optional:
 		p = Promise{Verdict: Skipped, Reason: j.unmet}
 	default:
