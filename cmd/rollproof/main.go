@@ -58,7 +58,18 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 		SilenceErrors: true,
 	}
 	root.AddCommand(commands()...)
+	refuseUnknownVerbs(root)
 	return root
+}
+
+// refuseUnknownVerbs makes `rollproof cluster upp` an error: cobra answers a mistyped verb of a group with its help and success.
+func refuseUnknownVerbs(root *cobra.Command) {
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() && !group.Runnable() {
+			group.Args = cobra.NoArgs
+			group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // commands lists what the command line offers, in the order help shows it.
