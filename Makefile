@@ -33,6 +33,9 @@ test: lint ## every test that needs no cluster
 	go test -race ./...
 	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test ./...); done
 
+test-docker: ## the tests that need a Docker engine: images run, are pushed and are pulled by digest
+	go test -tags docker -timeout 30m -count 1 ./harness/images
+
 test-kind: build ## the end-to-end tests, on real kind clusters
 	go test -tags kind -timeout 30m -count 1 -v ./harness/cluster/...
 

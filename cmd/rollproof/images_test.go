@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -58,23 +57,9 @@ func TestListIsWhatPeopleAndScriptsRead(t *testing.T) {
 	}
 }
 
-// rollproof runs the command line on an empty image cache.
-func rollproof(t *testing.T, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	if os.Getenv("ROLLPROOF_CACHE") == "" {
-		t.Setenv("ROLLPROOF_CACHE", t.TempDir())
-	}
-	var out, errs bytes.Buffer
-	root := newRootCommand()
-	root.SetOut(&out)
-	root.SetErr(&errs)
-	root.SetArgs(args)
-	code = execute(context.Background(), root)
-	return code, out.String(), errs.String()
-}
-
 func TestImagesListAsJSON(t *testing.T) {
-	code, out, errs := rollproof(t, "images", "list", "--output", "json")
+	t.Setenv("ROLLPROOF_CACHE", t.TempDir())
+	code, out, errs := rollproof("images", "list", "--output", "json")
 	var states []map[string]any
 	if err := json.Unmarshal([]byte(out), &states); code != 0 || err != nil {
 		t.Fatalf("exit code %d, %v, %s", code, err, errs)
@@ -110,7 +95,8 @@ func TestBadInputToImagesIsOneLine(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			code, _, errs := rollproof(t, c.args...)
+			t.Setenv("ROLLPROOF_CACHE", t.TempDir())
+			code, _, errs := rollproof(c.args...)
 			if code != exitCouldNotRun {
 				t.Errorf("exit code %d, want %d", code, exitCouldNotRun)
 			}

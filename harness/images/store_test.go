@@ -423,6 +423,27 @@ func TestLoadIntoEngineOnlyOnce(t *testing.T) {
 	}
 }
 
+func TestAnEngineIsStartedOnlyWhereNoneAnswers(t *testing.T) {
+	p := newProject(t)
+	img := p.ensure("house")[0]
+	s := p.open("source")
+	fake := s.engine.(*fakeEngine)
+	started := 0
+	s.ensureEngine = func(context.Context) error { started++; fake.fails = nil; return nil }
+	if _, err := s.LoadIntoEngine(t.Context(), img); err != nil || started != 0 {
+		t.Errorf("an engine that answers: %v, started %d times", err, started)
+	}
+	fake.fails = errors.New("connection refused")
+	if _, err := s.LoadIntoEngine(t.Context(), img); err != nil || started != 1 {
+		t.Errorf("an engine that does not: %v, started %d times", err, started)
+	}
+	s.ensureEngine = func(context.Context) error { return errors.New("not root") }
+	fake.fails = errors.New("connection refused")
+	if _, err := s.LoadIntoEngine(t.Context(), img); err == nil || !strings.Contains(err.Error(), "not root") {
+		t.Errorf("an engine that cannot be started: %v", err)
+	}
+}
+
 func TestOneProcessBuildsAtATime(t *testing.T) {
 	p := newProject(t)
 	s := p.open("source")
