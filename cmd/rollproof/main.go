@@ -78,9 +78,15 @@ func refuseUnknownVerbs(root *cobra.Command) {
 // commands lists what the command line offers, in the order help shows it.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(),
+		newAttackCommand(),
+		newJudgeCommand(),
+		newReportCommand(),
+		newTrafficCommand(),
 		newClusterCommand(),
 		newImagesCommand(),
 		newDockerCommand(),
 		newVersionCommand(),
+		newBitvaultdCommand(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -83,7 +84,10 @@ func (b *builder) installDebian(ctx context.Context, in *inputs, root string) er
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
 		return err
 	}
-	if err := runLogged(command(ctx, "debootstrap", args...), log); err != nil {
+	cmd := command(ctx, "debootstrap", args...)
+	// It mounts /proc and /sys below root. In a mount namespace of its own those go with it, however it ends.
+	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
+	if err := runLogged(cmd, log); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -159,7 +159,11 @@ func (s *Store) Ensure(ctx context.Context, names ...string) ([]Image, error) {
 		return nil, err
 	}
 	defer unlock()
-	return s.make(ctx, from, names)
+	made, err := s.make(ctx, from, names)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("interrupted while making images: %w; what was finished is kept, the same command goes on there", ctx.Err())
+	}
+	return made, err
 }
 
 // choose settles where images come from, and returns them at once when all are cached: that path neither locks nor asks any network.
@@ -180,8 +184,11 @@ func (s *Store) choose(ctx context.Context, names []string) (from string, found 
 	if s.source != "auto" {
 		return s.source, nil, nil
 	}
-	from, why := s.pick(ctx, names)
+	if len(s.upstreamRegistries(names)) == 0 {
+		return "source", nil, nil // there is no choice
+	}
 	step := s.show.Start("choose where images come from")
+	from, why := s.pick(ctx, names)
 	step.Say("%s, because %s", from, why)
 	return from, nil, step.Done(nil)
 }
@@ -244,6 +251,10 @@ func (s *Store) planOne(ctx context.Context, from string, d *Definition, digests
 			}
 		}
 		lock, err := s.locker.image(ctx, d, digests)
+		if errors.Is(err, errNoGo) {
+			st.why = "the go command is missing, so that its sources cannot be compared: build with Go, or use --images=bundle:FILE"
+			return st, nil
+		}
 		if err != nil {
 			return step{}, err
 		}
@@ -299,7 +310,11 @@ func (s *Store) keep(d *Definition, lock Lock, digest v1.Hash, source string) (*
 	if err != nil {
 		return nil, fmt.Errorf("record image of %s: %w", d.Name, err)
 	}
-	r := &record{Image: Image{Component: d.Name, Version: d.Version, Ref: refOf(d, lock), Digest: digest.String(), Key: lock.Key(),
+	version := d.Version
+	if source == "pull" {
+		version = upstreamVersion(d)
+	}
+	r := &record{Image: Image{Component: d.Name, Version: version, Ref: refOf(d, lock), Digest: digest.String(), Key: lock.Key(),
 		Size: size, Source: source}, Built: time.Now().UTC().Truncate(time.Second), Lock: lock}
 	return r, s.writeRecords(r)
 }

@@ -54,10 +54,7 @@ func (b *builder) fetch(ctx context.Context, d *Definition) (v1.Hash, error) {
 
 // pick settles --images=auto: pull when the registries that are needed answer in time, else source. It returns the reason too.
 func (s *Store) pick(ctx context.Context, names []string) (from, why string) {
-	registries, err := s.upstreamRegistries(names)
-	if err != nil || len(registries) == 0 {
-		return "source", "none of these components has an upstream image"
-	}
+	registries := s.upstreamRegistries(names)
 	ctx, cancel := context.WithTimeout(ctx, registryPatience)
 	defer cancel()
 	for _, registry := range registries {
@@ -68,25 +65,28 @@ func (s *Store) pick(ctx context.Context, names []string) (from, why string) {
 	return "pull", strings.Join(registries, ", ") + " answers"
 }
 
-func (s *Store) upstreamRegistries(names []string) ([]string, error) {
-	defs, err := s.needed("pull", names)
-	if err != nil {
-		return nil, err
-	}
+// upstreamRegistries names the registries that pulling the components would need.
+func (s *Store) upstreamRegistries(names []string) []string {
 	var registries []string
-	for _, d := range defs {
-		if d.Upstream == "" {
-			continue
-		}
-		ref, err := name.ParseReference(d.Upstream)
+	for _, n := range names {
+		ref, err := name.ParseReference(s.defs[n].Upstream)
 		if err != nil {
-			return nil, err
+			continue // no upstream: a reference that is given was checked when it was read
 		}
 		if r := ref.Context().RegistryStr(); !slices.Contains(registries, r) {
 			registries = append(registries, r)
 		}
 	}
-	return registries, nil
+	return registries
+}
+
+// upstreamVersion is the tag of the upstream image: it may be another patch release than what is built here.
+func upstreamVersion(d *Definition) string {
+	ref, _, _ := strings.Cut(d.Upstream, "@")
+	if tag, err := name.NewTag(ref, name.StrictValidation); err == nil {
+		return tag.TagStr()
+	}
+	return d.Version
 }
 
 // registryAnswers asks for the API's version (OCI distribution-spec, end-1): 200 and 401 both come from a registry.

@@ -39,7 +39,7 @@ func withUpstream(t *testing.T, p *project, addr string) v1.Hash {
 		t.Fatal(err)
 	}
 	digest, _ := img.Digest()
-	p.component("house", "about: x\nversion: v1\nupstream: "+addr+"/upstream/house:v1@"+digest.String()+"\nfrom: floor\nfiles: [{path: roof, to: /}]\n")
+	p.component("house", "about: x\nversion: v0\nupstream: "+addr+"/upstream/house:v1@"+digest.String()+"\nfrom: floor\nfiles: [{path: roof, to: /}]\n")
 	return digest
 }
 
@@ -50,7 +50,7 @@ func TestPullTakesUpstreamImagesAndBuildsOurOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made[0].Digest != digest.String() || made[0].Source != "pull" {
+	if made[0].Digest != digest.String() || made[0].Source != "pull" || made[0].Version != "v1" {
 		t.Errorf("house %+v, want upstream's digest %s", made[0], digest)
 	}
 	if made[1].Source != "source" {

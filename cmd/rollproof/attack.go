@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/load"
+)
+
+// attackFlags are what the attack command was asked for.
+type attackFlags struct {
+	targets, arms, control []string
+	rate, rampTo           string
+	duration, deadline     time.Duration
+	traffic                string
+	speed                  float64
+	loop, insecure         bool
+	maxWorkers             uint64
+	versionHeader, pod     string
+	out                    string
+}
+
+const defaultRate = "300/s"
+
+func newAttackCommand() *cobra.Command {
+	var f attackFlags
+	cmd := &cobra.Command{
+		Use:   "attack --target URL --out DIR",
+		Short: "Send load to a URL and record every hit",
+		Long: `attack sends load to any URL and records what became of every hit, as the scenarios do.
+
+The load is an open loop: every hit has its moment, and neither slow answers nor a late generator move it. Its arms take
+turns, and each shows what the others hide. The default ones send GET only:
+  get         keep-alive; Go sends a GET again without telling when a reused connection breaks: counted as masked
+  get-close   a new connection for each hit: nothing is ever sent again
+  post        POST with an Idempotency-Key, keep-alive
+  post-close  POST without a key, a new connection for each hit
+With --control URL, an arm of the same rate goes to a responder that nothing disturbs.`,
+		Example: `  rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 30s --out out/try
+  rollproof attack --target http://127.0.0.1:8080 --traffic day.jsonl --speed 2 --out out/replay`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd.Context(), cmd.ErrOrStderr(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.targets, "target", nil, "URL to send load to; several are hit in turn; paths of a traffic file are appended")
+	flags.StringSliceVar(&f.arms, "arms", []string{"get", "get-close"}, "arms to send the load with")
+	flags.StringArrayVar(&f.control, "control", nil, "URL of a responder that nothing disturbs")
+	flags.StringVar(&f.rate, "rate", "", "hits a second of all arms together, like 300/s or 20/m (default "+defaultRate+", or as recorded in the traffic file)")
+	flags.StringVar(&f.rampTo, "ramp-to", "", "change the rate evenly to this one over the duration")
+	flags.DurationVar(&f.duration, "duration", 0, "how long (default 30s; with recorded traffic to its end)")
+	flags.DurationVar(&f.deadline, "deadline", load.DefaultDeadline, "of one hit, from its start to the last byte of the answer")
+	flags.StringVar(&f.traffic, "traffic", "", "file of requests to send, see docs/traffic.md; without --rate at its own times")
+	flags.Float64Var(&f.speed, "speed", 1, "replay recorded times this many times faster")
+	flags.BoolVar(&f.loop, "loop", false, "start recorded traffic over at its end; needs --duration")
+	flags.Uint64Var(&f.maxWorkers, "max-workers", 0, "most hits in flight in each arm (default: as many as can be due within the deadline)")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
+	flags.StringVar(&f.versionHeader, "version-header", load.DefaultVersionHeader, "answer header that names the application's version")
+	flags.StringVar(&f.pod, "pod-header", load.DefaultPodHeader, "answer header that names the pod")
+	flags.StringVar(&f.out, "out", "", "directory for the record; new or empty")
+	return cmd
+}
+
+func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
+	arms, plan, err := f.plan()
+	if err != nil {
+		return err
+	}
+	if err := plan.Check(arms); err != nil {
+		return err
+	}
+	if err := load.Reach(ctx, arms); err != nil {
+		return err
+	}
+	load.TuneMemory()
+	clock := history.NewClock()
+	rec, err := history.Create(f.out, history.Run{
+		ID: clock.Started().UTC().Format("20060102T150405.000"), Scenario: "attack", Command: os.Args, Versions: versions(), Machine: machine(ctx),
+	}, clock)
+	if err != nil {
+		return err
+	}
+	status, err := drive(ctx, rec, arms, plan, progress)
+	reason := "finished"
+	if err != nil {
+		reason = err.Error()
+	}
+	if closed := rec.Close(reason); err == nil {
+		err = closed
+	}
+	printArms(progress, status)
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintf(progress, "interrupted; what was recorded until then is in %s\n", f.out)
+		return exitError(exitInconclusive)
+	}
+	if err != nil {
+		return fmt.Errorf("attack: %w; what was recorded until then is in %s", err, f.out)
+	}
+	fmt.Fprintf(progress, "the record is in %s\n", f.out)
+	return nil
+}
+
+// drive runs the load to its end, showing where it is.
+func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan load.Plan, progress io.Writer) ([]load.Status, error) {
+	generator, err := load.New(rec, arms)
+	if err != nil {
+		return nil, err
+	}
+	window, err := generator.Start(ctx, plan)
+	if err != nil {
+		return nil, err
+	}
+	showLoad(progress, generator, window)
+	err = window.Wait()
+	return generator.Status(), err
+}
+
+func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
+	plan := load.Plan{
+		Length: f.duration, Deadline: f.deadline, MaxWorkers: f.maxWorkers, VersionHeader: f.versionHeader, PodHeader: f.pod,
+	}
+	if len(f.targets) == 0 {
+		return nil, plan, errors.New("attack: no target is named: say --target http://127.0.0.1:8080/")
+	}
+	if f.out == "" {
+		return nil, plan, errors.New("attack: no directory for the record is named: say --out out/try")
+	}
+	if f.deadline <= 0 || f.duration < 0 {
+		return nil, plan, errors.New("attack: --deadline and --duration want more than 0")
+	}
+	if f.insecure {
+		plan.TLS = &tls.Config{InsecureSkipVerify: true} // what --insecure asks for
+	}
+	arms, err := f.namedArms()
+	if err != nil {
+		return nil, plan, err
+	}
+	if f.traffic != "" {
+		if plan.Traffic, err = load.OpenTraffic(f.traffic); err != nil {
+			return nil, plan, err
+		}
+		if err := allSent(plan.Traffic, arms); err != nil {
+			return nil, plan, err
+		}
+	}
+	plan.Pacing, plan.Length, err = f.pacing()
+	return arms, plan, err
+}
+
+func (f attackFlags) namedArms() ([]load.Arm, error) {
+	var arms []load.Arm
+	for _, name := range f.arms {
+		arm, err := load.NewArm(name, f.targets...)
+		if err != nil {
+			return nil, err
+		}
+		if arm.Control {
+			return nil, errors.New("the control arm needs a target of its own: say --control URL")
+		}
+		arms = append(arms, arm)
+	}
+	if len(f.control) > 0 {
+		arm, err := load.NewArm("control", f.control...)
+		if err != nil {
+			return nil, err
+		}
+		arms = append(arms, arm)
+	}
+	return arms, nil
+}
+
+// allSent refuses to leave requests of the file out silently.
+func allSent(t *load.Traffic, arms []load.Arm) error {
+	if t.Unsafe == 0 {
+		return nil
+	}
+	for _, arm := range arms {
+		if arm.Method == "POST" {
+			return nil
+		}
+	}
+	return fmt.Errorf("traffic file %s holds %d requests that may change something (POST and its like), and no arm sends them: "+
+		"add one with --arms get,get-close,post, or leave them out of the file", t.File, t.Unsafe)
+}
+
+func (f attackFlags) pacing() (load.Pacing, time.Duration, error) {
+	length := f.duration
+	if f.traffic != "" && f.rate == "" {
+		switch {
+		case f.rampTo != "":
+			return nil, 0, errors.New("attack: --ramp-to needs --rate")
+		case f.speed <= 0:
+			return nil, 0, fmt.Errorf("attack: --speed %v: want more than 0", f.speed)
+		case f.loop && length == 0:
+			return nil, 0, errors.New("attack: --loop has no end of its own: say --duration too")
+		}
+		return load.Recorded{Speed: f.speed, Loop: f.loop}, length, nil
+	}
+	if length == 0 {
+		length = 30 * time.Second
+	}
+	text := f.rate
+	if text == "" {
+		text = defaultRate
+	}
+	rate, err := load.ParseRate(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	if f.rampTo == "" {
+		return load.Constant{PerSecond: rate}, length, nil
+	}
+	to, err := load.ParseRate(f.rampTo)
+	return load.Ramp{From: rate, To: to, Over: length}, length, err
+}
+
+func printArms(w io.Writer, status []load.Status) {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "arm\tplanned\tsent\tfailed\tmasked\tunsent\t")
+	for _, s := range status {
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", s.Arm, s.Planned, s.Sent, s.Failed, s.Masked, s.Unsent)
+	}
+	_ = table.Flush() // a terminal that is gone is no reason to fail the run
+}

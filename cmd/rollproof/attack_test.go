@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// rollproofCommand runs the command line and returns its exit code and what it printed on both streams.
+func rollproofCommand(ctx context.Context, args ...string) (code int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	root := newRootCommand()
+	root.SetOut(&out)
+	root.SetErr(&errs)
+	root.SetArgs(args)
+	code = execute(ctx, root)
+	return code, out.String(), errs.String()
+}
+
+func getServer(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			t.Errorf("a server that is not ours was sent a %s", r.Method)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	code, _, text := rollproofCommand(t.Context(), "attack", "--target", getServer(t), "--control", getServer(t), "--rate", "200/s", "--duration", "200ms", "--out", out)
+	if code != exitPass || !strings.Contains(text, "the record is in "+out) {
+		t.Errorf("exit code %d, printed %q", code, text)
+	}
+	h, err := history.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arms, err := h.Arms()
+	slices.Sort(arms)
+	if err != nil || strings.Join(arms, " ") != "control get get-close" {
+		t.Errorf("arms %v, %v", arms, err)
+	}
+	n := 0
+	for _, arm := range arms {
+		for hit, err := range h.Hits(arm) {
+			if err != nil || hit.Failed() {
+				t.Errorf("hit %+v, %v", hit, err)
+			}
+			n++
+		}
+	}
+	if n != 60 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
+		t.Errorf("%d hits of run %+v, want 60", n, h.Run())
+	}
+}
+
+func TestInterruptedAttackIsInconclusive(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
+	t.Cleanup(server.Close)
+	out := filepath.Join(t.TempDir(), "run")
+	code, _, text := rollproofCommand(ctx, "attack", "--target", server.URL, "--rate", "100/s", "--duration", "1m", "--out", out)
+	if code != exitInconclusive || !strings.Contains(text, "interrupted; what was recorded until then is in "+out) {
+		t.Errorf("exit code %d, printed %q", code, text)
+	}
+	h, err := history.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := ""
+	for e, err := range h.Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == history.KindEnd {
+			end = e.End.Reason
+		}
+	}
+	if end != context.Canceled.Error() {
+		t.Errorf("the record ended with %q", end)
+	}
+}
+
+func TestBadAttacksAreOneClearLine(t *testing.T) {
+	url := getServer(t)
+	dir := t.TempDir()
+	full := filepath.Join(dir, "full")
+	broken := filepath.Join(dir, "broken.jsonl")
+	posts := filepath.Join(dir, "posts.jsonl")
+	for file, text := range map[string]string{filepath.Join(full, "x"): "", broken: "{\n", posts: `{"offset":0,"method":"POST","path":"/"}`} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no target":       {[]string{"--out", "o"}, "say --target"},
+		"no out":          {[]string{"--target", url}, "say --out"},
+		"unreachable":     {[]string{"--target", "http://127.0.0.1:1/"}, "reach http://127.0.0.1:1/ before the load"},
+		"no URL":          {[]string{"--target", "localhost"}, `target "localhost": want a URL`},
+		"unknown arm":     {[]string{"--target", url, "--arms", "gte"}, `unknown arm "gte": did you mean "get"?`},
+		"control in arms": {[]string{"--target", url, "--arms", "control"}, "say --control URL"},
+		"bad rate":        {[]string{"--target", url, "--rate", "fast"}, `rate "fast": want a number of hits and a unit`},
+		"broken traffic":  {[]string{"--target", url, "--traffic", broken}, "line 1: want one JSON object"},
+		"posts unsent":    {[]string{"--target", url, "--traffic", posts}, "no arm sends them"},
+		"loop for ever":   {[]string{"--target", url, "--traffic", posts, "--arms", "post", "--loop", "--duration", "0s"}, "say --duration too"},
+		"bad deadline":    {[]string{"--target", url, "--deadline", "0s"}, "want more than 0"},
+		"out not empty":   {[]string{"--target", url, "--out", full}, "the directory is not empty: name a new one"},
+		"out unwritable":  {[]string{"--target", url, "--out", filepath.Join(broken, "run")}, "start a record in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"attack", "--duration", "10ms"}, c.args...)
+			out := filepath.Join(dir, "out")
+			if name != "no out" && name != "no target" && !strings.HasPrefix(name, "out ") {
+				args = append(args, "--out", out)
+			}
+			code, stdout, stderr := rollproofCommand(t.Context(), args...)
+			if code != exitCouldNotRun || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+				t.Errorf("exit code %d, printed %q and %q, want one line with %q", code, stdout, stderr, c.want)
+			}
+			if _, err := os.Stat(out); err == nil {
+				t.Error("a run that could not start left a directory")
+			}
+		})
+	}
+}
+
+func TestTrafficConvert(t *testing.T) {
+	dir := t.TempDir()
+	log, out := filepath.Join(dir, "access.log"), filepath.Join(dir, "day.jsonl")
+	write := func(text string) {
+		if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = `h - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 1` + "\n"
+	const entry = `{"offset":"0s","method":"GET","path":"/a"}` + "\n"
+	write(line)
+	if code, stdout, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--from", "combined", log); code != exitPass || stdout != entry {
+		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
+	}
+	if code, _, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--out", out, log); code != exitPass || !strings.HasPrefix(stderr, "1 requests") {
+		t.Errorf("exit code %d, printed %q", code, stderr)
+	}
+	if code, stdout, _ := rollproofCommand(t.Context(), "traffic", "check", out); code != exitPass || !strings.HasPrefix(stdout, "1 requests") {
+		t.Errorf("exit code %d, printed %q", code, stdout)
+	}
+	write(line + "what?\n")
+	code, stdout, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--out", out, log)
+	if code != exitCouldNotRun || stdout != "" || !strings.Contains(stderr, "access.log: line 2: want a line like") {
+		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
+	}
+	if data, err := os.ReadFile(out); err != nil || string(data) != entry {
+		t.Errorf("a conversion that failed left %q, %v", data, err)
+	}
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/fixtures/apps/bitvaultd/api"
+	"bitvault.dev/rollproof/fixtures/demo"
+	"bitvault.dev/rollproof/harness/history"
+)
+
+func newDemoCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Replace real servers under load, once gracefully and once rudely, without Docker",
+		Long: `demo starts real bitvaultd processes on loopback behind a small proxy, replays traffic against them and replaces all of them
+twice: once gracefully, once rudely. It then shows what was dropped, when and why, and writes the report.
+
+It is an introduction and a test of the engine. It says nothing about Kubernetes and is no stand-in for the cluster.
+
+The promise of zero dropped requests breaks, on purpose: the demo itself exits 0 when the engine saw exactly that (nothing dropped by
+the graceful replacement, something by the rude one), 1 when it did not, 2 when the load was not good enough to tell.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, out) },
+	}
+	cmd.Flags().StringVar(&out, "out", "", "directory of the run, new or empty (default out/<start>-demo)")
+	return cmd
+}
+
+func runDemo(cmd *cobra.Command, out string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, to run it as bitvaultd: %w", err)
+	}
+	rec, err := startRecord(demo.Run(), out)
+	if err != nil {
+		return err
+	}
+	say := func(format string, args ...any) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%5.1fs  %s\n", rec.Clock().Now().Seconds(), fmt.Sprintf(format, args...))
+	}
+	launch := demo.Launch{Program: self, Args: []string{bitvaultdCommand}}
+	if err := closeRecord(rec, demo.Record(cmd.Context(), rec, launch, say)); err != nil {
+		return err
+	}
+	h, result, err := conclude(cmd, rec.Dir())
+	if err != nil {
+		return err
+	}
+	expected, err := demo.Expect(h, result)
+	if err != nil {
+		return err
+	}
+	return demoVerdict(cmd, result, expected)
+}
+
+// bitvaultdCommand runs this binary as a bitvaultd. It is for the demo alone: clusters run the image.
+const bitvaultdCommand = "bitvaultd"
+
+func newBitvaultdCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                bitvaultdCommand,
+		Hidden:             true,
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			go endWith(cmd.InOrStdin())
+			if code := api.Main(args, cmd.ErrOrStderr()); code != 0 {
+				return exitError(code)
+			}
+			return nil
+		},
+	}
+}
+
+// endWith ends this process when its parent is gone, however that ended: the parent holds the other end of stdin.
+func endWith(stdin io.Reader) {
+	_, _ = io.Copy(io.Discard, stdin)
+	os.Exit(exitCouldNotRun)
+}
+
+// startRecord starts the record of a run; dir "" is a new directory below out/.
+func startRecord(run history.Run, dir string) (*history.Recorder, error) {
+	clock := history.NewClock()
+	if dir == "" {
+		name := clock.Started().Format("20060102-150405") + "-" + strings.ReplaceAll(run.Scenario, "/", "-")
+		dir = filepath.Join("out", name)
+	}
+	run.ID = strings.ToLower(rand.Text()[:10])
+	run.Command = os.Args
+	return history.Create(dir, run, clock)
+}
+
+// closeRecord ends a record with what its run came to, and returns the run's error.
+func closeRecord(rec *history.Recorder, ran error) error {
+	reason := "finished"
+	if ran != nil {
+		reason = ran.Error()
+	}
+	err := rec.Close(reason)
+	if ran != nil {
+		return fmt.Errorf("%w; what was recorded until then is in %s", errors.Join(ran, err), rec.Dir())
+	}
+	return err
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+func newJudgeCommand() *cobra.Command {
+	var slugs []string
+	cmd := &cobra.Command{
+		Use:   "judge DIR",
+		Short: "Judge the record of a run again",
+		Long: `judge reads the record of a run, judges it by the checks the run was made for and those that are always judged, and
+writes the verdict and the reports into DIR. It needs no cluster, and a record always gets the same verdict.`,
+		Example: `  rollproof judge out/20261123-0800-canary
+  rollproof judge out/20261123-0800-canary --check mechanics.graceful`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, result, err := conclude(cmd, args[0], slugs...)
+			if err != nil {
+				return err
+			}
+			return verdictError(result.Verdict)
+		},
+	}
+	cmd.Flags().StringSliceVar(&slugs, "check", nil, "ask for this check too, whatever the run was made for; can be given more than once")
+	return cmd
+}
+
+// checksFor adds the checks asked for to those the run was made for.
+func checksFor(run history.Run, slugs []string) ([]judge.Check, error) {
+	budgets, err := judge.BudgetsOf(run)
+	if err != nil {
+		return nil, err
+	}
+	all := judge.All(budgets)
+	asked, err := judge.Find(all, slugs...)
+	var unknown *judge.UnknownCheckError
+	if errors.As(err, &unknown) {
+		return nil, fmt.Errorf("--check %s: there is no such check: did you mean %s?", unknown.Slug, nearest(unknown.Slug, all))
+	}
+	if err != nil {
+		return nil, err
+	}
+	checks, err := judge.For(run)
+	return append(asked, checks...), err
+}
+
+// nearest is the slug that a mistyped one most probably meant.
+func nearest(slug string, all []judge.Check) string {
+	best, distance := "", 0
+	for _, check := range all {
+		if d := levenshtein.ComputeDistance(slug, check.Slug); best == "" || d < distance {
+			best, distance = check.Slug, d
+		}
+	}
+	return best
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/reports"
+)
+
+func newReportCommand() *cobra.Command {
+	var open bool
+	cmd := &cobra.Command{
+		Use:   "report DIR",
+		Short: "Write the reports of a judged run anew and sum it up",
+		Long: `report reads the record and verdict.json of a run's directory, writes junit.xml and report.html there and sums the run up.
+It judges nothing: that is what rollproof judge is for. The exit code is that of the verdict.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			verdict, err := report(cmd, args[0], open)
+			if err != nil {
+				return err
+			}
+			return verdictExit(verdict)
+		},
+	}
+	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
+	return cmd
+}
+
+func report(cmd *cobra.Command, dir string, open bool) (judge.Verdict, error) {
+	h, err := history.Open(dir)
+	if err != nil {
+		return "", err
+	}
+	res, err := readVerdict(dir)
+	if err != nil {
+		return "", err
+	}
+	timeline, err := reports.Aggregate(cmd.Context(), h)
+	if err != nil {
+		return "", err
+	}
+	paths, err := reports.WriteViews(dir, timeline, res)
+	if err != nil {
+		return "", err
+	}
+	res = timeline.Mistrust(res)
+	out := cmd.OutOrStdout()
+	opts := reports.TerminalOptions{Dir: dir}
+	if f, ok := out.(*os.File); ok {
+		opts.Color = reports.ColorFor(f)
+	}
+	if err := reports.Terminal(out, h.Run(), res, opts); err != nil {
+		return "", err
+	}
+	fmt.Fprintf(out, "\nwritten: %s, %s\n", paths.HTML, paths.JUnit)
+	if open {
+		if err := openBrowser(cmd.Context(), paths.HTML); err != nil {
+			return "", err
+		}
+	}
+	return reports.Overall(res), nil
+}
+
+// readVerdict reads the judgement of a run.
+func readVerdict(dir string) (judge.Result, error) {
+	path := filepath.Join(dir, reports.VerdictFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return judge.Result{}, fmt.Errorf("report the run in %s: it is not judged yet: run `rollproof judge %s` first", dir, dir)
+	}
+	var res judge.Result
+	if err == nil {
+		err = json.Unmarshal(data, &res)
+	}
+	if err == nil && res.Verdict == "" {
+		err = errors.New("it holds no verdict")
+	}
+	if err != nil {
+		return judge.Result{}, fmt.Errorf("read the judgement %s: %w: run `rollproof judge %s` to make it anew", path, err, dir)
+	}
+	return res, nil
+}
+
+// verdictExit turns the verdict of a run into the exit code of its command.
+func verdictExit(v judge.Verdict) error {
+	switch v {
+	case judge.Pass:
+		return nil
+	case judge.Fail:
+		return exitError(exitBroken)
+	}
+	return exitError(exitInconclusive)
+}
+
+// openBrowser shows a file with what the desktop has for it.
+func openBrowser(ctx context.Context, path string) error {
+	opener, err := exec.LookPath("xdg-open")
+	if err != nil {
+		opener, err = exec.LookPath("open")
+	}
+	if err == nil {
+		err = exec.CommandContext(ctx, opener, path).Run()
+	}
+	if err != nil {
+		return fmt.Errorf("open %s in the browser: %w: open it by hand", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package history
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Kind is the type of an event. Readers skip kinds they do not know, so that a newer harness's notes do not stop them.
+type Kind string
+
+// The kinds of events; each names the field of Event that holds its data.
+const (
+	KindRun         Kind = "run"         // first line: Format and the run's id
+	KindWindow      Kind = "window"      // a load window of one arm began or ended
+	KindBatch       Kind = "batch"       // hits up to here are on disk
+	KindChange      Kind = "change"      // a Kubernetes object changed
+	KindGap         Kind = "gap"         // changes of a resource were not, or not in time, seen
+	KindEviction    Kind = "eviction"    // the API server answered an eviction
+	KindStep        Kind = "step"        // the share of traffic a release should get changed
+	KindDisturbance Kind = "disturbance" // a fault or release began, landed, healed or failed
+	KindMilestone   Kind = "milestone"   // a named moment of the run
+	KindNote        Kind = "note"        // something worth telling that nothing judges
+	KindEnd         Kind = "end"         // last line of a run that ended by itself
+)
+
+// Event is one line of events.jsonl. Exactly the field named by Kind is set.
+type Event struct {
+	At   time.Duration `json:"at"`   // nanoseconds since the run's start, monotonic
+	Wall time.Time     `json:"wall"` // the same moment on the wall clock
+	Kind Kind          `json:"kind"`
+
+	Run         *Header      `json:"run,omitempty"`
+	Window      *Window      `json:"window,omitempty"`
+	Batch       *Batch       `json:"batch,omitempty"`
+	Change      *Change      `json:"change,omitempty"`
+	Gap         *Gap         `json:"gap,omitempty"`
+	Eviction    *Eviction    `json:"eviction,omitempty"`
+	Step        *Step        `json:"step,omitempty"`
+	Disturbance *Disturbance `json:"disturbance,omitempty"`
+	Milestone   *Milestone   `json:"milestone,omitempty"`
+	Note        *Note        `json:"note,omitempty"`
+	End         *End         `json:"end,omitempty"`
+}
+
+// Header opens events.jsonl, so that the record can be read when run.json is lost.
+type Header struct {
+	Format  int       `json:"format"`
+	ID      string    `json:"id"`
+	Started time.Time `json:"started"`
+}
+
+// Window is one uninterrupted load of one arm by one attacker. It is recorded when it begins (Ended false) and again when
+// it ends, then with what was really sent and how the generator fared.
+type Window struct {
+	Arm       string        `json:"arm"`
+	Index     int           `json:"index"` // 1 for the first window of the run; hits refer to it
+	Ended     bool          `json:"ended,omitempty"`
+	Control   bool          `json:"control,omitempty"` // the arm goes to a responder that nothing disturbs
+	Targets   []string      `json:"targets,omitempty"`
+	KeepAlive bool          `json:"keepAlive,omitempty"`
+	Pacing    string        `json:"pacing,omitempty"` // for people: "constant 300/s", "recorded x2"
+	Rate      float64       `json:"rate,omitempty"`   // intended hits per second, averaged over the window
+	Begin     time.Duration `json:"begin"`            // intended time of the first hit
+	Length    time.Duration `json:"length"`           // planned length
+	Planned   uint64        `json:"planned"`          // hits intended
+	Deadline  time.Duration `json:"deadline"`         // of one hit
+	Sent      uint64        `json:"sent,omitempty"`   // hits that were started; Planned - Sent were missed
+	Health    *Health       `json:"health,omitempty"` // with Ended
+}
+
+// Health is how the load generator itself fared during a window. A starved generator proves nothing.
+type Health struct {
+	LagP50  time.Duration `json:"lagP50"` // start lag: real start minus intended start
+	LagP99  time.Duration `json:"lagP99"`
+	LagMax  time.Duration `json:"lagMax"`
+	Workers uint64        `json:"workers,omitempty"` // most at once
+	// StallMax is the longest time the whole process did not run, seen by a ticker of its own: a paused or starved process.
+	StallMax   time.Duration `json:"stallMax"`
+	SocketsMax int           `json:"socketsMax,omitempty"`
+	FilesMax   int           `json:"filesMax,omitempty"`
+	FilesLimit int           `json:"filesLimit,omitempty"`
+	CPU        float64       `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
+	CPUBusy    float64       `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
+}
+
+// Batch says that the hits of an arm up to a byte offset are on disk.
+type Batch struct {
+	Arm  string `json:"arm"`
+	End  int64  `json:"end"`  // bytes of hits-<arm>.bin that are whole
+	Hits uint64 `json:"hits"` // hits in them, from the file's start
+}
+
+// Change is a change of a Kubernetes object, as a watch saw it.
+type Change struct {
+	Type      string    `json:"type"`     // added, modified, deleted
+	Resource  string    `json:"resource"` // e.g. pods, endpointslices, rollouts
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       string    `json:"uid,omitempty"`
+	Pod       *PodState `json:"pod,omitempty"` // for pods
+	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
+	Object json.RawMessage `json:"object,omitempty"`
+}
+
+// Gap is a time in which changes of a resource went unseen. A check that rests on them is inconclusive.
+type Gap struct {
+	Resource  string        `json:"resource"`            // as in Change; "*" for all
+	Namespace string        `json:"namespace,omitempty"` // empty for all
+	From      time.Duration `json:"from"`                // since the run's start
+	To        time.Duration `json:"to"`
+	Why       string        `json:"why"`
+	// Lost says that changes may be missing for good: what differs afterwards is in the record, with the time it was found.
+	// Otherwise every change is there, but those of the gap were recorded late, by up to To - From.
+	Lost bool `json:"lost"`
+}
+
+// Eviction is one answer of the API server to an eviction of a pod.
+type Eviction struct {
+	Disturbance string        `json:"disturbance,omitempty"` // ID of the drain it belongs to
+	Namespace   string        `json:"namespace"`
+	Pod         string        `json:"pod"`
+	UID         string        `json:"uid,omitempty"`
+	Node        string        `json:"node,omitempty"`
+	DryRun      bool          `json:"dryRun,omitempty"`
+	Code        int           `json:"code"`              // HTTP status; 0 when there was no answer
+	Cause       string        `json:"cause,omitempty"`   // DisruptionBudget with a 429 that a PDB is the reason of
+	Message     string        `json:"message,omitempty"` // the server's, or the error where there was no answer
+	RetryAfter  time.Duration `json:"retryAfter,omitempty"`
+	Latency     time.Duration `json:"latency"`
+}
+
+// PodState is what judges need of a pod. The demo fills it for plain processes too.
+type PodState struct {
+	Version     string `json:"version,omitempty"`
+	Node        string `json:"node,omitempty"`
+	IP          string `json:"ip,omitempty"`
+	Phase       string `json:"phase,omitempty"`
+	Ready       bool   `json:"ready"`
+	Terminating bool   `json:"terminating,omitempty"` // deletion asked for: SIGTERM follows preStop
+	Signalled   bool   `json:"signalled,omitempty"`   // SIGTERM was seen by the process itself
+}
+
+// Step is the share of traffic that a release should get from this moment on.
+type Step struct {
+	Name   string  `json:"name"`   // e.g. canary-10, promoted, aborted
+	Stable string  `json:"stable"` // version header of the stable release
+	Canary string  `json:"canary"` // version header of the release under test
+	Weight float64 `json:"weight"` // percent of traffic for Canary
+}
+
+// Phase is how far a disturbance is.
+type Phase string
+
+// The phases of a disturbance. One that began and neither landed nor failed proves nothing.
+const (
+	Began  Phase = "began"
+	Landed Phase = "landed" // Evidence shows that it really happened
+	Healed Phase = "healed"
+	Failed Phase = "failed" // it could not be made to happen
+	// Unhealed says that healing was tried and did not come true; the evidence says what is left behind.
+	Unhealed Phase = "unhealed"
+)
+
+// Disturbance is a fault or a release, performed on purpose.
+type Disturbance struct {
+	ID       string     `json:"id"`   // joins its phases; unique in the run
+	Name     string     `json:"name"` // e.g. drain, kill, release, regression
+	Target   string     `json:"target,omitempty"`
+	Phase    Phase      `json:"phase"`
+	Evidence []Evidence `json:"evidence,omitempty"`
+	// Injects is set for a release that is bad on purpose: failures answered by this version, and by it alone, are injected.
+	Injects string `json:"injects,omitempty"`
+}
+
+// Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.
+type Evidence struct {
+	What string `json:"what"`
+	Saw  string `json:"saw"`
+}
+
+// Milestone is a named moment of a run.
+type Milestone struct {
+	Name string `json:"name"`
+	Text string `json:"text,omitempty"`
+}
+
+// Note is something worth telling a reader of the record.
+type Note struct {
+	Text string `json:"text"`
+	Data any    `json:"data,omitempty"`
+}
+
+// End closes a run that ended by itself. A record without it was cut short.
+type End struct {
+	Reason string            `json:"reason"` // "finished", or why it ended before its plan
+	Hits   map[string]uint64 `json:"hits"`   // per arm
+}

@@ -1,0 +1,121 @@
+package judge
+
+import (
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// badRelease is a canary release of v2, bad on purpose, that gets 10 % of the traffic from 2 s on and is aborted at 6 s. Every
+// fifth answer of v2 is a 503.
+func badRelease(t *testing.T, r *recording) {
+	r.budgets(t, func(b *Budgets) {
+		b.Settle, b.Propagation, b.Abort = 500*time.Millisecond, 500*time.Millisecond, 5*time.Second
+	})
+	r.events = nil
+	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
+	r.step(0, "stable", 0)
+	r.step(2*time.Second, "canary-10", 10)
+	r.step(6*time.Second, "aborted", 0)
+	r.serve(10, 2*time.Second, 6*time.Second)
+	r.injure(5)
+}
+
+func (r *recording) step(at time.Duration, name string, weight float64) {
+	r.events = append(r.events, history.Event{At: at + 2, Kind: history.KindStep,
+		Step: &history.Step{Name: name, Stable: "v1", Canary: "v2", Weight: weight}})
+}
+
+// serve lets v2 answer its percentage of the hits of a time, evenly spread.
+func (r *recording) serve(percent int, from, until time.Duration) {
+	for _, arm := range []string{"get", "post", "post-close"} {
+		for i, h := range r.between(arm, from, until) {
+			if h.Version = "v1"; i*percent/100 != (i+1)*percent/100 {
+				h.Version, h.Pod = "v2", "pod-c"
+			}
+		}
+	}
+}
+
+// injure makes every nth answer of v2 a 503.
+func (r *recording) injure(nth int) {
+	n := 0
+	for _, arm := range []string{"get", "post", "post-close"} {
+		for _, h := range r.between(arm, 0, testLength) {
+			if h.Version != "v2" {
+				continue
+			}
+			if n++; n%nth == 0 {
+				status503(h, "v2")
+			}
+		}
+	}
+}
+
+func TestTrafficShare(t *testing.T) {
+	cases := []verdictCase{
+		{name: "as the steps say", spoil: func(*recording) {}, want: Pass, reason: "3 steps within 4 sigma"},
+		{name: "weights not applied", spoil: func(r *recording) { r.serve(0, 2*time.Second, 6*time.Second) }, want: Fail, reason: "canary-10"},
+		{name: "half of the traffic", spoil: func(r *recording) { r.serve(50, 2*time.Second, 6*time.Second) }, want: Fail, reason: "canary-10"},
+		{name: "one hit after the abort", spoil: func(r *recording) { r.at("get", 8*time.Second).Version = "v2" }, want: Fail, reason: "aborted"},
+		{name: "late within the settling time", spoil: func(r *recording) { r.at("get", 6100*time.Millisecond).Version = "v2" }, want: Pass},
+		{name: "too short a step", spoil: func(r *recording) {
+			r.step(3900*time.Millisecond, "canary-10 again", 10)
+			r.serve(10, 2*time.Second, 6*time.Second)
+		},
+			want: Inconclusive, reason: "576 needed"},
+		{name: "no share of traffic", spoil: func(r *recording) { r.step(9*time.Second, "nonsense", 130) }, want: Inconclusive, reason: "no share"},
+		{name: "no step recorded", spoil: func(r *recording) { r.events = r.events[:3] }, want: Inconclusive, reason: "no step"},
+	}
+	for _, c := range cases {
+		spoil := c.spoil
+		c.spoil = func(r *recording) { badRelease(t, r); spoil(r) }
+		c.slug = slugShare
+		c.check(t, slugShare)
+	}
+}
+
+func TestBlastRadius(t *testing.T) {
+	cases := []verdictCase{
+		{name: "within its share", spoil: func(*recording) {}, want: Pass, reason: "caused 24 failures"},
+		{name: "more than its share", spoil: func(r *recording) { r.serve(50, 2*time.Second, 6*time.Second); r.injure(2) }, want: Fail, reason: "its share of the traffic allowed"},
+		{name: "hurt after the abort", spoil: func(r *recording) { status503(r.at("get", 6600*time.Millisecond), "v2") }, want: Fail, reason: "after its abort"},
+		{name: "hurt while routers follow the abort", spoil: func(r *recording) { status503(r.at("get", 6400*time.Millisecond), "v2") }, want: Pass},
+		{name: "aborted too late", spoil: func(r *recording) {
+			r.budgets(t, func(b *Budgets) { b.Propagation, b.Abort = time.Second, 3*time.Second })
+		}, want: Fail, reason: "not aborted within 3s"},
+		{name: "no abort recorded", spoil: func(r *recording) {
+			r.budgets(t, func(b *Budgets) { b.Propagation = time.Second })
+			r.events = r.events[:len(r.events)-1]
+		}, want: Inconclusive, reason: "does not show its abort"},
+		{name: "killed before the abort was due", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.events = r.events[:len(r.events)-1]
+			r.abandon = true
+			for arm := range r.hits {
+				r.noEnd[arm] = true
+			}
+		}, want: Inconclusive, reason: "does not show its abort"},
+		{name: "hurt nobody", spoil: func(r *recording) {
+			for _, hits := range r.hits {
+				for i := range hits {
+					hits[i].Class, hits[i].Code = history.ClassOK, 200
+				}
+			}
+		}, want: Inconclusive, reason: "hurt nobody"},
+		{name: "no load after the abort", spoil: func(r *recording) { r.budgets(t, func(b *Budgets) { b.Propagation = 3900 * time.Millisecond }) },
+			want: Inconclusive, reason: "300 needed"},
+		{name: "nothing injected", spoil: func(r *recording) {
+			r.events = nil
+			r.disturbance("d1", "release", "", 2*time.Second, 3*time.Second, 6*time.Second)
+			r.step(0, "stable", 0)
+		}, want: Inconclusive, run: Fail, reason: "no disturbance that injects failures"},
+	}
+	for _, c := range cases {
+		spoil := c.spoil
+		c.spoil = func(r *recording) { badRelease(t, r); spoil(r) }
+		c.slug = slugBlast
+		c.check(t, slugBlast)
+	}
+}

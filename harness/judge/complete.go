@@ -1,0 +1,178 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const slugComplete = "record.complete"
+
+// recordComplete holds the record against what it says of itself. It never fails, for a record that is not whole breaks no
+// promise: it is inconclusive, and takes the green from every other promise.
+func recordComplete() Check {
+	return Check{
+		Slug:    slugComplete,
+		Promise: "the record is whole: the run ended by itself, nothing is damaged, and every hit that was counted is there",
+		New:     func(t *Timeline) Fold { return &complete{t: t} },
+	}
+}
+
+type complete struct {
+	t    *Timeline
+	arms []*armCount
+}
+
+// armCount counts what is there of one arm.
+type armCount struct {
+	arm     *Arm
+	hits    uint64
+	last    uint64 // highest number of a hit
+	seqs    uint64 // fingerprint of the numbers seen, whatever their order
+	windows map[int]*windowCount
+
+	// The window of the hit before this one, which is mostly this one's too.
+	index   int
+	current *windowCount
+}
+
+type windowCount struct{ sent, unsent uint64 }
+
+func (c *complete) Arm(arm *Arm) HitFold {
+	a := &armCount{arm: arm, windows: map[int]*windowCount{}}
+	c.arms = append(c.arms, a)
+	return a
+}
+
+func (a *armCount) Hit(h *history.Hit) {
+	if a.current == nil || h.Window != a.index {
+		a.enter(h.Window)
+	}
+	if h.Unsent {
+		a.current.unsent++
+	} else {
+		a.current.sent++
+	}
+	a.hits++
+	a.last = max(a.last, h.Seq)
+	a.seqs += mix(h.Seq)
+}
+
+func (a *armCount) enter(index int) {
+	a.index, a.current = index, a.windows[index]
+	if a.current == nil {
+		a.current = &windowCount{}
+		a.windows[index] = a.current
+	}
+}
+
+// mix spreads a number over 64 bits (the finalizer of SplitMix64), so that a sum over many tells which they were.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func (c *complete) Result() Promise {
+	var f findings
+	c.t.wholeFiles(&f)
+	var hits uint64
+	for _, a := range c.arms {
+		hits += a.hits
+		a.check(c.t.End, &f)
+	}
+	p := Promise{Verdict: Pass, Hits: hits, Reason: fmt.Sprintf("%s of %s, all counted", plural(hits, "hit"), plural(uint64(len(c.arms)), "arm"))}
+	if f.found > 0 {
+		p.Verdict, p.Reason = Inconclusive, firstOf(f.kept, f.found) // as noted: the weightiest first
+	}
+	f.into(&p)
+	return p
+}
+
+// firstOf is the first finding as a reason, with the number of the others.
+func firstOf(findings []Finding, found uint64) string {
+	if found == 1 {
+		return findings[0].Text
+	}
+	return fmt.Sprintf("%s; and %s more", findings[0].Text, count(found-1))
+}
+
+// wholeFiles finds what Open and the events say is missing.
+func (t *Timeline) wholeFiles(f *findings) {
+	switch {
+	case t.End == nil:
+		f.note(Finding{Text: "the record has no end: the harness was killed, or its disk was full"})
+	case t.ends > 1:
+		f.note(Finding{Text: fmt.Sprintf("the record ends %d times", t.ends)})
+	case t.End.Reason != "finished":
+		f.note(Finding{Text: "the run ended before its plan: " + t.End.Reason})
+	}
+	for _, d := range t.Damage {
+		f.note(Finding{Text: d.Error()})
+	}
+	if len(t.ids) != 1 {
+		f.note(Finding{Text: fmt.Sprintf("the events have %d opening lines, want 1", len(t.ids))})
+	}
+	for _, id := range t.ids {
+		if id != t.Run.ID {
+			f.note(Finding{Text: fmt.Sprintf("run.json is of run %q, the events are of run %q", t.Run.ID, id)})
+		}
+	}
+}
+
+// check holds the hits of one arm against what the events say of them.
+func (a *armCount) check(end *history.End, f *findings) {
+	note := func(at time.Duration, format string, args ...any) {
+		f.note(Finding{At: at, Arm: a.arm.Name, Text: "arm " + a.arm.Name + ": " + fmt.Sprintf(format, args...)})
+	}
+	if end != nil {
+		if want, ok := end.Hits[a.arm.Name]; !ok {
+			note(0, "the end of the record does not name it")
+		} else if want != a.hits {
+			note(0, "the record ended with %s hits, %s are there", count(want), count(a.hits))
+		}
+	}
+	if b := a.arm.Batch; b != nil && b.Hits > a.hits {
+		note(0, "%s hits were on disk, %s are there", count(b.Hits), count(a.hits))
+	}
+	if a.hits > 0 && (a.last != a.hits-1 || a.seqs != fingerprint(a.hits)) {
+		note(0, "hits are missing or doubled: %s are there, the highest number is %d", count(a.hits), a.last)
+	}
+	for _, w := range a.arm.Windows {
+		a.checkWindow(w, note)
+	}
+	for index, c := range a.windows {
+		if !slices.ContainsFunc(a.arm.Windows, func(w *Window) bool { return w.Index == index }) {
+			note(0, "%s of load window %d, of which no event tells", plural(c.sent+c.unsent, "hit"), index)
+		}
+	}
+}
+
+func (a *armCount) checkWindow(w *Window, note func(time.Duration, string, ...any)) {
+	got := a.windows[w.Index]
+	if got == nil {
+		got = &windowCount{}
+	}
+	switch {
+	case !w.Announced:
+		note(w.Begin, "the beginning of load window %d was not recorded", w.Index)
+	case !w.Ended:
+		note(w.Begin, "load window %d never ended", w.Index)
+	case got.sent != w.Sent:
+		note(w.Begin, "load window %d sent %s hits, %s are there", w.Index, count(w.Sent), count(got.sent))
+	case w.Planned != w.Sent+got.unsent:
+		note(w.Begin, "load window %d planned %s hits, but sent %s and gave up %s", w.Index,
+			count(w.Planned), count(w.Sent), count(got.unsent))
+	}
+}
+
+// fingerprint is what the numbers 0 to n-1 add up to.
+func fingerprint(n uint64) uint64 {
+	var sum uint64
+	for i := range n {
+		sum += mix(i)
+	}
+	return sum
+}

@@ -1,0 +1,169 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const slugGraceful = "mechanics.graceful"
+
+// graceful looks at the requests that were in flight when a pod was told to stop. A torn request often does not say which
+// pod it was at: a failed one without a pod counts when it was in flight at such a moment, whichever pod it was.
+func graceful(b Budgets) Check {
+	return Check{
+		Slug:    slugGraceful,
+		Promise: "requests in flight finish after SIGTERM",
+		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
+		New: func(t *Timeline) Fold {
+			return &grace{sight: sightOf(t, "pods", b.Propagation), budgets: b, stops: stopsOf(t)}
+		},
+	}
+}
+
+func podsStoppedUnderLoad(t *Timeline) bool {
+	begin, end := t.LoadBegin(), t.LoadEnd()
+	return slices.ContainsFunc(stopsOf(t), func(s stop) bool { return s.from >= begin && s.from <= end })
+}
+
+// stop is the time in which a pod got its SIGTERM: one moment where the process told of it, else from its deletion, which
+// preStop hooks follow, to its end.
+type stop struct {
+	pod         string
+	from, until time.Duration
+	told        bool
+}
+
+func stopsOf(t *Timeline) []stop {
+	var stops []stop
+	for _, pod := range t.Pods {
+		for _, s := range pod.Stops {
+			switch {
+			case s.Signalled != never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
+			case s.Gone != never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
+			default:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
+			}
+		}
+	}
+	slices.SortFunc(stops, func(a, b stop) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.pod, b.pod)) })
+	return stops
+}
+
+type grace struct {
+	sight   sight
+	budgets Budgets
+	stops   []stop
+	arms    []*armGrace
+}
+
+type armGrace struct {
+	stops  []stop
+	byPod  map[string][]int // indexes into stops
+	counts []graceCount     // by stop
+
+	// The pod of the hit before this one, which is often this one's too.
+	name   string
+	stopOf []int
+
+	found findings
+	torn  uint64 // failed hits, each once, however many pods stopped then
+}
+
+type graceCount struct{ whole, torn uint64 }
+
+func (f *grace) Arm(arm *Arm) HitFold {
+	if arm.Control {
+		return nil
+	}
+	a := &armGrace{stops: f.stops, byPod: map[string][]int{}, counts: make([]graceCount, len(f.stops))}
+	for i, s := range f.stops {
+		a.byPod[s.pod] = append(a.byPod[s.pod], i)
+	}
+	f.arms = append(f.arms, a)
+	return f.sight.only(a)
+}
+
+func (a *armGrace) Hit(h *history.Hit) {
+	if h.Class != history.ClassOK {
+		a.failed(h)
+		return
+	}
+	if h.Pod != a.name {
+		a.name, a.stopOf = h.Pod, a.byPod[h.Pod]
+	}
+	for _, i := range a.stopOf {
+		if at := a.stops[i].from; h.At < at && h.End() > at && !h.Unsent {
+			a.counts[i].whole++
+		}
+	}
+}
+
+// failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
+func (a *armGrace) failed(h *history.Hit) {
+	if h.Unsent || h.Class == history.ClassHarness || h.Code != 0 && h.Pod != "" {
+		return
+	}
+	for i := range a.stops {
+		s := &a.stops[i]
+		if h.Pod != "" && h.Pod != s.pod || h.At > s.until || h.End() < s.from {
+			continue
+		}
+		a.counts[i].torn++
+		a.torn++
+		if a.found.wants(h.At) {
+			a.found.keep(hitFinding(h, fmt.Sprintf("in flight when pod %s was told to stop, and never finished: %s%s", s.pod, reason(h), unnamed(h))))
+		}
+		return
+	}
+}
+
+func unnamed(h *history.Hit) string {
+	if h.Pod == "" {
+		return " (which pod it was at is not known)"
+	}
+	return ""
+}
+
+func (f *grace) Result() Promise {
+	p := Promise{Verdict: Pass}
+	var found findings
+	var whole, untold uint64
+	for _, a := range f.arms {
+		p.Dropped += a.torn
+		found.merge(&a.found)
+	}
+	for i, s := range f.stops {
+		var n graceCount
+		for _, a := range f.arms {
+			n.whole += a.counts[i].whole
+			n.torn += a.counts[i].torn
+		}
+		whole += n.whole
+		if !s.told {
+			untold++
+		}
+		p.Figures = append(p.Figures, Figure{Name: fmt.Sprintf("requests in flight when %s was told to stop at %s", s.pod, span(s.from)), Value: float64(n.whole + n.torn), Unit: "hits"})
+	}
+	p.Hits = whole + p.Dropped
+	found.into(&p)
+	text := fmt.Sprintf("%s in flight across the stop of %s, all finished", plural(whole, "request"), plural(uint64(len(f.stops)), "pod"))
+	if untold > 0 {
+		text += fmt.Sprintf("; %s did not tell of its SIGTERM and was judged by its deletion", plural(untold, "pod"))
+	}
+	switch {
+	case p.Dropped > 0:
+		p.Verdict, p.Reason = Fail, fmt.Sprintf("%s of %s in flight when a pod was told to stop never finished", count(p.Dropped), plural(p.Hits, "request"))
+	case whole < f.budgets.Straddling:
+		p.Verdict = Inconclusive
+		p.Reason = fmt.Sprintf("%s in flight when a pod was told to stop, %d needed: send slower requests or more of them", plural(whole, "request"), f.budgets.Straddling)
+	default:
+		p.Reason, p.Power = text, zeroPower(whole, "requests in flight across a SIGTERM")
+	}
+	return f.sight.limit(p)
+}

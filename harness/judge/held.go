@@ -1,0 +1,238 @@
+package judge
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const slugHeld = "load.held"
+
+// loadHeld judges the generator, not the product. A load that did not run as planned proves nothing about the product,
+// neither good nor bad: this check is inconclusive, never a failure, and so no run with a broken load is green.
+func loadHeld(b Budgets) Check {
+	return Check{
+		Slug:    slugHeld,
+		Promise: "the load really ran: every planned hit was sent in time, before, during and after each disturbance",
+		Needs:   []Need{carriesLoad},
+		New: func(t *Timeline) Fold {
+			f := &held{t: t, budgets: b}
+			for _, d := range t.Disturbances {
+				f.cuts = append(f.cuts, d.Began, d.Until())
+			}
+			return f
+		},
+	}
+}
+
+var carriesLoad = Need{What: "load", Met: func(t *Timeline) bool { return len(t.Arms) > 0 }}
+
+type held struct {
+	t       *Timeline
+	budgets Budgets
+	cuts    []time.Duration
+	arms    []*armHeld
+}
+
+type armHeld struct {
+	arm     *Arm
+	starts  cursor
+	counts  []uint64 // hits sent, by stretch of starts
+	hits    uint64
+	unsent  uint64
+	lagMax  time.Duration
+	late    uint64 // hits over the budget of start lag
+	latest  Finding
+	lagOver time.Duration
+}
+
+func (f *held) Arm(arm *Arm) HitFold {
+	a := &armHeld{arm: arm, starts: newCursor(f.cuts), lagMax: -1, lagOver: f.budgets.Lag}
+	a.counts = make([]uint64, a.starts.len())
+	f.arms = append(f.arms, a)
+	return a
+}
+
+func (a *armHeld) Hit(h *history.Hit) {
+	a.hits++
+	if h.Unsent {
+		a.unsent++
+		return
+	}
+	a.counts[a.starts.find(h.At)]++
+	if lag := h.Lag(); lag > a.lagMax {
+		a.worse(h, lag)
+	}
+	if h.Lag() > a.lagOver {
+		a.late++
+	}
+}
+
+// worse keeps the hit that started latest; it is called for ever fewer hits as the run goes on.
+func (a *armHeld) worse(h *history.Hit, lag time.Duration) {
+	a.lagMax = lag
+	if lag > a.lagOver {
+		a.latest = Finding{At: h.Intended, Until: h.At, Arm: a.arm.Name, Hit: fmt.Sprintf("%s/%d", a.arm.Name, h.Seq), Class: history.ClassHarness.String()}
+	}
+}
+
+func (f *held) Result() Promise {
+	p := Promise{Verdict: Pass}
+	var (
+		found   findings
+		planned uint64
+		worst   time.Duration
+	)
+	for _, a := range f.arms {
+		p.Hits += a.hits - a.unsent
+		worst = max(worst, a.lagMax)
+		for _, w := range a.arm.Windows {
+			planned += w.Planned
+			f.window(a.arm, w, &found)
+		}
+		a.judge(f.budgets, &found)
+	}
+	if f.loaded() == 0 {
+		found.note(Finding{Text: "no arm but the control arm sent a hit"})
+	}
+	for _, d := range f.t.Disturbances {
+		p.Figures = append(p.Figures, f.around(d, &found)...)
+	}
+	p.Reason = fmt.Sprintf("%s of %s planned hits were sent; the worst start lag was %s (budget %s)", count(p.Hits), count(planned),
+		span(worst), span(f.budgets.Lag))
+	p.Figures = append(p.Figures, Figure{Name: "worst start lag", Value: worst.Seconds() * 1000, Unit: "ms"})
+	p.Figures = append(p.Figures, f.healthFigures()...)
+	if found.found > 0 {
+		p.Verdict, p.Reason = Inconclusive, firstOf(found.kept, found.found)
+	}
+	found.into(&p)
+	return p
+}
+
+// loaded is the hits sent by the arms that go to what is disturbed.
+func (f *held) loaded() uint64 {
+	var n uint64
+	for _, a := range f.arms {
+		if !a.arm.Control {
+			n += a.hits - a.unsent
+		}
+	}
+	return n
+}
+
+func (a *armHeld) judge(b Budgets, f *findings) {
+	if len(a.arm.Windows) == 0 {
+		f.note(Finding{Arm: a.arm.Name, Text: fmt.Sprintf("arm %s: no load window was recorded", a.arm.Name)})
+	}
+	if a.late > 0 {
+		a.latest.Text = fmt.Sprintf("arm %s: %s started more than %s late, this one worst: %s", a.arm.Name, plural(a.late, "hit"), span(b.Lag), span(a.lagMax))
+		f.note(a.latest)
+	}
+	if a.unsent > 0 {
+		f.note(Finding{Arm: a.arm.Name, Class: history.ClassHarness.String(),
+			Text: fmt.Sprintf("arm %s: %s never sent", a.arm.Name, plural(a.unsent, "intended hit"))})
+	}
+}
+
+// window judges what the generator says of one window of an arm. How busy the machine was is reported as a figure only: a
+// cluster keeps a small machine busy by itself, and a generator that suffers from it shows in start lag, stalls and unsent hits.
+func (f *held) window(arm *Arm, w *Window, found *findings) {
+	note := func(format string, args ...any) {
+		found.note(Finding{At: w.Begin, Until: w.Until(), Arm: arm.Name, Class: history.ClassHarness.String(),
+			Text: fmt.Sprintf("arm %s, load window %d: ", arm.Name, w.Index) + fmt.Sprintf(format, args...)})
+	}
+	if !w.Ended {
+		note("it never ended")
+		return
+	}
+	if w.Planned == 0 {
+		note("no hit was planned")
+	}
+	if w.Sent != w.Planned {
+		note("%s of %s planned hits were sent", count(w.Sent), count(w.Planned))
+	}
+	h := w.Health
+	if h == nil {
+		note("the generator's health was not recorded")
+		return
+	}
+	if h.LagMax > f.budgets.Lag {
+		note("the generator saw a start lag of %s (budget %s)", span(h.LagMax), span(f.budgets.Lag))
+	}
+	if h.StallMax > f.budgets.Stall {
+		note("the generator's process did not run for %s (budget %s)", span(h.StallMax), span(f.budgets.Stall))
+	}
+	if h.FilesLimit > 0 && float64(h.FilesMax) > f.budgets.Files*float64(h.FilesLimit) {
+		note("%d of %d open files in use (budget %s)", h.FilesMax, h.FilesLimit, percent(f.budgets.Files))
+	}
+}
+
+// around asks for load before, during and after a disturbance, and reports how much there was.
+func (f *held) around(d *Disturbance, found *findings) []Figure {
+	if d.Began == never {
+		return nil // its beginning was not recorded: disruption.landed says so
+	}
+	parts := []struct {
+		name string
+		span Span
+		want uint64
+	}{
+		{"before", Span{math.MinInt64, d.Began}, f.budgets.Around},
+		{"during", Span{d.Began, d.Until()}, 1},
+		{"after", Span{d.Until(), never}, f.budgets.Around},
+	}
+	var figures []Figure
+	for _, part := range parts {
+		hits, loaded := f.load(part.span)
+		if hits < part.want {
+			found.note(Finding{At: d.Began, Text: fmt.Sprintf("%s sent %s %s, want at least %d", plural(hits, "hit"), part.name, d.label(), part.want)})
+		}
+		figures = append(figures, Figure{Name: "hits " + part.name + " " + d.label(), Value: float64(hits), Unit: "hits"})
+		if loaded > 0 {
+			figures = append(figures, Figure{Name: "rate " + part.name + " " + d.label(), Value: float64(hits) / loaded.Seconds(), Unit: "hits/s"})
+		}
+	}
+	return figures
+}
+
+// load is how many hits the arms that count sent in a span, and how much of it was under load.
+func (f *held) load(s Span) (hits uint64, loaded time.Duration) {
+	var windows []*Window
+	for _, a := range f.arms {
+		if !a.arm.Control {
+			hits += a.starts.sum(a.counts, s.From, s.Until)
+			windows = append(windows, a.arm.Windows...)
+		}
+	}
+	for _, under := range segments(windows) {
+		loaded += max(0, min(under.Until, s.Until)-max(under.From, s.From))
+	}
+	return hits, loaded
+}
+
+// label names a disturbance to people.
+func (d *Disturbance) label() string {
+	if d.Name == "" || d.Name == d.ID {
+		return d.ID
+	}
+	return d.Name + " (" + d.ID + ")"
+}
+
+// healthFigures are the worst values of all windows.
+func (f *held) healthFigures() []Figure {
+	var stall time.Duration
+	var busy float64
+	for _, a := range f.arms {
+		for _, w := range a.arm.Windows {
+			if w.Health != nil {
+				stall, busy = max(stall, w.Health.StallMax), max(busy, w.Health.CPUBusy)
+			}
+		}
+	}
+	return []Figure{
+		{Name: "longest stall of the generator", Value: stall.Seconds() * 1000, Unit: "ms"},
+		{Name: "machine busy", Value: busy * 100, Unit: "%"},
+	}
+}

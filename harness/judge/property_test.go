@@ -1,0 +1,245 @@
+package judge
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"pgregory.net/rapid"
+)
+
+// everything asks for every check, so that nothing is skipped.
+func everything() []string {
+	var slugs []string
+	for _, c := range All(DefaultBudgets()) {
+		slugs = append(slugs, c.Slug)
+	}
+	return slugs
+}
+
+// anyRecording is a small run in which anything may have gone wrong, with counts that agree.
+func anyRecording(t *rapid.T) *recording {
+	r := &recording{run: history.Run{ID: "r", Checks: everything()}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
+		noEnd: map[string]bool{}, reason: "finished"}
+	if rapid.IntRange(0, 9).Draw(t, "reason") == 0 {
+		r.reason = "interrupted"
+	}
+	for _, arm := range []string{"get", "post", "control"}[:rapid.IntRange(1, 3).Draw(t, "arms")] {
+		r.addArm(arm, rapid.IntRange(1, 30).Draw(t, "rate"), 2*time.Second)
+		for i := range r.hits[arm] {
+			anything(t, &r.hits[arm][i])
+		}
+	}
+	at := func(name string) time.Duration {
+		return time.Duration(rapid.IntRange(1, 2_000).Draw(t, name)) * time.Millisecond
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "disturbances") {
+		began := at("began")
+		r.disturbance(fmt.Sprint("d", i), "fault", rapid.SampledFrom([]string{"", "v2"}).Draw(t, "injects"), began, began+at("landed"), began+at("healed")+2*time.Second)
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "steps") {
+		r.step(at("step"), fmt.Sprint("step-", i), float64(rapid.SampledFrom([]int{0, 10, 50, 100}).Draw(t, "weight")))
+	}
+	for range rapid.IntRange(0, 6).Draw(t, "pod changes") {
+		r.pod(at("pod"), rapid.SampledFrom([]string{"modified", "deleted"}).Draw(t, "change"), rapid.SampledFrom([]string{"pod-a", "pod-b"}).Draw(t, "name"),
+			history.PodState{Ready: rapid.Bool().Draw(t, "ready"), Terminating: rapid.Bool().Draw(t, "terminating"), Signalled: rapid.Bool().Draw(t, "signalled")})
+	}
+	for i := range r.events { // moments that are all different: only then the order they are recorded in must not matter
+		r.events[i].At += time.Duration(i * 10)
+	}
+	return r
+}
+
+func anything(t *rapid.T, h *history.Hit) {
+	h.Latency = time.Duration(rapid.IntRange(1, 800).Draw(t, "latency")) * time.Millisecond
+	if rapid.IntRange(0, 3).Draw(t, "odd") != 0 {
+		return
+	}
+	h.Version = rapid.SampledFrom([]string{"", "v1", "v2"}).Draw(t, "version")
+	h.Pod = rapid.SampledFrom([]string{"", "pod-a", "pod-b"}).Draw(t, "pod")
+	h.Class = history.Class(rapid.IntRange(0, 5).Draw(t, "class"))
+	h.Code = rapid.SampledFrom([]uint16{0, 200, 503}).Draw(t, "code")
+	h.Unsent = rapid.IntRange(0, 9).Draw(t, "unsent") == 0
+	h.Masked = rapid.IntRange(0, 1).Draw(t, "masked")
+}
+
+// scratch is a new directory for one try of a property.
+func scratch(t *rapid.T, parent string) string {
+	dir, err := os.MkdirTemp(parent, "run-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func asJSON(t testing.TB, r Result) string {
+	data, err := json.MarshalIndent(r, "", " ")
+	must(t, err)
+	return string(data)
+}
+
+// The same record always gets the same judgement, and neither the order of events nor that of hits in the files matters.
+func TestJudgingIsDeterministicAndBlindToOrder(t *testing.T) {
+	parent := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		r := anyRecording(rt)
+		dir := r.recordIn(t, scratch(rt, parent))
+		first := asJSON(t, judgeDir(t, dir))
+		if again := asJSON(t, judgeDir(t, dir)); again != first {
+			rt.Fatalf("judged twice, first\n%s\nthen\n%s", first, again)
+		}
+		r.reversed = true
+		if reversed := asJSON(t, judgeDir(t, r.recordIn(t, scratch(rt, parent)))); reversed != first {
+			rt.Fatalf("recorded in the order of time it is judged\n%s\nbackwards\n%s", first, reversed)
+		}
+	})
+}
+
+// A further failed hit, in a record that counts it, never makes the verdict better, nor that on dropped hits. It is one that
+// nobody injected: an injected failure shows that the fault is there, and may rightly turn inconclusive into pass.
+func TestAFailedHitNeverImproves(t *testing.T) {
+	parent := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		r := anyRecording(rt)
+		before := judgeDir(t, r.recordIn(t, scratch(rt, parent)))
+		arm := rapid.SampledFrom(r.windows).Draw(rt, "arm").Arm
+		last := r.hits[arm][len(r.hits[arm])-1]
+		h := last
+		anything(rt, &h)
+		h.Seq, h.Unsent = last.Seq+1, false
+		h.Class = history.Class(rapid.IntRange(1, 4).Draw(rt, "failure"))
+		if h.Version == "v2" {
+			h.Version = "v1"
+		}
+		r.hits[arm] = append(r.hits[arm], h)
+		r.window(arm).Planned++
+		after := judgeDir(t, r.recordIn(t, scratch(rt, parent)))
+		if after.Verdict.rank() < before.Verdict.rank() {
+			rt.Fatalf("the run was %s and is %s with a further failed hit:\n%s", before.Verdict, after.Verdict, asJSON(t, after))
+		}
+		b, a := promise(t, before, slugDropped), promise(t, after, slugDropped)
+		if a.Verdict.rank() < b.Verdict.rank() || a.Verdict == Pass {
+			rt.Fatalf("%s was %s and is %s with a further failed hit: %s", slugDropped, b.Verdict, a.Verdict, a.Reason)
+		}
+	})
+}
+
+// greenRun is a run in which every check there is has what it needs, and passes.
+func greenRun(t testing.TB) *recording {
+	r := cleanRun()
+	r.run.Checks = everything()
+	r.events = nil
+	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
+	r.step(0, "stable", 0)
+	r.step(2*time.Second, "canary-10", 10)
+	r.step(6*time.Second, "aborted", 0)
+	r.pod(0, "added", "pod-a", history.PodState{Ready: true})
+	r.pod(1800*time.Millisecond, "added", "pod-c", history.PodState{})
+	r.pod(1900*time.Millisecond, "modified", "pod-c", history.PodState{Ready: true})
+	r.pod(7*time.Second, "modified", "pod-c", history.PodState{Terminating: true})
+	r.serve(10, 2*time.Second, 6*time.Second)
+	for _, h := range r.between("get", 6900*time.Millisecond, 7*time.Second) { // in flight at the end of pod-c
+		h.Pod, h.Latency = "pod-c", 300*time.Millisecond
+	}
+	r.injure(5)
+	r.budgets(t, func(b *Budgets) { b.Settle, b.Propagation = 500*time.Millisecond, 500*time.Millisecond })
+	return r
+}
+
+func TestEveryCheckCanBeGreenAtOnce(t *testing.T) {
+	result := judgeDir(t, greenRun(t).record(t))
+	if len(result.Promises) != len(everything()) || result.Verdict != Pass {
+		t.Errorf("the run is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+}
+
+// A run of two seconds, cut at every byte of every file.
+func TestCutAnywhereIsInconclusive(t *testing.T) {
+	r := &recording{run: history.Run{ID: "r", Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
+		noEnd: map[string]bool{}, reason: "finished"}
+	r.addArm("get", 6, 2*time.Second)
+	r.addArm("control", 1, 2*time.Second)
+	dir := r.record(t)
+	if got := judgeDir(t, dir); got.Verdict != Pass {
+		t.Fatalf("uncut the run is %s:\n%s", got.Verdict, asJSON(t, got))
+	}
+	for _, name := range filesOf(t, dir) {
+		path := filepath.Join(dir, name)
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		for cut := len(whole) - 1; cut >= 0; cut-- {
+			must(t, os.Truncate(path, int64(cut)))
+			assertCut(t, dir, name, cut)
+		}
+		must(t, os.WriteFile(path, whole, 0o644))
+	}
+}
+
+// A run in which every check is green, cut at random.
+func TestCutAnywhereWithEveryCheck(t *testing.T) {
+	dir := greenRun(t).record(t)
+	seed := uint64(time.Now().UnixNano())
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for _, name := range filesOf(t, dir) {
+		path := filepath.Join(dir, name)
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		cuts := []int{len(whole) - 1, 0}
+		for range 60 {
+			cuts = append(cuts, rng.IntN(len(whole)))
+		}
+		slices.SortFunc(cuts, func(a, b int) int { return cmp.Compare(b, a) })
+		for _, cut := range cuts {
+			must(t, os.Truncate(path, int64(cut)))
+			assertCut(t, dir, name, cut)
+		}
+		must(t, os.WriteFile(path, whole, 0o644))
+	}
+	if t.Failed() {
+		t.Logf("seed %d", seed)
+	}
+}
+
+func filesOf(t testing.TB, dir string) []string {
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if len(names) < 3 {
+		t.Fatalf("the run holds only %v", names)
+	}
+	return names
+}
+
+func assertCut(t *testing.T, dir, name string, cut int) {
+	t.Helper()
+	result := judgeDir(t, dir)
+	if result.Verdict != Inconclusive {
+		t.Errorf("%s cut at byte %d: the run is %s:\n%s", name, cut, result.Verdict, asJSON(t, result))
+	}
+	for _, p := range result.Promises {
+		if p.Verdict == Pass {
+			t.Errorf("%s cut at byte %d: %s passes", name, cut, p.Slug)
+		}
+	}
+}
+
+func TestCancelledJudgingIsAnError(t *testing.T) {
+	h, err := history.Open(cleanRun().record(t))
+	must(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Run(ctx, h, nil); err == nil {
+		t.Error("judging went on though it was cancelled")
+	}
+}

@@ -1,0 +1,174 @@
+package judge
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"bitvault.dev/rollproof/harness/history"
+	"golang.org/x/sync/errgroup"
+)
+
+// Run judges a record by the given checks and by those that are always judged. Hits are read once, whatever the number of
+// checks, with the arms side by side. A record that is damaged or cut short is no error: it is judged inconclusive.
+func Run(ctx context.Context, h *history.History, checks []Check) (Result, error) {
+	budgets, err := BudgetsOf(h.Run())
+	if err != nil {
+		return Result{}, err
+	}
+	t, err := readTimeline(h)
+	if err != nil {
+		return Result{}, err
+	}
+	var judged []*judging
+	for _, check := range withAlways(checks, All(budgets)) {
+		judged = append(judged, begin(check, t))
+	}
+	damage, err := foldHits(ctx, h, t, judged)
+	if err != nil {
+		return Result{}, fmt.Errorf("judge the run in %s: %w", h.Dir(), err)
+	}
+	t.Damage = append(t.Damage, damage...)
+	return conclude(judged, t.Damage), nil
+}
+
+// judging is one check at work on one record. fold is nil when its needs are unmet.
+type judging struct {
+	check Check
+	fold  Fold
+	unmet string
+}
+
+func begin(check Check, t *Timeline) *judging {
+	j := &judging{check: check}
+	var unmet []string
+	for _, need := range check.Needs {
+		if !need.Met(t) {
+			unmet = append(unmet, need.What)
+		}
+	}
+	if len(unmet) > 0 {
+		j.unmet = "the record holds no " + strings.Join(unmet, ", no ")
+		return j
+	}
+	j.fold = check.New(t)
+	return j
+}
+
+// foldHits streams the hits of every arm through every check. What is damaged is returned in the order of the arms.
+func foldHits(ctx context.Context, h *history.History, t *Timeline, judged []*judging) ([]history.Damage, error) {
+	damage := make([][]history.Damage, len(t.Arms))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, arm := range t.Arms {
+		var folds []HitFold
+		for _, j := range judged {
+			if j.fold == nil {
+				continue
+			}
+			if fold := j.fold.Arm(arm); fold != nil {
+				folds = append(folds, fold)
+			}
+		}
+		group.Go(func() error {
+			return foldArm(ctx, h, arm.Name, folds, &damage[i])
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(damage...), nil
+}
+
+func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFold, damage *[]history.Damage) error {
+	const look = 1 << 12 // hits between two looks at ctx
+	n := 0
+	for hit, err := range h.Hits(arm) {
+		if err != nil {
+			*damage = append(*damage, asDamage(err))
+			return nil
+		}
+		for _, fold := range folds {
+			fold.Hit(hit)
+		}
+		if n++; n%look == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// conclude asks every check for its result and ranks them.
+func conclude(judged []*judging, damage []history.Damage) Result {
+	r := Result{Damage: damage}
+	for _, j := range judged {
+		r.Promises = append(r.Promises, j.result())
+	}
+	spoil(r.Promises)
+	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
+	r.Verdict = overall(r.Promises)
+	return r
+}
+
+func (j *judging) result() Promise {
+	var p Promise
+	switch {
+	case j.fold != nil:
+		p = j.fold.Result()
+	case j.check.Optional:
+		p = Promise{Verdict: Skipped, Reason: j.unmet}
+	default:
+		p = Promise{Verdict: Inconclusive, Reason: j.unmet}
+	}
+	p.Slug, p.Text = j.check.Slug, j.check.Promise
+	if p.Findings == nil {
+		p.Findings = []Finding{}
+	}
+	p.Found = max(p.Found, uint64(len(p.Findings)))
+	return p
+}
+
+// spoil takes the green from every promise when the record is not whole: what is missing may hold the failure.
+func spoil(promises []Promise) {
+	i := slices.IndexFunc(promises, func(p Promise) bool { return p.Slug == slugComplete })
+	if promises[i].Verdict == Pass {
+		return
+	}
+	for k := range promises {
+		if p := &promises[k]; p.Verdict == Pass {
+			p.Verdict = Inconclusive
+			p.Reason = "the record is not complete; what is left of it shows no failure: " + p.Reason
+		}
+	}
+}
+
+// rank orders verdicts: a run is as good as its worst promise.
+func (v Verdict) rank() int {
+	switch v {
+	case Skipped:
+		return 0
+	case Pass:
+		return 1
+	case Inconclusive:
+		return 2
+	}
+	return 3
+}
+
+// overall is the worst verdict of all promises. A record that is whole says nothing by itself: without another promise that
+// was judged, the run is inconclusive.
+func overall(promises []Promise) Verdict {
+	worst := Skipped
+	for _, p := range promises {
+		if p.Verdict.rank() > worst.rank() && (p.Slug != slugComplete || p.Verdict != Pass) {
+			worst = p.Verdict
+		}
+	}
+	if worst == Skipped {
+		return Inconclusive
+	}
+	return worst
+}

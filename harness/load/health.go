@@ -1,0 +1,112 @@
+package load
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/cpu"
+	"github.com/shirou/gopsutil/v4/process"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const (
+	stallTick   = 5 * time.Millisecond
+	sampleEvery = 500 * time.Millisecond
+)
+
+// monitor watches how the generator itself fares: a starved one proves nothing. What the machine does not tell stays 0.
+type monitor struct {
+	conns *connCount
+	self  *process.Process
+	began time.Time
+	own   float64 // CPU seconds of this process at the begin
+	busy  float64 // of the machine
+	total float64
+
+	quit  chan struct{}
+	ended sync.WaitGroup
+	stall time.Duration
+	files int
+}
+
+func startMonitor(conns *connCount) *monitor {
+	m := &monitor{conns: conns, began: time.Now(), quit: make(chan struct{})}
+	if self, err := process.NewProcess(int32(os.Getpid())); err == nil {
+		m.self = self
+	}
+	m.own = m.ownCPU()
+	m.busy, m.total = machineCPU()
+	m.ended.Go(m.watch)
+	return m
+}
+
+// watch sees by its own lateness that the whole process did not run, and looks at the open files now and then.
+func (m *monitor) watch() {
+	tick := time.NewTicker(stallTick)
+	defer tick.Stop()
+	last, sampled := time.Now(), time.Time{}
+	for {
+		select {
+		case <-m.quit:
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		m.stall = max(m.stall, now.Sub(last)-stallTick)
+		if now.Sub(sampled) >= sampleEvery {
+			sampled = now
+			m.countFiles()
+		}
+		last = now
+	}
+}
+
+func (m *monitor) countFiles() {
+	if m.self == nil {
+		return
+	}
+	if n, err := m.self.NumFDs(); err == nil {
+		m.files = max(m.files, int(n))
+	}
+}
+
+// stop ends the watch and says how the process fared. Start lags and workers are each arm's own.
+func (m *monitor) stop() history.Health {
+	close(m.quit)
+	m.ended.Wait()
+	m.countFiles()
+	h := history.Health{StallMax: m.stall, SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit()}
+	if seconds := time.Since(m.began).Seconds(); seconds > 0 {
+		h.CPU = (m.ownCPU() - m.own) / seconds
+	}
+	if busy, total := machineCPU(); total > m.total {
+		h.CPUBusy = min(max((busy-m.busy)/(total-m.total), 0), 1)
+	}
+	return h
+}
+
+func (m *monitor) ownCPU() float64 {
+	if m.self == nil {
+		return 0
+	}
+	times, err := m.self.TimesWithContext(context.Background())
+	if err != nil {
+		return 0
+	}
+	return times.User + times.System
+}
+
+// machineCPU is the CPU time the machine spent working, and all of it, in seconds over all cores.
+func machineCPU() (busy, total float64) {
+	times, err := cpu.Times(false)
+	if err != nil || len(times) == 0 {
+		return 0, 0
+	}
+	t := times[0]
+	idle := t.Idle + t.Iowait
+	busy = t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal
+	return busy, busy + idle
+}

@@ -1,0 +1,279 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const (
+	keptBody   = 512 // bytes of a failed hit's answer that are kept
+	readBuffer = 32 << 10
+)
+
+// hitter sends hits and says what became of them. It follows no redirect, uses no proxy, and asks for no compression: what is
+// checked is what came over the wire.
+type hitter struct {
+	plan      Plan
+	arm       Arm
+	clock     history.Clock
+	window    int
+	prefix    string // of hit ids: "<run>/<arm>/"
+	transport *http.Transport
+	states    sync.Pool
+
+	digests tally
+}
+
+// tally counts what the digest check rests on.
+type tally struct {
+	checked atomic.Uint64 // answers whose body was compared with a digest
+	unknown atomic.Uint64 // answers whose digests are all of algorithms that are not checked
+}
+
+// state is what a hit needs and the next one can use again. It is given back only after a whole, correct answer on the first
+// connection tried: only then has the transport surely let go of the request.
+type state struct {
+	hit      history.Hit
+	header   http.Header
+	id       []string
+	trace    context.Context
+	gotConn  int
+	buf      []byte
+	kept     []byte
+	sum      [sha256.Size]byte
+	h256     hash.Hash
+	h512     hash.Hash
+	idBuffer []byte
+}
+
+var userAgent = []string{"rollproof"}
+
+func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, conns *connCount, workers uint64) *hitter {
+	dial := plan.dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: plan.Deadline, KeepAlive: 30 * time.Second}).DialContext
+	}
+	h := &hitter{plan: plan, arm: arm, clock: clock, window: window, prefix: run + "/" + arm.Name + "/"}
+	h.transport = &http.Transport{
+		DialContext:         conns.counting(dial),
+		TLSClientConfig:     plan.TLS,
+		TLSHandshakeTimeout: plan.Deadline,
+		DisableKeepAlives:   !arm.KeepAlive,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: int(min(workers, maxIdleConns)),
+		IdleConnTimeout:     plan.IdleTimeout,
+	}
+	h.states.New = func() any { return newState() }
+	return h
+}
+
+func newState() *state {
+	s := &state{buf: make([]byte, readBuffer), h256: sha256.New(), header: http.Header{}, id: make([]string, 1)}
+	s.trace = httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		// Called in the goroutine of the hit, once for each connection the transport tries it on.
+		GotConn: func(httptrace.GotConnInfo) { s.gotConn++ },
+	})
+	return s
+}
+
+func (h *hitter) close() { h.transport.CloseIdleConnections() }
+
+// hit sends one hit and calls record with what became of it; the hit is valid during the call.
+func (h *hitter) hit(in intent, record func(*history.Hit)) {
+	s := h.states.Get().(*state)
+	r := in.request
+	start := time.Now()
+	s.gotConn, s.kept = 0, s.kept[:0]
+	s.hit = history.Hit{
+		Seq: in.seq, At: h.clock.At(start), Intended: in.intended, Window: h.window, Method: r.method, URL: r.text,
+		BytesOut: uint64(len(r.body)),
+	}
+	ctx, cancel := context.WithDeadline(s.trace, start.Add(h.plan.Deadline))
+	out := h.exchange(ctx, s, in)
+	cancel()
+	s.hit.Latency = time.Since(start)
+	s.hit.Masked = max(s.gotConn-1, 0)
+	if out != nil {
+		h.judge(s, out)
+	}
+	record(&s.hit)
+	if out == nil && s.gotConn == 1 {
+		h.states.Put(s)
+	}
+}
+
+// exchange sends the request and reads the whole answer. It returns nil when all is as it should be.
+func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
+	resp, err := h.transport.RoundTrip(h.request(ctx, s, in))
+	if err != nil {
+		return &Outcome{Err: err, Connected: s.gotConn > 0}
+	}
+	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
+	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
+	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
+	var want digestWant
+	var malformed error
+	if lines := resp.Header["Content-Digest"]; len(lines) > 0 && !bodyless {
+		want, malformed = parseDigest(lines, &s.sum)
+	}
+	out.Err = errors.Join(s.read(resp.Body, want), resp.Body.Close())
+	if out.Err != nil {
+		return &out
+	}
+	s.hit.Code = uint16(resp.StatusCode)
+	switch {
+	case !in.request.expects(resp.StatusCode):
+	case !bodyless && resp.ContentLength >= 0 && s.hit.BytesIn != uint64(resp.ContentLength):
+		out.Mismatch = "length"
+	case malformed != nil:
+		out.Mismatch, s.hit.Error = "digest malformed", malformed.Error()
+	case h.mismatches(s, want):
+		out.Mismatch = "digest"
+	default:
+		return nil
+	}
+	return &out
+}
+
+func (h *hitter) request(ctx context.Context, s *state, in intent) *http.Request {
+	r := in.request
+	s.idBuffer = strconv.AppendUint(append(s.idBuffer[:0], h.prefix...), in.seq, 10)
+	s.id[0] = string(s.idBuffer)
+	header := s.header
+	if len(r.header) > 0 {
+		header = make(http.Header, len(r.header)+3)
+		for name, values := range r.header {
+			header[name] = values
+		}
+	}
+	if _, own := header["User-Agent"]; !own {
+		header["User-Agent"] = userAgent
+	}
+	header[HitHeader] = s.id
+	if _, own := header["Idempotency-Key"]; h.arm.IdempotencyKey && (!own || len(r.header) == 0) {
+		header["Idempotency-Key"] = s.id
+	}
+	req := &http.Request{
+		Method: r.method, URL: r.url, Host: r.url.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if host := r.header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if len(r.body) > 0 {
+		req.ContentLength, req.GetBody = int64(len(r.body)), r.getBody
+		req.Body = io.NopCloser(bytes.NewReader(r.body))
+	}
+	return req.WithContext(ctx)
+}
+
+// read takes in the whole body: counts it, hashes it, and keeps its beginning.
+func (s *state) read(body io.Reader, want digestWant) error {
+	if want.sha256 != nil {
+		s.h256.Reset()
+	}
+	if want.sha512 != nil {
+		if s.h512 == nil {
+			s.h512 = sha512.New()
+		}
+		s.h512.Reset()
+	}
+	for {
+		n, err := body.Read(s.buf)
+		part := s.buf[:n]
+		s.hit.BytesIn += uint64(n)
+		if room := keptBody - len(s.kept); room > 0 {
+			s.kept = append(s.kept, part[:min(room, n)]...)
+		}
+		if want.sha256 != nil {
+			s.h256.Write(part)
+		}
+		if want.sha512 != nil {
+			s.h512.Write(part)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (h *hitter) mismatches(s *state, want digestWant) bool {
+	if !want.checked() {
+		if want.unknown > 0 {
+			h.digests.unknown.Add(1)
+		}
+		return false
+	}
+	h.digests.checked.Add(1)
+	algorithm := want.compare(s.h256, s.h512)
+	if algorithm == "" {
+		return false
+	}
+	s.hit.Error = fmt.Sprintf("the body of %d bytes does not match the answer's %s Content-Digest", s.hit.BytesIn, algorithm)
+	return true
+}
+
+// judge fills in what is recorded of a failed hit.
+func (h *hitter) judge(s *state, out *Outcome) {
+	s.hit.Class, s.hit.Reason = Classify(*out)
+	s.hit.Body = s.kept
+	switch {
+	case s.hit.Error != "":
+	case out.Err != nil:
+		s.hit.Error = out.Err.Error()
+	case out.Mismatch != "":
+		s.hit.Error = "the body has not the length its Content-Length says"
+	default:
+		s.hit.Error = fmt.Sprintf("%d %s", out.Code, http.StatusText(out.Code))
+	}
+}
+
+// connCount counts the open connections of a window's arms.
+type connCount struct {
+	open atomic.Int64
+	most atomic.Int64
+}
+
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func (c *connCount) counting(dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		raise(&c.most, c.open.Add(1))
+		return &countedConn{Conn: conn, count: c}, nil
+	}
+}
+
+type countedConn struct {
+	net.Conn
+	count  *connCount
+	closed atomic.Bool
+}
+
+func (c *countedConn) Close() error {
+	if !c.closed.Swap(true) {
+		c.count.open.Add(-1)
+	}
+	return c.Conn.Close()
+}

@@ -1,0 +1,411 @@
+package observe
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// feed follows one resource in one namespace, or in all.
+type feed struct {
+	resource
+	namespace string
+	o         *Observer
+	api       dynamic.ResourceInterface
+	first     chan error // one value, when the first list is in the record, or why it never will be
+
+	known  map[key]known // of the goroutine that runs it
+	listed bool          // once is enough: what a later list shows happened during the run
+
+	mu       sync.Mutex
+	position string    // resource version up to which everything is in the record
+	heard    time.Time // when the watch last said something
+	absent   bool      // the resource is not served
+	last     error
+}
+
+// known is what of an object is in the record.
+type known struct {
+	uid, version string
+	content      []byte
+}
+
+func newFeed(o *Observer, r resource, namespace string) *feed {
+	f := &feed{resource: r, namespace: namespace, o: o, first: make(chan error, 1), known: map[key]known{}, heard: time.Now()}
+	f.api = o.client.Resource(r.gvr())
+	if namespace != "" {
+		f.api = o.client.Resource(r.gvr()).Namespace(namespace)
+	}
+	return f
+}
+
+// run lists, follows, and lists again when the place to go on from is lost.
+func (f *feed) run(ctx context.Context) {
+	blind, why := time.Time{}, ""
+	for ctx.Err() == nil {
+		list, err := f.list(ctx)
+		if err != nil {
+			f.listFailed(ctx, err)
+			continue
+		}
+		if !blind.IsZero() {
+			f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why, Lost: true})
+		}
+		f.merge(list)
+		f.ready(nil)
+		blind, why = f.follow(ctx)
+	}
+}
+
+func (f *feed) list(ctx context.Context) (*unstructured.UnstructuredList, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.o.cfg.Start)
+	defer cancel()
+	return f.api.List(ctx, metav1.ListOptions{})
+}
+
+// listFailed decides what becomes of a feed that cannot list: give up at the start, or try again.
+func (f *feed) listFailed(ctx context.Context, err error) {
+	f.mu.Lock()
+	f.last = err
+	f.mu.Unlock()
+	switch {
+	case ctx.Err() != nil:
+	case apierrors.IsNotFound(err) && f.optional:
+		f.vanished()
+		f.ready(nil)
+		pause(ctx, f.o.cfg.Recheck)
+		return
+	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
+		f.ready(fmt.Errorf("list %s: %w", f, err))
+	}
+	pause(ctx, f.o.cfg.Retry)
+}
+
+// vanished records that every object is gone with the resource itself.
+func (f *feed) vanished() {
+	if !f.isAbsent() {
+		f.o.note("%s is not served by this cluster: it is observed from when it is", f)
+	}
+	f.merge(&unstructured.UnstructuredList{})
+	f.setAbsent(true)
+}
+
+// ready tells Start the outcome of the first list; later outcomes interest nobody.
+func (f *feed) ready(err error) {
+	select {
+	case f.first <- err:
+	default:
+	}
+}
+
+// merge records how a list differs from what is known.
+func (f *feed) merge(list *unstructured.UnstructuredList) {
+	there := map[key]bool{}
+	for i := range list.Items {
+		u := &list.Items[i]
+		there[f.key(u)] = true
+		f.keep(u, f.ended && !f.listed)
+	}
+	for k, was := range f.known {
+		if !there[k] {
+			f.drop(k, was, f.latest(k))
+		}
+	}
+	f.listed = true
+	f.setAbsent(false)
+	f.moveTo(list.GetResourceVersion())
+}
+
+// follow watches from the position until that is impossible, and says since when nothing was seen and why. Where nothing is lost
+// the blind time begins when the watch is seen to end; where something may be, at the last sign of life before that.
+func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
+	var noticed, seen time.Time
+	for {
+		opened, delivered := false, false
+		w, err := f.api.Watch(ctx, metav1.ListOptions{ResourceVersion: f.at(), AllowWatchBookmarks: true})
+		if err == nil {
+			opened = true
+			delivered, err = f.read(ctx, w, noticed, why)
+		}
+		if ctx.Err() != nil {
+			return seen, why
+		}
+		// A version that is too old is often told only in an open watch: it was as blind as before.
+		if seen.IsZero() || delivered || opened && !lost(err) {
+			noticed, seen = time.Now(), f.lastSign()
+		}
+		if err != nil {
+			noticed, why = seen, err.Error()
+		} else {
+			why = "the watch ended"
+		}
+		if lost(err) {
+			return seen, why
+		}
+		if err != nil || !delivered {
+			pause(ctx, f.o.cfg.Retry)
+		}
+	}
+}
+
+// lost reports whether a watch cannot go on from where it was: its version is forgotten, or from a future that a restored
+// API server does not know, or the resource itself is gone.
+func lost(err error) bool {
+	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) || apierrors.IsNotFound(err) ||
+		apierrors.HasStatusCause(err, metav1.CauseTypeResourceVersionTooLarge)
+}
+
+// read records what a watch delivers until it ends; nil means that the API server closed it in order. The time since blind is
+// over as soon as the watch is open; it is a gap when it was long.
+func (f *feed) read(ctx context.Context, w watch.Interface, blind time.Time, why string) (delivered bool, err error) {
+	defer w.Stop()
+	if !blind.IsZero() && time.Since(blind) > f.o.cfg.Tolerance {
+		f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why})
+	}
+	f.hear()
+	for {
+		select {
+		case <-ctx.Done():
+			return delivered, ctx.Err()
+		case e, open := <-w.ResultChan():
+			if !open {
+				return delivered, nil
+			}
+			if e.Type == watch.Error {
+				return delivered, apierrors.FromObject(e.Object)
+			}
+			f.hear()
+			u, ok := e.Object.(*unstructured.Unstructured)
+			if !ok {
+				return delivered, fmt.Errorf("the watch delivered a %T", e.Object)
+			}
+			f.event(e.Type, u)
+			delivered = true
+		}
+	}
+}
+
+// event records one change. In a watch versions only grow: one that is not beyond the position was recorded before.
+func (f *feed) event(typ watch.EventType, u *unstructured.Unstructured) {
+	version := u.GetResourceVersion()
+	if order, err := resourceversion.CompareResourceVersion(version, f.at()); err == nil && order <= 0 {
+		return
+	}
+	k := f.key(u)
+	switch typ {
+	case watch.Added, watch.Modified:
+		f.keep(u, false)
+	case watch.Deleted:
+		if was, ok := f.known[k]; ok {
+			f.drop(k, was, u)
+		}
+	}
+	f.moveTo(version)
+}
+
+// keep records an object that is there, unless nothing changed of what is recorded.
+func (f *feed) keep(u *unstructured.Unstructured, silent bool) {
+	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
+	k, now := f.key(u), known{uid: string(u.GetUID()), version: u.GetResourceVersion()}
+	was, seen := f.known[k]
+	if seen && was.uid == now.uid && was.version == now.version {
+		return
+	}
+	if seen && was.uid != now.uid { // replaced under its name while nobody looked
+		f.drop(k, was, f.latest(k))
+		seen = false
+	}
+	change := f.change(u)
+	change.Type = "modified"
+	if !seen {
+		change.Type = "added"
+	}
+	now.content = content(change)
+	f.known[k] = now
+	if !silent && (!seen || !bytes.Equal(was.content, now.content)) {
+		f.o.append(history.Event{Kind: history.KindChange, Change: &change})
+		f.fold(u, change)
+	}
+	f.o.set(k, u)
+}
+
+// drop records that an object is gone.
+func (f *feed) drop(k key, was known, u *unstructured.Unstructured) {
+	delete(f.known, k)
+	change := history.Change{Resource: f.name, Namespace: k.namespace, Name: k.name}
+	if u != nil {
+		change = f.change(u)
+	}
+	change.Type, change.UID = "deleted", was.uid
+	if !f.ended {
+		f.o.append(history.Event{Kind: history.KindChange, Change: &change})
+	}
+	f.o.set(k, nil)
+}
+
+// change is what is recorded of an object. One that cannot be read is recorded without its content, and that is said.
+func (f *feed) change(u *unstructured.Unstructured) history.Change {
+	c := history.Change{Resource: f.name, Namespace: u.GetNamespace(), Name: u.GetName(), UID: string(u.GetUID())}
+	pod, object, err := f.trim(u)
+	if err == nil {
+		c.Pod = pod
+		c.Object, err = json.Marshal(object)
+	}
+	if err != nil {
+		f.o.note("%s at version %s cannot be read: %v", describe(f.resource, u), u.GetResourceVersion(), err)
+	}
+	return c
+}
+
+// content is what makes two changes of one object differ.
+func content(c history.Change) []byte {
+	data, _ := json.Marshal(struct { // of what was JSON before
+		Pod    *history.PodState
+		Object json.RawMessage
+	}{c.Pod, c.Object})
+	return data
+}
+
+// fold passes on what steps are made of.
+func (f *feed) fold(u *unstructured.Unstructured, c history.Change) {
+	switch f.name {
+	case "replicasets":
+		if o, err := trimReplicaSet(u); err == nil {
+			f.o.steps.replicaSet(c.Namespace, o)
+		}
+	case "rollouts":
+		if o, err := trimRollout(u); err == nil {
+			f.o.steps.rollout(c.Namespace, c.Name, o)
+		}
+	}
+}
+
+// catchUp waits until the watch has delivered what a list made now contains.
+func (f *feed) catchUp(ctx context.Context) error {
+	if f.isAbsent() {
+		return nil
+	}
+	list, err := f.list(ctx)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", f, err)
+	}
+	bound := f.o.cfg.Drain
+	if deadline, ok := ctx.Deadline(); ok {
+		bound = time.Until(deadline)
+	}
+	return f.o.Await(ctx, "the last changes of "+f.String(), bound, func(s State) (bool, string) {
+		missing := f.behind(s, list)
+		return missing == "", missing + " is not there yet"
+	})
+}
+
+// behind names an object in which the live state is behind a list; empty when there is none.
+func (f *feed) behind(s State, list *unstructured.UnstructuredList) string {
+	if beyond(f.at(), list.GetResourceVersion()) {
+		return ""
+	}
+	there := map[key]bool{}
+	for i := range list.Items {
+		u := &list.Items[i]
+		k := f.key(u)
+		there[k] = true
+		if have := s.latest[k]; have == nil || !beyond(have.GetResourceVersion(), u.GetResourceVersion()) {
+			return "a change of " + describe(f.resource, u)
+		}
+	}
+	for k, u := range s.latest {
+		if k.resource == f.name && (f.namespace == "" || k.namespace == f.namespace) && !there[k] {
+			return "the end of " + describe(f.resource, u)
+		}
+	}
+	return ""
+}
+
+// beyond reports whether a version is another one or newer. Versions that cannot be compared count when they are the same.
+func beyond(version, other string) bool {
+	order, err := resourceversion.CompareResourceVersion(version, other)
+	return err == nil && order >= 0 || err != nil && version == other
+}
+
+func (f *feed) key(u *unstructured.Unstructured) key {
+	return key{f.name, u.GetNamespace(), u.GetName()}
+}
+
+func (f *feed) latest(k key) *unstructured.Unstructured {
+	f.o.mu.RLock()
+	defer f.o.mu.RUnlock()
+	return f.o.latest[k]
+}
+
+func (f *feed) at() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.position
+}
+
+func (f *feed) moveTo(version string) {
+	f.mu.Lock()
+	f.position = version
+	f.mu.Unlock()
+	f.o.wake()
+}
+
+func (f *feed) isAbsent() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.absent
+}
+
+func (f *feed) setAbsent(absent bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.absent = absent
+}
+
+func (f *feed) lastError() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.last == nil {
+		return "no answer"
+	}
+	return f.last.Error()
+}
+
+func (f *feed) hear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = time.Now()
+}
+
+// lastSign is when the API server last gave a sign of life, here or elsewhere.
+func (f *feed) lastSign() time.Time {
+	alive := f.o.lastAlive()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.heard.After(alive) {
+		return f.heard
+	}
+	return alive
+}
+
+// pause waits, or less when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
