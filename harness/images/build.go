@@ -2,9 +2,11 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -139,6 +141,9 @@ func (s *Store) binDir() string { return filepath.Join(s.cache, "images", "bin")
 // component goes on where it stopped, and two components can share one.
 func (b *builder) binaries(ctx context.Context, d *Definition, g GoBuild) (string, error) {
 	lock, err := b.locker.goBuild(ctx, d, g)
+	if errors.Is(err, errNoGo) {
+		return "", b.explain(d, g, "", exec.ErrNotFound)
+	}
 	if err != nil {
 		return "", err
 	}
