@@ -90,7 +90,9 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 	}
 	status, err := drive(ctx, rec, arms, plan, progress)
 	reason := "finished"
-	if err != nil {
+	if errors.Is(err, context.Canceled) {
+		reason = "interrupted"
+	} else if err != nil {
 		reason = err.Error()
 	}
 	if closed := rec.Close(reason); err == nil {
