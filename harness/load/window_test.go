@@ -262,20 +262,19 @@ func TestWindowsContinueTheCount(t *testing.T) {
 }
 
 func TestStopAndCancelLoseNoIntent(t *testing.T) {
-	var served atomic.Int64
-	enough := make(chan struct{})
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		app(w, r)
-		if served.Add(1)%60 == 0 {
-			enough <- struct{}{}
-		}
-	})
 	for name, c := range map[string]struct {
 		length time.Duration
 		cancel bool
 	}{"endless": {}, "endless, cancelled": {cancel: true}, "stopped early": {length: time.Minute}, "cancelled early": {length: time.Minute, cancel: true}} {
 		t.Run(name, func(t *testing.T) {
-			served.Store(0)
+			var served atomic.Int64
+			enough := make(chan struct{})
+			url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				app(w, r)
+				if served.Add(1) == 60 {
+					close(enough)
+				}
+			})
 			r := record(t)
 			g, err := New(r.rec, arms(t, url, "get", "post-close", "control"))
 			if err != nil {
