@@ -137,11 +137,11 @@ func length(d time.Duration) string {
 	return fmt.Sprintf("%.4g s", d.Seconds())
 }
 
-// count writes a number with its thousands apart.
+// count writes a number with its thousands apart, as the judge does.
 func count(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+		s = s[:i] + " " + s[i:]
 	}
 	return s
 }

@@ -101,11 +101,11 @@ func TestReportWithoutARun(t *testing.T) {
 	}
 }
 
-func TestVerdictExit(t *testing.T) {
+func TestVerdictsExit(t *testing.T) {
 	for v, want := range map[judge.Verdict]error{
 		judge.Pass: nil, judge.Fail: exitError(exitBroken), judge.Inconclusive: exitError(exitInconclusive), judge.Skipped: exitError(exitInconclusive), "": exitError(exitInconclusive),
 	} {
-		if got := verdictExit(v); got != want {
+		if got := verdictError(v); got != want {
 			t.Errorf("verdict %q exits by %v, want %v", v, got, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -225,7 +226,20 @@ func (p *proving) startPod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, e
 		seen = found
 		return podReady(*found), podState(*found)
 	})
+	if err != nil {
+		err = fmt.Errorf("%w%s", err, p.lastEvent(ctx, pod.Name))
+	}
 	return seen, err
+}
+
+// lastEvent is the newest event about objects of that name, which is where a scheduler, kubelet or provisioner says what is wrong.
+func (p *proving) lastEvent(ctx context.Context, name string) string {
+	events, err := p.cluster.Client.CoreV1().Events(p.namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.name=" + name})
+	if err != nil || len(events.Items) == 0 {
+		return ""
+	}
+	newest := slices.MaxFunc(events.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	return fmt.Sprintf("; last event: %s %s: %s", newest.InvolvedObject.Kind, newest.Reason, newest.Message)
 }
 
 // removePod ends a pod the way a drain does, with its grace, and waits until it is gone: a forced delete would take the object away

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,14 +45,14 @@ func (m *Manager) tearDown(ctx context.Context, r Record) error {
 			return err
 		}
 	}
-	if err := m.removeNodes(ctx, r.Name); err != nil {
+	// A docker command that kind had started outlives a killed harness and may still be making a node.
+	busy := func() bool { return clientsOf(m.proc, r.Name) > 0 }
+	if err := m.removeUntilGone(ctx, "nodes of cluster "+r.Name, busy, labelKind+"="+r.Name); err != nil {
 		return err
 	}
-	beside, err := m.engine.containers(ctx, LabelCluster+"="+r.Name, LabelState+"="+m.records.dir)
+	idle := func() bool { return false }
+	err := m.removeUntilGone(ctx, "registry of cluster "+r.Name, idle, LabelCluster+"="+r.Name, LabelState+"="+m.records.dir)
 	if err != nil {
-		return err
-	}
-	if err := m.removeAll(ctx, beside); err != nil {
 		return err
 	}
 	if err := m.dropNetwork(ctx); err != nil {
@@ -60,7 +61,26 @@ func (m *Manager) tearDown(ctx context.Context, r Record) error {
 	return m.records.remove(r.Name)
 }
 
-// removeNodes removes the nodes of a cluster that this state folder has a record of.
+// removeUntilGone removes the containers that carry all labels until none is left and nobody makes more. Once is not enough: an engine
+// that is just starting a container accepts its removal and keeps it all the same (seen with Docker 20.10).
+func (m *Manager) removeUntilGone(ctx context.Context, what string, busy func() bool, labels ...string) error {
+	return poll(ctx, what+" gone", removeTimeout, func(ctx context.Context) (bool, string) {
+		makers := busy() // asked before the list: what a maker that ends in between made is in it
+		left, err := m.engine.containers(ctx, labels...)
+		if err != nil {
+			return false, oneLine(err)
+		}
+		if len(left) == 0 {
+			return !makers, "a docker command that is making one"
+		}
+		if err := m.removeAll(ctx, left); err != nil {
+			return false, oneLine(err)
+		}
+		return false, fmt.Sprintf("%d left, %s among them", len(left), left[0].Name)
+	})
+}
+
+// removeNodes removes the nodes of a cluster that exist now.
 func (m *Manager) removeNodes(ctx context.Context, name string) error {
 	nodes, err := m.engine.containers(ctx, labelKind+"="+name)
 	if err != nil {
@@ -70,15 +90,57 @@ func (m *Manager) removeNodes(ctx context.Context, name string) error {
 }
 
 func (m *Manager) removeAll(ctx context.Context, containers []runningContainer) error {
-	var failed []error
 	results := make(chan error, len(containers))
 	for _, c := range containers {
 		go func() { results <- m.engine.remove(ctx, c.ID) }()
 	}
+	var failed []error
 	for range containers {
 		failed = append(failed, <-results)
 	}
 	return errors.Join(failed...)
+}
+
+// removeContainer removes one container and waits until it is gone.
+func (m *Manager) removeContainer(ctx context.Context, c runningContainer) error {
+	return poll(ctx, "container "+c.Name+" gone", removeTimeout, func(ctx context.Context) (bool, string) {
+		if err := m.engine.remove(ctx, c.ID); err != nil {
+			return false, oneLine(err)
+		}
+		left, err := m.engine.containers(ctx, labelOf(c))
+		if err != nil {
+			return false, oneLine(err)
+		}
+		return !slices.ContainsFunc(left, func(l runningContainer) bool { return l.ID == c.ID }), "it is still there"
+	})
+}
+
+// labelOf is a label that finds a container of ours or a node again.
+func labelOf(c runningContainer) string {
+	if _, node := c.Labels[labelKind]; node {
+		return labelKind
+	}
+	return LabelOwner
+}
+
+// clientsOf counts the `docker run` commands that are making a node of a cluster, known by kind's label among their arguments.
+func clientsOf(proc, cluster string) int {
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return 0
+	}
+	clients := 0
+	for _, entry := range entries {
+		raw, err := os.ReadFile(filepath.Join(proc, entry.Name(), "cmdline"))
+		if err != nil {
+			continue
+		}
+		argv := strings.Split(string(raw), "\x00")
+		if filepath.Base(argv[0]) == "docker" && slices.Contains(argv, "run") && slices.Contains(argv, labelKind+"="+cluster) {
+			clients++
+		}
+	}
+	return clients
 }
 
 // dropNetwork removes the kind network once nothing uses it, if it is one that we made.
@@ -120,7 +182,7 @@ func (m *Manager) Sweep(ctx context.Context, say func(string, ...any)) ([]string
 	}
 	for _, c := range orphans {
 		say("removing container %s, whose maker is gone", c.Name)
-		if err := m.engine.remove(ctx, c.ID); err != nil {
+		if err := m.removeContainer(ctx, c); err != nil {
 			return cleaned, fmt.Errorf("clean up after a killed run: %w", err)
 		}
 		cleaned = append(cleaned, "container "+c.Name)

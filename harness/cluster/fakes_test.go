@@ -27,6 +27,7 @@ type fakeEngine struct {
 	root     string
 	startErr error
 	onRemove func(id string)
+	stubborn int // how many removals are accepted without effect
 }
 
 func newFakeEngine() *fakeEngine {
@@ -78,7 +79,11 @@ func (e *fakeEngine) remove(ctx context.Context, id string) error {
 		return err
 	}
 	e.mu.Lock()
-	delete(e.running, id)
+	if e.stubborn > 0 {
+		e.stubborn--
+	} else {
+		delete(e.running, id)
+	}
 	hook := e.onRemove
 	e.mu.Unlock()
 	if hook != nil {

@@ -246,6 +246,57 @@ func TestSweepRemovesWhatAKilledRunLeftAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestAContainerThatSurvivesItsRemovalIsRemovedAgain(t *testing.T) {
+	f := newFixture(t)
+	f.plant(t, Record{Name: "half-made", Phase: Creating, Owner: deadOwner()})
+	f.engine.add(runningContainer{Name: "node-without-record", Labels: map[string]string{labelKind: "lost"}, Sources: []string{f.records.hostsFolder("lost")}})
+	f.engine.stubborn = 3
+	if _, err := f.Sweep(context.Background(), t.Logf); err != nil {
+		t.Fatal(err)
+	}
+	f.nothingLeft(t)
+}
+
+func TestRemovalWaitsForDockerCommandsThatOutliveTheirHarness(t *testing.T) {
+	f := newFixture(t)
+	f.proc = t.TempDir()
+	putCommand := func(pid string, argv ...string) string {
+		path := filepath.Join(f.proc, pid, "cmdline")
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.Join(argv, "\x00")+"\x00"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	putCommand("1", "docker", "logs", "-f", "late-control-plane")
+	putCommand("2", "docker", "run", "--label", labelKind+"=other")
+	putCommand("3", "grep", "run", labelKind+"=late")
+	if n := clientsOf(f.proc, "late"); n != 0 {
+		t.Fatalf("%d commands taken for makers of the cluster", n)
+	}
+	maker := putCommand("4", "/usr/bin/docker", "run", "--name", "late-worker", "--label", labelKind+"=late")
+	f.plant(t, Record{Name: "late", Phase: Creating, Owner: deadOwner()})
+	made := false
+	f.engine.onRemove = func(string) {
+		if !made { // the command makes its node after the others were removed, and ends
+			made = true
+			f.engine.add(runningContainer{Name: "late-worker", Labels: map[string]string{labelKind: "late"}})
+			if err := os.Remove(maker); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := f.Sweep(context.Background(), t.Logf); err != nil {
+		t.Fatal(err)
+	}
+	if !made {
+		t.Error("nothing was made late: this proves nothing")
+	}
+	f.nothingLeft(t)
+}
+
 func TestSweepAfterACrashBeforeTheRecord(t *testing.T) {
 	f := newFixture(t)
 	if err := os.MkdirAll(f.records.hostsFolder("x"), 0o700); err != nil {
@@ -346,9 +397,18 @@ func TestPreflight(t *testing.T) {
 		"not allowed": {func(f *fixture) {
 			f.machine.listen = func(string, string) (net.Listener, error) { return nil, syscall.EACCES }
 		}, []string{"cannot be used"}},
-		"disk":        {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 6 << 30, nil } }, []string{"6.0 GiB free", "needs 7.0 GiB"}},
-		"just enough": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 7 << 30, nil } }, nil},
-		"inotify":     {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
+		"disk": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 6 << 30, nil } }, []string{"6.0 GiB free", "needs 7.0 GiB"}},
+		"disk of the cache": {func(f *fixture) {
+			f.machine.free = func(path string) (uint64, error) {
+				if path == "/layout" {
+					return 1 << 30, nil
+				}
+				return 1 << 40, nil
+			}
+		}, []string{"/layout has 1.0 GiB free", "needs 2.0 GiB", "images prune"}},
+		"engine far away": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 0, errPlanted } }, nil},
+		"just enough":     {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 7 << 30, nil } }, nil},
+		"inotify":         {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	cleanUpTimeout = 2 * time.Minute  // removing three nodes takes 2-4 s; a loaded engine takes longer
+	cleanUpTimeout = 3 * time.Minute  // removing three nodes takes 2-4 s; a loaded engine takes longer
+	removeTimeout  = 90 * time.Second // until containers are gone
 	cutTimeout     = 60 * time.Second // how long kind may go on after its nodes were removed under it
 )
 
@@ -291,12 +292,18 @@ func (m *Manager) abandon(ctx context.Context, r Record, o UpOptions, kindLog *k
 			cause = fmt.Errorf("%w; logs are in %s", cause, dir)
 		}
 	}
+	if ctx.Err() != nil {
+		cause = fmt.Errorf("interrupted (%w)", ctx.Err())
+	}
 	if o.Retain {
 		return fmt.Errorf("%w; what was made is kept: `rollproof cluster down --name %s` removes it", cause, o.Name)
 	}
 	step := m.display.Start("remove what was made")
 	if err := step.Done(m.tearDown(cleanup, r)); err != nil {
 		return fmt.Errorf("%w; removing what was made failed: %s; `rollproof cluster down --name %s` tries again", cause, oneLine(err), o.Name)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted (%w): everything that was made is removed again", ctx.Err())
 	}
 	return cause
 }

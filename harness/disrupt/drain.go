@@ -108,8 +108,12 @@ func (d Drain) evictAll(ctx context.Context, a *Act, pods []corev1.Pod, sight *s
 func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight) (history.Evidence, error) {
 	name := pod.Namespace + "/" + pod.Name
 	refusals, evicted := 0, false
+	var last history.Eviction // the last that was an answer: the budget may end in the middle of asking
 	for !evicted {
 		answer, err := a.evict(ctx, pod, history.Eviction{Disturbance: a.ID})
+		if answer.Code != 0 || last.Code == 0 {
+			last = answer
+		}
 		switch {
 		case err != nil:
 			return history.Evidence{}, err
@@ -122,7 +126,7 @@ func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight
 		default:
 			refusals++
 			if !wait(ctx, cmp.Or(d.Retry, answer.RetryAfter, 5*time.Second)) {
-				return history.Evidence{}, d.refusedForEver(ctx, a, pod, answer, refusals)
+				return history.Evidence{}, d.refusedForEver(ctx, a, pod, last, refusals)
 			}
 		}
 	}

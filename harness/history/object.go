@@ -69,6 +69,9 @@ type PDBObject struct {
 	CurrentHealthy     int32  `json:"currentHealthy"`
 	DisruptionsAllowed int32  `json:"disruptionsAllowed"`
 	ExpectedPods       int32  `json:"expectedPods"`
+	// Selector says which pods of its namespace it protects, as kubectl writes it: "app=api,tier in (a,b)". "*" is all of them,
+	// empty none.
+	Selector string `json:"selector,omitempty"`
 }
 
 // NodeObject is Change.Object of nodes.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -141,6 +142,9 @@ func (s *Store) binDir() string { return filepath.Join(s.cache, "images", "bin")
 // component goes on where it stopped, and two components can share one.
 func (b *builder) binaries(ctx context.Context, d *Definition, g GoBuild) (string, error) {
 	lock, err := b.locker.goBuild(ctx, d, g)
+	if errors.Is(err, errNoGo) {
+		return "", b.explain(d, g, "", exec.ErrNotFound)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -17,6 +17,7 @@ type recording struct {
 	windows  []history.Window // as they end; Sent is counted from the hits unless a test set it
 	sent     map[string]uint64
 	noEnd    map[string]bool // windows of these arms never end
+	noBegin  bool            // no beginning of a window is recorded
 	hits     map[string][]history.Hit
 	events   []history.Event
 	reason   string
@@ -155,7 +156,9 @@ func (r *recording) allEvents() []history.Event {
 		if r.endless {
 			begun.Planned, begun.Length = 0, 0
 		}
-		all = append(all, history.Event{At: w.Begin + 1, Kind: history.KindWindow, Window: &begun})
+		if !r.noBegin {
+			all = append(all, history.Event{At: w.Begin + 1, Kind: history.KindWindow, Window: &begun})
+		}
 		if r.noEnd[w.Arm] {
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 
 // badRelease is a canary release of v2, bad on purpose, that gets 10 % of the traffic from 2 s on and is aborted at 6 s. Every
 // fifth answer of v2 is a 503.
-func badRelease(t *testing.T, r *recording) {
+func badRelease(t testing.TB, r *recording) {
 	r.budgets(t, func(b *Budgets) {
 		b.Settle, b.Propagation, b.Abort = 500*time.Millisecond, 500*time.Millisecond, 5*time.Second
 	})
@@ -65,6 +65,14 @@ func TestTrafficShare(t *testing.T) {
 			r.serve(10, 2*time.Second, 6*time.Second)
 		},
 			want: Inconclusive, reason: "576 needed"},
+		{name: "a leak in a step too short for a share", spoil: func(r *recording) {
+			r.step(9*time.Second, "stable again", 0)
+			r.at("get", 9800*time.Millisecond).Version = "v2"
+		}, want: Fail, reason: "stable again"},
+		{name: "answered under the next step", spoil: func(r *recording) {
+			h := r.at("get", 1900*time.Millisecond)
+			h.Version, h.Latency = "v2", 300*time.Millisecond
+		}, want: Pass},
 		{name: "no share of traffic", spoil: func(r *recording) { r.step(9*time.Second, "nonsense", 130) }, want: Inconclusive, reason: "no share"},
 		{name: "no step recorded", spoil: func(r *recording) { r.events = r.events[:3] }, want: Inconclusive, reason: "no step"},
 	}

@@ -16,8 +16,19 @@ type Check struct {
 	// evidence is inconclusive.
 	Optional bool
 	Needs    []Need
+	// Rests names the resources, as in history.Change, whose watches the check takes for complete. A gap in one of them makes
+	// it inconclusive; During is the time that counts, that of the load when nil.
+	Rests  []string
+	During func(*Timeline) Span
 	// New starts judging one record. It is called when every event was read and no hit yet.
 	New func(*Timeline) Fold
+}
+
+func (c *Check) during(t *Timeline) Span {
+	if c.During == nil {
+		return underLoad(t)
+	}
+	return c.During(t)
 }
 
 // Need is something a record must hold before a check can say anything.
@@ -36,6 +47,12 @@ type Fold interface {
 	Result() Promise
 }
 
+// EventFold is a Fold that needs more of the events than the Timeline holds, such as the objects of changes, or evictions. It takes
+// all of them, in the order they were recorded, before the first hit. An event is valid during the call only.
+type EventFold interface {
+	Event(*history.Event)
+}
+
 // HitFold takes the hits of one arm in the order they ended in. A hit is valid during the call only.
 type HitFold interface {
 	Hit(*history.Hit)
@@ -50,14 +67,24 @@ func All(b Budgets) []Check {
 		disruptionLanded(),
 		trafficShare(b),
 		blastRadius(b),
+		canarySteps(b),
+		promotesGood(),
+		abortsOnErrors(b),
+		abortsOnLatency(b),
+		abortsOnCPU(b),
+		abortsLate(b),
+		noDataNoPromote(b),
 		readiness(b),
 		graceful(b),
+		pdbHonoured(b),
+		pdbNoDeadlock(b),
+		stackHealed(b),
 	}
 }
 
-// alwaysJudged are in every result, asked for or not. The last two are skipped where the run carries no load, or disturbs
-// nothing and never meant to.
-var alwaysJudged = []string{slugComplete, slugHeld, slugDropped, slugLanded}
+// alwaysJudged are in every result, asked for or not. All but the first are skipped where they do not apply: the run carries no
+// load, or disturbs nothing and never meant to, or has no cluster.
+var alwaysJudged = []string{slugComplete, slugHeld, slugDropped, slugLanded, slugHealed}
 
 // UnknownCheckError is a slug that the catalogue does not hold.
 type UnknownCheckError struct{ Slug string }

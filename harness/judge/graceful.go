@@ -18,9 +18,8 @@ func graceful(b Budgets) Check {
 		Slug:    slugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
 		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		New: func(t *Timeline) Fold {
-			return &grace{sight: sightOf(t, "pods", b.Propagation), budgets: b, stops: stopsOf(t)}
-		},
+		Rests:   []string{"pods"},
+		New:     func(t *Timeline) Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
 	}
 }
 
@@ -42,9 +41,9 @@ func stopsOf(t *Timeline) []stop {
 	for _, pod := range t.Pods {
 		for _, s := range pod.Stops {
 			switch {
-			case s.Signalled != never:
+			case s.Signalled != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
-			case s.Gone != never:
+			case s.Gone != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
 			default:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
@@ -56,7 +55,7 @@ func stopsOf(t *Timeline) []stop {
 }
 
 type grace struct {
-	sight   sight
+	t       *Timeline
 	budgets Budgets
 	stops   []stop
 	arms    []*armGrace
@@ -86,7 +85,7 @@ func (f *grace) Arm(arm *Arm) HitFold {
 		a.byPod[s.pod] = append(a.byPod[s.pod], i)
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armGrace) Hit(h *history.Hit) {
@@ -106,7 +105,7 @@ func (a *armGrace) Hit(h *history.Hit) {
 
 // failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
 func (a *armGrace) failed(h *history.Hit) {
-	if h.Unsent || h.Class == history.ClassHarness || h.Code != 0 && h.Pod != "" {
+	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
 		return
 	}
 	for i := range a.stops {
@@ -121,6 +120,19 @@ func (a *armGrace) failed(h *history.Hit) {
 		}
 		return
 	}
+}
+
+// mayBeTorn reports whether a failed hit may have been at a pod that went away. A whole answer of a pod, however bad, was not torn;
+// and what was refused, or answered by an ingress that had no pod to ask, never was at one. A 502 may have been.
+func mayBeTorn(h *history.Hit) bool {
+	if h.Pod != "" {
+		return h.Code == 0
+	}
+	switch h.Reason { // the words are package load's
+	case "refused", "deadline connecting", "unreachable", "tls", "status 404", "status 503":
+		return false
+	}
+	return true
 }
 
 func unnamed(h *history.Hit) string {
@@ -165,5 +177,5 @@ func (f *grace) Result() Promise {
 	default:
 		p.Reason, p.Power = text, zeroPower(whole, "requests in flight across a SIGTERM")
 	}
-	return f.sight.limit(p)
+	return p
 }

@@ -171,7 +171,7 @@ func (f *held) window(arm *Arm, w *Window, found *findings) {
 
 // around asks for load before, during and after a disturbance, and reports how much there was.
 func (f *held) around(d *Disturbance, found *findings) []Figure {
-	if d.Began == never {
+	if d.Began == Never {
 		return nil // its beginning was not recorded: disruption.landed says so
 	}
 	parts := []struct {
@@ -181,7 +181,7 @@ func (f *held) around(d *Disturbance, found *findings) []Figure {
 	}{
 		{"before", Span{math.MinInt64, d.Began}, f.budgets.Around},
 		{"during", Span{d.Began, d.Until()}, 1},
-		{"after", Span{d.Until(), never}, f.budgets.Around},
+		{"after", Span{d.Until(), Never}, f.budgets.Around},
 	}
 	var figures []Figure
 	for _, part := range parts {

@@ -27,12 +27,13 @@ func Run(ctx context.Context, h *history.History, checks []Check) (Result, error
 	for _, check := range withAlways(checks, All(budgets)) {
 		judged = append(judged, begin(check, t))
 	}
+	foldEvents(h, judged)
 	damage, err := foldHits(ctx, h, t, judged)
 	if err != nil {
 		return Result{}, fmt.Errorf("judge the run in %s: %w", h.Dir(), err)
 	}
 	t.Damage = append(t.Damage, damage...)
-	return conclude(judged, t.Damage), nil
+	return conclude(t, judged), nil
 }
 
 // judging is one check at work on one record. fold is nil when its needs are unmet.
@@ -56,6 +57,27 @@ func begin(check Check, t *Timeline) *judging {
 	}
 	j.fold = check.New(t)
 	return j
+}
+
+// foldEvents streams the events through the checks that ask for them. What is damaged the Timeline has found already.
+func foldEvents(h *history.History, judged []*judging) {
+	var folds []EventFold
+	for _, j := range judged {
+		if fold, ok := j.fold.(EventFold); ok {
+			folds = append(folds, fold)
+		}
+	}
+	if len(folds) == 0 {
+		return
+	}
+	for e, err := range h.Events() {
+		if err != nil {
+			return
+		}
+		for _, fold := range folds {
+			fold.Event(&e)
+		}
+	}
 }
 
 // foldHits streams the hits of every arm through every check. What is damaged is returned in the order of the arms.
@@ -102,10 +124,10 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 }
 
 // conclude asks every check for its result and ranks them.
-func conclude(judged []*judging, damage []history.Damage) Result {
-	r := Result{Damage: damage}
+func conclude(t *Timeline, judged []*judging) Result {
+	r := Result{Damage: t.Damage}
 	for _, j := range judged {
-		r.Promises = append(r.Promises, j.result())
+		r.Promises = append(r.Promises, j.result(t))
 	}
 	spoil(r.Promises)
 	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
@@ -113,11 +135,12 @@ func conclude(judged []*judging, damage []history.Damage) Result {
 	return r
 }
 
-func (j *judging) result() Promise {
+func (j *judging) result(t *Timeline) Promise {
 	var p Promise
 	switch {
 	case j.fold != nil:
 		p = j.fold.Result()
+		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)))
 	case j.check.Optional:
 		p = Promise{Verdict: Skipped, Reason: j.unmet}
 	default:
@@ -143,6 +166,14 @@ func spoil(promises []Promise) {
 			p.Reason = "the record is not complete; what is left of it shows no failure: " + p.Reason
 		}
 	}
+}
+
+// Worse is the worse of two verdicts: several runs are as good as the worst of them.
+func Worse(a, b Verdict) Verdict {
+	if b.rank() > a.rank() {
+		return b
+	}
+	return a
 }
 
 // rank orders verdicts: a run is as good as its worst promise.

@@ -24,7 +24,12 @@ type Timeline struct {
 	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
-	Gaps  []history.Gap // times in which a watch saw nothing
+	// Last is the moment of the last event that is there.
+	Last time.Duration
+
+	Cluster   Cluster
+	Evictions []Eviction // answers of the API server, in order of time
+	Gaps      []history.Gap
 
 	ids  []string // run ids that opening lines gave
 	ends int
@@ -63,20 +68,21 @@ type Disturbance struct {
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
+	Left                          []history.Evidence // with Unhealed: what is left behind
 	begins                        int
 }
 
-// never is a moment that did not come.
-const never = time.Duration(math.MaxInt64)
+// Never is a moment that did not come.
+const Never = time.Duration(math.MaxInt64)
 
 // Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
-	case d.Healed != never:
+	case d.Healed != Never:
 		return d.Healed
-	case d.Failed != never:
+	case d.Failed != Never:
 		return d.Failed
-	case d.Unhealed != never:
+	case d.Unhealed != Never:
 		return d.Unhealed
 	}
 	return d.Landed
@@ -86,6 +92,12 @@ func (d *Disturbance) Until() time.Duration {
 type Step struct {
 	At time.Duration
 	history.Step
+}
+
+// Eviction is one answer of the API server to an eviction.
+type Eviction struct {
+	At time.Duration
+	history.Eviction
 }
 
 // Pod is what the watches saw of the pods of one name: of a StatefulSet one after another has it.
@@ -119,9 +131,28 @@ func (t *Timeline) LoadEnd() time.Duration {
 	return min(end, t.Known)
 }
 
+// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
+func (t *Timeline) whileKnown(fold HitFold) HitFold {
+	if t.Known == Never {
+		return fold
+	}
+	return untilFold{fold: fold, until: t.Known}
+}
+
+type untilFold struct {
+	fold  HitFold
+	until time.Duration
+}
+
+func (f untilFold) Hit(h *history.Hit) {
+	if h.End() <= f.until {
+		f.fold.Hit(h)
+	}
+}
+
 // LoadBegin is when the first window began; never without load.
 func (t *Timeline) LoadBegin() time.Duration {
-	begin := never
+	begin := Never
 	for _, arm := range t.Arms {
 		for _, w := range arm.Windows {
 			begin = min(begin, w.Begin)
@@ -158,6 +189,7 @@ type timelineBuilder struct {
 	arms         map[string]*Arm
 	disturbances map[string]*Disturbance
 	pods         []podChange
+	changes      []change
 }
 
 type podChange struct {
@@ -189,7 +221,7 @@ func (b *timelineBuilder) arm(name string) *Arm {
 
 // add takes one event. An event without the data its kind promises says nothing; record.complete counts on the others.
 func (b *timelineBuilder) add(e *history.Event) {
-	b.t.Known = max(b.t.Known, e.At)
+	b.t.Last = max(b.t.Last, e.At)
 	switch {
 	case e.Kind == history.KindRun && e.Run != nil:
 		b.t.ids = append(b.t.ids, e.Run.ID)
@@ -203,9 +235,10 @@ func (b *timelineBuilder) add(e *history.Event) {
 		b.t.Steps = append(b.t.Steps, Step{At: e.At, Step: *e.Step})
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:
 		b.disturbance(e.At, e.Disturbance)
-	case e.Kind == history.KindChange && e.Change != nil && e.Change.Pod != nil:
-		b.pods = append(b.pods, podChange{at: e.At, gone: e.Change.Type == "deleted", name: e.Change.Name,
-			uid: e.Change.UID, PodState: *e.Change.Pod})
+	case e.Kind == history.KindChange && e.Change != nil:
+		b.change(e.At, e.Change)
+	case e.Kind == history.KindEviction && e.Eviction != nil:
+		b.t.Evictions = append(b.t.Evictions, Eviction{At: e.At, Eviction: *e.Eviction})
 	case e.Kind == history.KindGap && e.Gap != nil:
 		b.t.Gaps = append(b.t.Gaps, *e.Gap)
 	case e.Kind == history.KindEnd && e.End != nil:
@@ -215,6 +248,13 @@ func (b *timelineBuilder) add(e *history.Event) {
 			b.arm(name)
 		}
 	}
+}
+
+func (b *timelineBuilder) change(at time.Duration, c *history.Change) {
+	if c.Pod != nil {
+		b.pods = append(b.pods, podChange{at: at, gone: c.Type == "deleted", name: c.Name, uid: c.UID, PodState: *c.Pod})
+	}
+	b.changes = append(b.changes, change{at: at, Change: *c})
 }
 
 func (b *timelineBuilder) window(w *history.Window) {
@@ -234,8 +274,8 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never,
-			Unhealed: never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: Never, Landed: Never, Healed: Never, Failed: Never,
+			Unhealed: Never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -252,22 +292,23 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		d.Failed = min(d.Failed, at)
 	case history.Unhealed:
 		d.Unhealed = min(d.Unhealed, at)
+		d.Left = append(d.Left, e.Evidence...)
 	}
 }
 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
-	last := t.Known
+	t.Known = t.Last
 	if t.End != nil {
-		t.Known = never
+		t.Known = Never
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })
 		for _, w := range arm.Windows {
 			if !w.Ended && w.Length == 0 { // without a planned end: it ran as long as anybody can tell
-				w.Length = max(0, last-w.Begin)
+				w.Length = max(0, t.Last-w.Begin)
 			}
 		}
 		t.Arms = append(t.Arms, arm)
@@ -284,6 +325,10 @@ func (b *timelineBuilder) finish() *Timeline {
 	for i := range b.pods {
 		t.podChanged(&b.pods[i])
 	}
+	slices.SortStableFunc(t.Evictions, func(x, y Eviction) int { return cmp.Compare(x.At, y.At) })
+	slices.SortStableFunc(t.Gaps, func(x, y history.Gap) int { return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To)) })
+	slices.SortStableFunc(b.changes, func(x, y change) int { return cmp.Compare(x.at, y.at) })
+	t.Cluster = readCluster(b.changes, &t.Damage)
 	return t
 }
 
@@ -301,20 +346,20 @@ func (t *Timeline) podChanged(c *podChange) {
 	ready := c.Ready && !c.Terminating && !c.gone
 	switch {
 	case ready && !known:
-		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: Never})
 	case ready && !pod.isReady():
-		pod.Ready = append(pod.Ready, Span{From: c.at, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: c.at, Until: Never})
 	case !ready && pod.isReady():
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
 	pod.stopping(c)
 }
 
-func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == never }
+func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == Never }
 
 func (p *Pod) stopping(c *podChange) {
 	last := len(p.Stops) - 1
-	open := last >= 0 && p.Stops[last].Gone == never
+	open := last >= 0 && p.Stops[last].Gone == Never
 	if !c.Terminating && !c.Signalled {
 		if open {
 			p.Stops[last].Gone = c.at // gone, or another one by now
@@ -322,7 +367,7 @@ func (p *Pod) stopping(c *podChange) {
 		return
 	}
 	if !open {
-		p.Stops = append(p.Stops, Stop{Terminating: never, Signalled: never, Gone: never})
+		p.Stops = append(p.Stops, Stop{Terminating: Never, Signalled: Never, Gone: Never})
 		last++
 	}
 	s := &p.Stops[last]
@@ -342,7 +387,7 @@ func (p *Pod) end(at time.Duration) {
 	if p.isReady() {
 		p.Ready[len(p.Ready)-1].Until = at
 	}
-	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == never {
+	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == Never {
 		p.Stops[last].Gone = at
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -23,25 +25,31 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
+	"golang.org/x/sync/errgroup"
 
 	"bitvault.dev/rollproof/harness/history"
 )
 
 // The server and the generator under measurement are processes of their own: this test binary, told by its environment what to be.
 const (
-	envRole   = "ROLLPROOF_BENCH_ROLE" // serve, attack, outages
+	envRole   = "ROLLPROOF_BENCH_ROLE" // serve, attack, outages, record
 	envTarget = "ROLLPROOF_BENCH_TARGET"
 	envOut    = "ROLLPROOF_BENCH_OUT"
 	envLength = "ROLLPROOF_BENCH_LENGTH" // of one measurement, e.g. 5s
 	envRounds = "ROLLPROOF_BENCH_ROUNDS"
+	envHits   = "ROLLPROOF_BENCH_HITS"  // of the recording
 	envPprof  = "ROLLPROOF_BENCH_PPROF" // file for a CPU profile of the generator
 )
 
 const benchWorkers = 32
 
 func TestMain(m *testing.M) {
-	role := map[string]func() error{"serve": benchServe, "attack": benchAttack, "outages": serveOutages}[os.Getenv(envRole)]
+	role := map[string]func() error{"serve": benchServe, "attack": benchAttack, "outages": serveOutages, "record": benchRecord}[os.Getenv(envRole)]
 	if role == nil {
+		flag.Parse()
+		if err := flag.Set("test.parallel", strconv.Itoa(sideBySide)); err != nil { // tries wait much more than they work
+			panic(err)
+		}
 		os.Exit(m.Run())
 	}
 	if err := role(); err != nil {
@@ -275,9 +283,9 @@ func k6Contestant(t testing.TB) contestant {
 	}}
 }
 
-// TestSaturation compares recorded hits a second, and CPU a hit, with vegeta's and k6's on the same target, workers and cores. The
+// TestBenchSaturation compares recorded hits a second, and CPU a hit, with vegeta's and k6's on the same target, workers and cores. The
 // contestants take turns, so that a busy machine is busy for all; what counts are ratios of medians.
-func TestSaturation(t *testing.T) {
+func TestBenchSaturation(t *testing.T) {
 	length := benchSetting(envLength, 5*time.Second, time.ParseDuration)
 	rounds := benchSetting(envRounds, 5, strconv.Atoi)
 	contestants := []contestant{{"rollproof", runRollproof}, vegetaContestant(t)}
@@ -309,6 +317,66 @@ func TestSaturation(t *testing.T) {
 	}
 	if ours.memory > 200e6 {
 		t.Errorf("memory %.0f MB, want at most 200", ours.memory/1e6)
+	}
+}
+
+// benchRecord writes made-up hits of three arms as fast as it can.
+func benchRecord() error {
+	TuneMemory()
+	hits, err := strconv.ParseUint(os.Getenv(envHits), 10, 64)
+	if err != nil {
+		return err
+	}
+	rec, err := history.Create(os.Getenv(envOut), history.Run{ID: "bench", Scenario: "bench"}, history.NewClock())
+	if err != nil {
+		return err
+	}
+	var arms errgroup.Group
+	for _, name := range []string{"get", "post", "post-close"} {
+		w, err := rec.Arm(name)
+		if err != nil {
+			return err
+		}
+		arms.Go(func() error {
+			for seq := range hits / 3 {
+				at := time.Duration(seq) * 100 * time.Microsecond
+				h := history.Hit{
+					Seq: seq, Code: 200, At: at, Intended: at, Latency: time.Millisecond, BytesIn: 900, Method: "GET", URL: "http://127.0.0.1:8080/",
+					Window: 1, Version: "v1", Pod: fmt.Sprintf("app-%d", seq%5),
+				}
+				if seq%1000 == 0 {
+					h.Code, h.Class, h.Reason, h.Error = 0, history.ClassIngress, "refused", fmt.Sprintf("dial tcp: connection refused, %d", seq)
+				}
+				if err := w.Write(&h); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return errors.Join(arms.Wait(), rec.Close("finished"))
+}
+
+// TestBenchRecordingMemory: ten times the hits take no more memory, and never more than 200 MB.
+func TestBenchRecordingMemory(t *testing.T) {
+	most := benchSetting(envHits, 10_000_000, strconv.Atoi)
+	memory := map[int]float64{}
+	for _, hits := range []int{most / 10, most} {
+		out := filepath.Join(t.TempDir(), "run")
+		cmd := self(t.Context(), "record", envOut+"="+out, envHits+"="+strconv.Itoa(hits))
+		began := time.Now()
+		if err := cmd.Run(); err != nil {
+			t.Fatal(err)
+		}
+		s := scoreOf(cmd.ProcessState, uint64(hits), time.Since(began))
+		memory[hits] = s.memory
+		t.Logf("%d hits: %.0f hits/s, %.2f us CPU a hit, %.0f MB resident at most", hits, s.rate, s.cpu*1e6, s.memory/1e6)
+		if err := os.RemoveAll(out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if memory[most] > 200e6 || memory[most] > 1.25*memory[most/10] {
+		t.Errorf("recording %d hits took %.0f MB, a tenth of them %.0f MB: want at most 200 MB, and flat", most, memory[most]/1e6, memory[most/10]/1e6)
 	}
 }
 

@@ -264,9 +264,9 @@ func sideways(t *testing.T, tries int, one func(t *testing.T, server int)) {
 	}
 }
 
-// TestOutageOfTenMillisecondsIsAlwaysFound: at 300 hits a second, of all arms together, in 200 tries. A try whose own record shows a
+// TestBenchOutageOfTenMillisecondsIsAlwaysFound: at 300 hits a second, of all arms together, in 200 tries. A try whose own record shows a
 // time as long as the outage in which no hit both began and ended promises nothing: on a busy machine it is made again.
-func TestOutageOfTenMillisecondsIsAlwaysFound(t *testing.T) {
+func TestBenchOutageOfTenMillisecondsIsAlwaysFound(t *testing.T) {
 	tries := benchSetting(envTries, 200, strconv.Atoi)
 	servers := startOutages(t)
 	var (
@@ -330,8 +330,8 @@ func ofMany(all []time.Duration) string {
 	return fmt.Sprintf("median %s (%s to %s)", all[len(all)/2], all[0], all[len(all)-1])
 }
 
-// TestCleanRunsHaveNoFindings: 200 runs of 5 s at 300 hits a second without a fault, and not one failure.
-func TestCleanRunsHaveNoFindings(t *testing.T) {
+// TestBenchCleanRunsHaveNoFindings: 200 runs of 5 s at 300 hits a second without a fault, and not one failure.
+func TestBenchCleanRunsHaveNoFindings(t *testing.T) {
 	tries := benchSetting(envTries, 200, strconv.Atoi)
 	servers := startOutages(t)
 	var mu sync.Mutex

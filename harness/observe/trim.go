@@ -169,12 +169,26 @@ func trimReplicaSet(u *unstructured.Unstructured) (history.ReplicaSetObject, err
 
 func trimPDB(u *unstructured.Unstructured) (history.PDBObject, error) {
 	pdb, err := decode[policyv1.PodDisruptionBudget](u)
+	selector, selectorErr := selectorText(pdb.Spec.Selector)
 	return history.PDBObject{
+		Selector:   selector,
 		Generation: pdb.Generation, ObservedGeneration: pdb.Status.ObservedGeneration,
 		MinAvailable: amount(pdb.Spec.MinAvailable), MaxUnavailable: amount(pdb.Spec.MaxUnavailable),
 		DesiredHealthy: pdb.Status.DesiredHealthy, CurrentHealthy: pdb.Status.CurrentHealthy,
 		DisruptionsAllowed: pdb.Status.DisruptionsAllowed, ExpectedPods: pdb.Status.ExpectedPods,
-	}, err
+	}, cmp.Or(err, selectorErr)
+}
+
+// selectorText writes a label selector. Kubernetes takes a missing one for none of the pods and an empty one for all.
+func selectorText(s *metav1.LabelSelector) (string, error) {
+	selector, err := metav1.LabelSelectorAsSelector(s)
+	switch {
+	case err != nil:
+		return "", err
+	case s != nil && selector.Empty():
+		return "*", nil
+	}
+	return selector.String(), nil
 }
 
 func amount(v *intstr.IntOrString) string {

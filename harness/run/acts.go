@@ -59,9 +59,10 @@ func (d Disturb) Do(ctx context.Context, s *Stage) error {
 // Await waits until the cluster looks a certain way. That it does not within Bound ends the acts early, and is no error of the
 // run: what did not happen is for the judges to say.
 type Await struct {
-	Name  string
-	Bound time.Duration
-	Until func(observe.State) (done bool, saw string)
+	Name    string
+	Usually time.Duration // how long it takes when all goes well
+	Bound   time.Duration
+	Until   func(observe.State) (done bool, saw string)
 }
 
 func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v", a.Name, a.Bound) }

@@ -68,7 +68,8 @@ type Status struct {
 	Load     []load.Status
 }
 
-// Run performs a scenario and judges its record. The error says that it could not be run; a broken promise is no error.
+// Run performs a scenario and judges its record. The error says that it could not be run as planned; a broken promise is no
+// error. What was recorded before an error is judged all the same, and never a pass.
 func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	out := Outcome{Scenario: s.Name}
 	if out.Skipped = s.Needs.unmet(r.Cluster); out.Skipped != "" {
@@ -84,19 +85,22 @@ func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	}
 	out.Dir = rec.Dir()
 	p := &performance{runner: r, scenario: s, aim: aim, rec: rec}
-	out.Early, err = p.perform(ctx)
+	if out.Early, err = p.perform(ctx); err != nil {
+		err = fmt.Errorf("run %s: %w; what was recorded until then is in %s", s.Name, err, out.Dir)
+	}
+	return out, errors.Join(err, out.judge(context.WithoutCancel(ctx)))
+}
+
+func (o *Outcome) judge(ctx context.Context) (err error) {
+	if o.History, err = history.Open(o.Dir); err != nil {
+		return err
+	}
+	checks, err := judge.For(o.History.Run())
 	if err != nil {
-		return out, fmt.Errorf("run %s: %w; what was recorded until then is in %s", s.Name, err, out.Dir)
+		return err
 	}
-	if out.History, err = history.Open(out.Dir); err != nil {
-		return out, err
-	}
-	checks, err := judge.For(out.History.Run())
-	if err != nil {
-		return out, err
-	}
-	out.Result, err = judge.Run(ctx, out.History, checks)
-	return out, err
+	o.Result, err = judge.Run(ctx, o.History, checks)
+	return err
 }
 
 func (r *Runner) record(s Scenario) (*history.Recorder, error) {

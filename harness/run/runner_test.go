@@ -191,12 +191,8 @@ func (th *theatre) verify(t *testing.T, out Outcome, err error) {
 	if reason := endOf(t, h); reason == "finished" || reason == "" {
 		t.Errorf("the record ends with reason %q", reason)
 	}
-	result, judgeErr := judge.Run(t.Context(), h, nil)
-	if judgeErr != nil {
-		t.Fatal(judgeErr)
-	}
-	if result.Verdict == judge.Pass {
-		t.Error("the record is green")
+	if len(out.Result.Promises) == 0 || out.Result.Verdict == judge.Pass {
+		t.Errorf("the verdict is %q with %d promises", out.Result.Verdict, len(out.Result.Promises))
 	}
 }
 
@@ -241,8 +237,8 @@ func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
 
 func TestAScenarioSaysWhatItPlans(t *testing.T) {
 	s := (&theatre{}).scenario()
-	if got, want := s.Planned(), 650*time.Millisecond; got != want {
-		t.Errorf("planned %v, want %v", got, want)
+	if got, want := s.Usually(), 30*time.Second+650*time.Millisecond; got != want {
+		t.Errorf("usually %v, want %v", got, want)
 	}
 	var said []string
 	for _, act := range s.Acts {

@@ -42,15 +42,23 @@ func (s Scenario) Disturbances() []string {
 	return names
 }
 
-// Planned is how long load runs if every act takes no time at all.
-func (s Scenario) Planned() time.Duration {
-	planned := s.Before + s.After
+// disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
+const disturbing = 30 * time.Second
+
+// Usually is about how long the scenario takes on a stack that is ready.
+func (s Scenario) Usually() time.Duration {
+	usually := s.Before + s.After
 	for _, act := range s.Acts {
-		if h, ok := act.(Hold); ok {
-			planned += time.Duration(h)
+		switch act := act.(type) {
+		case Hold:
+			usually += time.Duration(act)
+		case Await:
+			usually += act.Usually
+		case Disturb:
+			usually += disturbing
 		}
 	}
-	return planned
+	return usually
 }
 
 // Needs is what a scenario asks of the cluster.

@@ -1,0 +1,383 @@
+package judge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+const (
+	slugAbortsErrors  = "canary.aborts-on-errors"
+	slugAbortsLatency = "canary.aborts-on-latency"
+	slugAbortsCPU     = "canary.aborts-on-cpu"
+	slugAbortsLate    = "canary.aborts-late"
+)
+
+// regression is a way in which a release is bad on purpose, and how it must be found out.
+type regression struct {
+	slug, promise string
+	metric        string // that must fail
+	bad           func(*history.Hit) bool
+	what          string // of the answers that bad is true of, e.g. "failed answer"
+	late          bool   // the fault shows after the first analysis only
+}
+
+func abortsOnErrors(b Budgets) Check {
+	return aborts(b, regression{slug: slugAbortsErrors, promise: "a release with too many errors is aborted by the error metric",
+		metric: b.Metrics.Errors, bad: failedAnswer, what: "failed answer"})
+}
+
+func abortsOnLatency(b Budgets) Check {
+	return aborts(b, regression{slug: slugAbortsLatency, promise: "a release that is too slow is aborted by the latency metric",
+		metric: b.Metrics.Latency, bad: func(h *history.Hit) bool { return h.Latency >= b.Slow }, what: "slow answer"})
+}
+
+// abortsOnCPU takes the first answer of the release for the first bad one: burning CPU does not show in answers.
+func abortsOnCPU(b Budgets) Check {
+	return aborts(b, regression{slug: slugAbortsCPU, promise: "a release that burns too much CPU is aborted by the CPU metric",
+		metric: b.Metrics.CPU, bad: func(*history.Hit) bool { return true }, what: "answer"})
+}
+
+func abortsLate(b Budgets) Check {
+	return aborts(b, regression{slug: slugAbortsLate, promise: "a fault that shows only later is caught by the second, longer analysis",
+		metric: b.Metrics.Late, bad: failedAnswer, what: "failed answer", late: true})
+}
+
+func failedAnswer(h *history.Hit) bool { return h.Class != history.ClassOK }
+
+// aborts asks for the whole of an abort, for the right reason: that the Rollout is Degraded alone is no evidence, for it also is
+// when it is late or invalid, and an analysis that had no data aborts too.
+func aborts(b Budgets, kind regression) Check {
+	return Check{
+		Slug:    kind.slug,
+		Promise: kind.promise + ", in time, and gets no more traffic",
+		Needs: []Need{carriesLoad,
+			{What: "release of a Rollout that is bad on purpose", Met: func(t *Timeline) bool { return len(badReleases(t)) > 0 }}},
+		Rests:  append([]string{"traefikservices"}, canaryRests...),
+		During: duringReleases,
+		New: func(t *Timeline) Fold {
+			f := &abortion{t: t, budgets: b, kind: kind}
+			all := t.releases()
+			for _, r := range badReleases(t) {
+				f.trials = append(f.trials, trialOf(r, all, b))
+			}
+			return f
+		},
+	}
+}
+
+func badReleases(t *Timeline) []*Release {
+	return slices.DeleteFunc(t.releases(), func(r *Release) bool { return !r.injected(t) })
+}
+
+// trial is a bad release, and from when to when its version must get no traffic.
+type trial struct {
+	*Release
+	over, until time.Duration // the abort and the time until routers follow, and the next release; never without
+}
+
+func trialOf(r *Release, all []*Release, b Budgets) trial {
+	t := trial{Release: r, over: Never, until: Never}
+	if at := r.aborted(); at != Never {
+		t.over = at + b.Propagation
+	}
+	for _, next := range all {
+		if next.Rollout == r.Rollout && next.Namespace == r.Namespace && next.Began > r.Began {
+			t.until = min(t.until, next.Began)
+		}
+	}
+	return t
+}
+
+type abortion struct {
+	t       *Timeline
+	budgets Budgets
+	kind    regression
+	trials  []trial
+	arms    []*armAbort
+}
+
+type armAbort struct {
+	trials []trial
+	kind   *regression
+	counts []abortCount // by trial
+	found  findings
+}
+
+type abortCount struct {
+	bad          time.Duration // end of the first bad answer; never without one
+	evidence     string        // of it
+	leaked, rest uint64        // answers after the abort: of the version, and of others
+}
+
+func (f *abortion) Arm(arm *Arm) HitFold {
+	if arm.Control {
+		return nil
+	}
+	a := &armAbort{trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
+	for i := range a.counts {
+		a.counts[i].bad = Never
+	}
+	f.arms = append(f.arms, a)
+	return f.t.whileKnown(a)
+}
+
+func (a *armAbort) Hit(h *history.Hit) {
+	if h.Unsent || h.Version == "" {
+		return
+	}
+	for i := range a.trials {
+		r, n := &a.trials[i], &a.counts[i]
+		ours := h.Version == r.Version
+		if ours && h.End() >= r.Began && h.End() < n.bad && h.End() < r.until && a.kind.bad(h) {
+			n.bad = h.End()
+			n.evidence = fmt.Sprintf("first %s of version %s: hit %s/%d, status %d, %s", a.kind.what, h.Version, h.Arm, h.Seq, h.Code, span(h.Latency))
+		}
+		switch {
+		case h.At <= r.over || h.At >= r.until:
+		case !ours:
+			n.rest++
+		default:
+			n.leaked++
+			a.leak(r, h)
+		}
+	}
+}
+
+func (a *armAbort) leak(r *trial, h *history.Hit) {
+	if a.found.wants(h.At) {
+		f := hitFinding(h, fmt.Sprintf("version %s still got traffic %s after its abort", h.Version, span(h.At-r.aborted())))
+		f.Class = string(Fail)
+		a.found.keep(f)
+	}
+}
+
+func (f *abortion) Result() Promise {
+	var p Promise
+	r := ruling{t: f.t}
+	var texts []string
+	for i := range f.trials {
+		texts = append(texts, f.judge(i, &r, &p))
+	}
+	r.into(&p, strings.Join(texts, "; "))
+	return p
+}
+
+// sum adds up what the arms saw of one trial.
+func (f *abortion) sum(i int) abortCount {
+	n := abortCount{bad: Never}
+	for _, a := range f.arms {
+		c := &a.counts[i]
+		n.leaked += c.leaked
+		n.rest += c.rest
+		if c.bad < n.bad {
+			n.bad, n.evidence = c.bad, c.evidence
+		}
+	}
+	return n
+}
+
+// judge rules on one release, and says in words what it did where nothing speaks against it.
+func (f *abortion) judge(i int, r *ruling, p *Promise) string {
+	trial, n := &f.trials[i], f.sum(i)
+	p.Hits += n.rest + n.leaked
+	p.Dropped += n.leaked
+	at := Finding{At: trial.Began, Until: trial.end(f.t), Evidence: append([]string{stateText(trial.last())}, trial.runTexts()...)}
+	if n.evidence != "" {
+		at.Evidence = append(at.Evidence, n.evidence)
+	}
+	note := func(rule func(Finding), format string, args ...any) {
+		finding := at
+		finding.Text = trial.label() + ": " + fmt.Sprintf(format, args...)
+		rule(finding)
+	}
+	if trial.Version == trial.StableVersion {
+		note(r.unsure, "the stable release has the same version: answers do not tell them apart")
+		return ""
+	}
+	if promoted := trial.promoted(); promoted != Never {
+		note(r.broken, "it is bad on purpose and was promoted %s after its beginning", span(promoted-trial.Began))
+		return ""
+	}
+	aborted := trial.aborted()
+	if aborted == Never {
+		note(r.missing, "it was not aborted")
+		return ""
+	}
+	f.judgeCause(trial, r, note)
+	f.judgeState(trial, r, note)
+	f.judgeTraffic(trial, n, r, note)
+	return f.judgeTime(trial, n, r, p, note)
+}
+
+// noteFunc rules on a trial in words.
+type noteFunc func(rule func(Finding), format string, args ...any)
+
+// judgeCause asks for the analysis that failed, by the metric in question and by nothing else.
+func (f *abortion) judgeCause(trial *trial, r *ruling, note noteFunc) {
+	metric, caught := f.kind.metric, -1
+	for i, run := range trial.Runs {
+		o := run.last()
+		if o.Phase == "Error" || o.Phase == "Inconclusive" {
+			note(r.broken, "analysis %s is %s: that is no finding about the release (%s)", run.Name, o.Phase, o.Message)
+		}
+		if m := metricOf(o, metric); o.Phase == "Failed" && m != nil && m.Phase == "Failed" && m.Count >= 1 {
+			caught = i
+		}
+	}
+	if caught < 0 {
+		note(r.missing, "no analysis failed by the metric %s with a measurement", metric)
+	}
+	if f.kind.late {
+		f.judgeLate(trial, r, note)
+	}
+}
+
+// judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.
+func (f *abortion) judgeLate(trial *trial, r *ruling, note noteFunc) {
+	runs, metric := stepRuns(trial.Release), f.kind.metric
+	if len(runs) < 2 {
+		note(r.missing, "it had %s, the second one must catch it", plurals(uint64(len(runs)), "analysis", "analyses"))
+		return
+	}
+	if first := runs[0].last(); first.Phase != "Successful" {
+		note(r.missing, "the first analysis was %s, want Successful: the fault showed too early, or was none of the release", phaseText(first.Phase))
+	} else if m := metricOf(first, metric); m == nil || m.Count < f.budgets.Measurements {
+		note(r.broken, "the first analysis passed with fewer than %s of %s: it proves nothing", plural(uint64(f.budgets.Measurements), "measurement"), metric)
+	}
+	if m := metricOf(runs[1].last(), metric); m == nil || m.Phase != "Failed" {
+		note(r.missing, "the second analysis did not fail by %s", metric)
+	}
+	want := f.budgets.Weights[min(1, len(f.budgets.Weights)-1)]
+	if got := trial.weightAt(trial.aborted() - 1); got != want {
+		note(r.broken, "it was aborted at %d %%, want %d %%", got, want)
+	}
+}
+
+// judgeState asks for one moment after the abort at which the Rollout tells of all of it.
+func (f *abortion) judgeState(trial *trial, r *ruling, note noteFunc) {
+	for _, s := range trial.States {
+		if s.Object.StableRS != trial.Stable {
+			note(r.broken, "the stable ReplicaSet changed from %s to %s", trial.Stable, s.Object.StableRS)
+			return
+		}
+		if w, told := trial.weight(&s.Object); told && w > 0 && s.At >= trial.over {
+			note(r.broken, "the Rollout gives it %d %% again %s after its abort", w, span(s.At-trial.aborted()))
+			return
+		}
+	}
+	if least := f.leastLacking(trial); len(least) > 0 {
+		note(r.missing, "it never was wholly aborted: %s", strings.Join(least, ", "))
+	}
+	f.judgeRouter(trial, r, note)
+}
+
+// leastLacking is what the state nearest to that of an aborted release lacks, the later one of two; nothing when one lacks nothing.
+func (f *abortion) leastLacking(trial *trial) []string {
+	var least []string
+	for _, s := range trial.States {
+		if !s.Object.Abort {
+			continue
+		}
+		lacks := f.lacks(trial, &s.Object)
+		if len(lacks) == 0 {
+			return nil
+		}
+		if least == nil || len(lacks) <= len(least) {
+			least = lacks
+		}
+	}
+	return least
+}
+
+// lacks says what a state lacks to be that of an aborted release.
+func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
+	var lacks []string
+	ask := func(have bool, format string, args ...any) {
+		if !have {
+			lacks = append(lacks, fmt.Sprintf(format, args...))
+		}
+	}
+	w, told := trial.weight(o)
+	ask(isObserved(o), "its status is of generation %s, not %d", o.ObservedGeneration, o.Generation)
+	ask(o.AbortedAt != "", "abortedAt is not set")
+	ask(o.Phase == "Degraded", "its phase is %s, not Degraded", o.Phase)
+	ask(strings.HasPrefix(o.Message, "RolloutAborted") && strings.Contains(o.Message, f.kind.metric),
+		"its message does not name the metric %s: %q", f.kind.metric, o.Message)
+	ask(o.StableRS == trial.Stable, "its stable ReplicaSet changed")
+	ask(told && w == 0, "its status does not tell of a canary weight of 0")
+	return lacks
+}
+
+// judgeRouter asks the TraefikServices that split the traffic of the release, where there are any, for 0 and 100.
+func (f *abortion) judgeRouter(trial *trial, r *ruling, note noteFunc) {
+	w := trial.last().Weights
+	if w == nil || w.Canary.ServiceName == "" {
+		return
+	}
+	for _, service := range f.t.Cluster.TraefikServices {
+		o := service.at(trial.end(f.t))
+		if o == nil || service.Namespace != trial.Namespace {
+			continue
+		}
+		canary, found := weightIn(o, w.Canary.ServiceName)
+		stable, _ := weightIn(o, w.Stable.ServiceName)
+		if found && (canary != 0 || stable == 0) {
+			note(r.missing, "TraefikService %s gives it %d and the stable release %d, want 0 and 100", service.Name, canary, stable)
+		}
+	}
+}
+
+// weightIn is the weight of a child of a TraefikService. Traefik takes 1 where it is left out.
+func weightIn(o *history.TraefikServiceObject, name string) (weight int32, found bool) {
+	for _, child := range o.Services {
+		if child.Name == name {
+			if child.Weight == nil {
+				return 1, true
+			}
+			return *child.Weight, true
+		}
+	}
+	return 0, false
+}
+
+// judgeTraffic asks who answered after the abort. The controller's word is no evidence: the router may not follow.
+func (f *abortion) judgeTraffic(trial *trial, n abortCount, r *ruling, note noteFunc) {
+	switch {
+	case n.leaked > 0:
+		note(r.broken, "it answered %s later than %s after its abort", plural(n.leaked, "hit"), span(f.budgets.Propagation))
+		for _, a := range f.arms {
+			r.against.merge(&a.found)
+			a.found = findings{}
+		}
+	case n.rest < enoughAfter:
+		note(r.unsure, "%s later than %s after its abort, %d needed to see that it gets no traffic", plural(n.rest, "answer"),
+			span(f.budgets.Propagation), enoughAfter)
+	}
+}
+
+// enoughAfter is how many answers show a leak of 1 % at 95 %.
+const enoughAfter = 300
+
+func (f *abortion) judgeTime(trial *trial, n abortCount, r *ruling, p *Promise, note noteFunc) string {
+	aborted := trial.aborted()
+	p.Figures = append(p.Figures, Figure{Name: "from the release of " + trial.Version + " to its abort", Value: (aborted - trial.Began).Seconds(), Unit: "s"})
+	if n.bad == Never {
+		note(r.unsure, "no %s of it was seen: the injected fault did not show", f.kind.what)
+		return ""
+	}
+	took := aborted - n.bad
+	p.Figures = append(p.Figures, Figure{Name: "from the first " + f.kind.what + " of " + trial.Version + " to its abort", Value: took.Seconds(), Unit: "s"})
+	switch {
+	case took < 0:
+		note(r.unsure, "it was aborted before its first %s was seen", f.kind.what)
+	case took > f.budgets.Notice:
+		note(r.broken, "it was aborted %s after its first %s, at most %s allowed", span(took), f.kind.what, span(f.budgets.Notice))
+	}
+	p.Power = zeroPower(n.rest, "hits after the abort answered by version "+trial.Version)
+	return fmt.Sprintf("%s was aborted by %s, %s after its first %s, and answered none of %s after it", trial.label(), f.kind.metric,
+		span(took), f.kind.what, plural(n.rest, "hit"))
+}
