@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -181,7 +182,11 @@ func (b *builder) keepBinaries(scratch, final string, lock Lock) error {
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
-	return os.Rename(scratch, final)
+	// Another component with the same build (bitvaultd and bitvaultd-next) may have been quicker: the same lock names the same binaries.
+	if err := os.Rename(scratch, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // scratch makes a folder for unfinished work, on the cache's file system so that it can be renamed into place.
