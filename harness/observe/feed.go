@@ -82,8 +82,8 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	f.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-	case apierrors.IsNotFound(err) && f.optional:
-		f.vanished()
+	case apierrors.IsNotFound(err) && f.optional && !f.listed: // later it is an API server that has not loaded its CRDs yet
+		f.missing()
 		f.ready(nil)
 		pause(ctx, f.o.cfg.Recheck)
 		return
@@ -93,12 +93,11 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	pause(ctx, f.o.cfg.Retry)
 }
 
-// vanished records that every object is gone with the resource itself.
-func (f *feed) vanished() {
+// missing says, once, that the resource is not served yet.
+func (f *feed) missing() {
 	if !f.isAbsent() {
 		f.o.note("%s is not served by this cluster: it is observed from when it is", f)
 	}
-	f.merge(&unstructured.UnstructuredList{})
 	f.setAbsent(true)
 }
 
@@ -144,15 +143,13 @@ func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
 		}
 		// A version that is too old is often told only in an open watch: it was as blind as before.
 		if seen.IsZero() || delivered || opened && !lost(err) {
-			noticed, seen = time.Now(), f.lastSign()
-		}
-		if err != nil {
-			noticed, why = seen, err.Error()
-		} else {
-			why = "the watch ended"
+			noticed, seen, why = time.Now(), f.lastSign(), "the watch ended"
+			if err != nil {
+				noticed, why = seen, err.Error()
+			}
 		}
 		if lost(err) {
-			return seen, why
+			return seen, why + ": " + err.Error()
 		}
 		if err != nil || !delivered {
 			pause(ctx, f.o.cfg.Retry)
