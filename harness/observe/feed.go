@@ -31,7 +31,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	position string    // resource version up to which everything is in the record
-	heard    time.Time // when the watch last said something
+	heard    time.Time // when the watch, or the list before it, last said something
 	absent   bool      // the resource is not served
 	last     error
 }
@@ -123,14 +123,15 @@ func (f *feed) merge(list *unstructured.UnstructuredList) {
 		}
 	}
 	f.listed = true
+	f.hear()
 	f.setAbsent(false)
 	f.moveTo(list.GetResourceVersion())
 }
 
 // follow watches from the position until that is impossible, and says since when nothing was seen and why. Where nothing is lost
-// the blind time begins when the watch is seen to end; where something may be, at the last sign of life before that.
-func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
-	var noticed, seen time.Time
+// the blind time begins when the watch is seen to end; where something may be, at the last thing that the watch or the list before it said.
+func (f *feed) follow(ctx context.Context) (blind time.Time, because string) {
+	noticed, seen, why := time.Now(), time.Now(), "the watch did not open"
 	for {
 		opened, delivered := false, false
 		w, err := f.api.Watch(ctx, metav1.ListOptions{ResourceVersion: f.at(), AllowWatchBookmarks: true})
@@ -141,11 +142,14 @@ func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
 		if ctx.Err() != nil {
 			return seen, why
 		}
-		// A version that is too old is often told only in an open watch: it was as blind as before.
-		if seen.IsZero() || delivered || opened && !lost(err) {
-			noticed, seen, why = time.Now(), f.lastSign(), "the watch ended"
+		// An open watch that delivered nothing, not even a bookmark, does not show that nothing was lost before it.
+		if delivered {
+			seen = f.lastHeard()
+		}
+		if opened && !lost(err) {
+			noticed, why = time.Now(), "the watch ended"
 			if err != nil {
-				noticed, why = seen, err.Error()
+				noticed, why = f.lastSign(), err.Error()
 			}
 		}
 		if lost(err) {
@@ -168,10 +172,9 @@ func lost(err error) bool {
 // over as soon as the watch is open; it is a gap when it was long.
 func (f *feed) read(ctx context.Context, w watch.Interface, blind time.Time, why string) (delivered bool, err error) {
 	defer w.Stop()
-	if !blind.IsZero() && time.Since(blind) > f.o.cfg.Tolerance {
+	if time.Since(blind) > f.o.cfg.Tolerance {
 		f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why})
 	}
-	f.hear()
 	for {
 		select {
 		case <-ctx.Done():
@@ -388,13 +391,17 @@ func (f *feed) hear() {
 
 // lastSign is when the API server last gave a sign of life, here or elsewhere.
 func (f *feed) lastSign() time.Time {
-	alive := f.o.lastAlive()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.heard.After(alive) {
-		return f.heard
+	alive, heard := f.o.lastAlive(), f.lastHeard()
+	if heard.After(alive) {
+		return heard
 	}
 	return alive
+}
+
+func (f *feed) lastHeard() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.heard
 }
 
 // pause waits, or less when ctx ends.
