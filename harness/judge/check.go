@@ -99,9 +99,7 @@ func Find(all []Check, slugs ...string) ([]Check, error) {
 		if i < 0 {
 			return nil, &UnknownCheckError{Slug: slug}
 		}
-		check := all[i]
-		check.Optional = false
-		found = append(found, check)
+		found = append(found, all[i])
 	}
 	return found, nil
 }

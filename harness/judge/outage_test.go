@@ -152,6 +152,21 @@ func TestPowerCountsTheArmThatLooksMostOften(t *testing.T) {
 	if got := outageSeen([]*Window{often, alone}, gaps); got != 3*time.Millisecond {
 		t.Errorf("outage seen is %v, want 3ms", got)
 	}
+	if got := outageSeen([]*Window{often, {Window: often.Window}}, map[*Window]time.Duration{often: time.Millisecond}); got != 0 {
+		t.Errorf("outage seen is %v, want 0: the other arm looked all the time", got)
+	}
+	if got := outageSeen([]*Window{seldom, often}, gaps); got != 5*time.Millisecond {
+		t.Errorf("outage seen is %v whatever the order, want 5ms", got)
+	}
+	beside := window(4, 0, 10*time.Second)
+	gaps[beside] = 9 * time.Millisecond
+	if got := outageSeen([]*Window{often, beside}, gaps); got != time.Millisecond {
+		t.Errorf("outage seen is %v, want 1ms: the arm that looks most often counts", got)
+	}
+	empty := &outages{arm: &Arm{Windows: []*Window{seldom}}}
+	if empty.finish(); empty.gaps[seldom] != 20*time.Second {
+		t.Errorf("a window of 20s without a hit leaves a gap of %v", empty.gaps[seldom])
+	}
 	if got := loadedTime(all); got != 30*time.Second {
 		t.Errorf("loaded for %v, want 30s", got)
 	}
