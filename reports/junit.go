@@ -173,9 +173,7 @@ func account(dir string, run history.Run, p judge.Promise) string {
 	if kept := uint64(len(p.Findings)); p.Found > kept {
 		line("", fmt.Sprintf("and %s more", count(p.Found-kept)))
 	}
-	if p.Power != nil {
-		line("power", p.Power.Text)
-	}
+	line("power", power(p))
 	line("next", nextCommand(dir, run, p))
 	return b.String()
 }
@@ -183,8 +181,8 @@ func account(dir string, run history.Run, p judge.Promise) string {
 // basis tells what a pass rests on.
 func basis(p judge.Promise) string {
 	lines := []string{p.Reason, proof(p)}
-	if p.Power != nil {
-		lines = append(lines, "power: "+p.Power.Text)
+	if text := power(p); text != "" {
+		lines = append(lines, "power: "+text)
 	}
 	for _, f := range p.Figures {
 		lines = append(lines, f.Name+": "+figure(f))

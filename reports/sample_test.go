@@ -192,11 +192,11 @@ func sampleResult() judge.Result {
 			Text: fmt.Sprintf("0 of %d: at most %.3f %% lost at 95 %%; outages above %.1f ms always seen", hits, 300/float64(hits), 1000/rate)}
 	}
 	return judge.Result{Verdict: judge.Fail, Promises: []judge.Promise{
-		{Slug: "load.zero-dropped", Text: "no request is dropped", Verdict: judge.Fail, Reason: "12 of 13,500 hits were dropped, the longest outage 94 ms", Hits: 13500, Dropped: 12, Masked: 3,
+		{Slug: "load.zero-dropped", Text: "no request is dropped", Verdict: judge.Fail, Reason: "12 of 13 500 hits were dropped, the longest outage 94 ms", Hits: 13500, Dropped: 12, Masked: 3,
 			Findings: findings, Found: 12, Power: power(13500, 225)},
 		{Slug: "mechanics.pdb", Text: "a drain never takes more than the budget", Verdict: judge.Inconclusive, Reason: "only one eviction was tried", Findings: []judge.Finding{
 			{At: 50500 * ms, Until: 51 * time.Second, Text: "the drain met the budget once, two are needed to tell"}}, Found: 1},
-		{Slug: "load.held", Text: "the load really ran", Verdict: judge.Pass, Reason: "18,000 of 18,000 hits were sent, worst start lag 3 ms", Hits: 18000, Findings: []judge.Finding{}, Power: power(18000, 300),
+		{Slug: "load.held", Text: "the load really ran", Verdict: judge.Pass, Reason: "18 000 of 18 000 hits were sent, worst start lag 3 ms", Hits: 18000, Findings: []judge.Finding{}, Power: power(18000, 300),
 			Figures: []judge.Figure{{Name: "worst start lag", Value: 3, Unit: "ms"}}},
 		{Slug: "disruption.landed", Text: "the fault really happened", Verdict: judge.Pass, Reason: "2 of 2 disturbances landed", Findings: []judge.Finding{}},
 		{Slug: "canary.aborts-on-cpu", Text: "CPU >= 80 % of request aborts", Verdict: judge.Skipped, Reason: "this release is good", Findings: []judge.Finding{}},

@@ -144,9 +144,7 @@ func (t *terminal) broken(p judge.Promise) {
 	if shown := uint64(min(len(p.Findings), t.opts.Findings)); max(p.Found, uint64(len(p.Findings))) > shown {
 		t.line("  %s", t.paint(faint, fmt.Sprintf("and %s more", count(max(p.Found, uint64(len(p.Findings)))-shown))))
 	}
-	if p.Power != nil {
-		t.field("power", p.Power.Text)
-	}
+	t.field("power", power(p))
 	t.field("next", nextCommand(t.opts.Dir, t.run, p))
 }
 
@@ -186,8 +184,8 @@ func (t *terminal) rest(res judge.Result) {
 		}
 		mark, color := sign(v)
 		why := p.Reason
-		if v == judge.Pass && p.Power != nil {
-			why = p.Power.Text
+		if v == judge.Pass && power(p) != "" {
+			why = power(p)
 		}
 		if v == judge.Skipped {
 			why = "skipped: " + why

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,7 +147,7 @@ func foldArm(ctx context.Context, h *history.History, arm string) (f *Fold, dama
 // Join lays folded arms side by side and reads the events to them. Whoever reads the hits for another purpose can feed the
 // folds on the way and spare Aggregate's pass; such a reader's own Damage belongs into judge.Result.
 func Join(ctx context.Context, h *history.History, folds ...*Fold) (*Timeline, error) {
-	t := &Timeline{run: h.Run(), width: firstWidth, folds: folds, damage: h.Damage()}
+	t := &Timeline{run: h.Run(), width: firstWidth, folds: slices.Clone(folds), damage: h.Damage()}
 	for _, f := range folds {
 		t.width = max(t.width, f.width)
 		t.end = max(t.end, f.end)
@@ -170,7 +171,20 @@ func Join(ctx context.Context, h *history.History, folds ...*Fold) (*Timeline, e
 		}
 		events.add(&e)
 	}
+	slices.SortFunc(t.folds, func(a, b *Fold) int { // control arms last: they are what the others are held against
+		return cmp.Or(compareBool(t.control(a.arm), t.control(b.arm)), cmp.Compare(a.arm, b.arm))
+	})
 	return t, nil
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // smooth reports whether buckets of this width hold enough hits each for a rate that does not flicker, or have become too

@@ -118,12 +118,12 @@ func clock(d time.Duration) string {
 	return fmt.Sprintf("%s%d:%02d:%02d.%03d", sign, s/3600, s/60%60, s%60, ms)
 }
 
-// moment writes when a finding was: a moment, or a span and its length.
+// moment writes when a finding was, and how long it lasted.
 func moment(f judge.Finding) string {
 	if f.Until <= f.At {
 		return clock(f.At)
 	}
-	return fmt.Sprintf("%s to %s, %s long", clock(f.At), clock(f.Until), length(f.Until-f.At))
+	return fmt.Sprintf("%s for %s", clock(f.At), length(f.Until-f.At))
 }
 
 // length writes a span of time.
@@ -137,11 +137,11 @@ func length(d time.Duration) string {
 	return fmt.Sprintf("%.4g s", d.Seconds())
 }
 
-// count writes a number with its thousands apart.
+// count writes a number with its thousands apart, as the judge does.
 func count(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
+		s = s[:i] + " " + s[i:]
 	}
 	return s
 }
@@ -201,18 +201,26 @@ func proof(p judge.Promise) string {
 		parts = append(parts, fmt.Sprintf("%s failed because that was injected", count(p.Injected)))
 	}
 	if p.Masked > 0 {
-		parts = append(parts, fmt.Sprintf("%s were sent again silently by Go's transport", count(p.Masked)))
+		parts = append(parts, fmt.Sprintf("%s sent again silently by Go's transport", count(p.Masked)))
 	}
 	return strings.Join(parts, "; ")
 }
 
-// whose says on whose account a class of failures goes.
+// whose says on whose account a class goes; a class that is no account is itself.
 func whose(class string) string {
 	switch class {
-	case "":
-		return ""
-	case "ambiguous":
+	case history.ClassHarness.String(), history.ClassIngress.String(), history.ClassApplication.String():
+		return "charged to the " + class
+	case history.ClassAmbiguous.String():
 		return "ambiguous: charged to nobody"
 	}
-	return "charged to the " + class
+	return class
+}
+
+// power is the sentence of a promise's power, unless the reason says it already.
+func power(p judge.Promise) string {
+	if p.Power == nil || strings.Contains(p.Reason, p.Power.Text) {
+		return ""
+	}
+	return p.Power.Text
 }

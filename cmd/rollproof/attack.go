@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"text/tabwriter"
 	"time"
 
@@ -81,7 +80,7 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 	if err := load.Reach(ctx, arms); err != nil {
 		return err
 	}
-	tuneMemory()
+	load.TuneMemory()
 	clock := history.NewClock()
 	rec, err := history.Create(f.out, history.Run{
 		ID: clock.Started().UTC().Format("20060102T150405.000"), Scenario: "attack", Command: os.Args, Versions: versions(), Machine: machine(ctx),
@@ -97,7 +96,7 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 	if closed := rec.Close(reason); err == nil {
 		err = closed
 	}
-	printStatus(progress, status)
+	printArms(progress, status)
 	if errors.Is(err, context.Canceled) {
 		fmt.Fprintf(progress, "interrupted; what was recorded until then is in %s\n", f.out)
 		return exitError(exitInconclusive)
@@ -122,14 +121,6 @@ func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan loa
 	showLoad(progress, generator, window)
 	err = window.Wait()
 	return generator.Status(), err
-}
-
-// tuneMemory trades memory for CPU time, which is what the load must not be short of: few collections, and a bound on the heap.
-func tuneMemory() {
-	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetGCPercent(1000)
-		debug.SetMemoryLimit(128 << 20)
-	}
 }
 
 func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
@@ -231,7 +222,7 @@ func (f attackFlags) pacing() (load.Pacing, time.Duration, error) {
 	return load.Ramp{From: rate, To: to, Over: length}, length, err
 }
 
-func printStatus(w io.Writer, status []load.Status) {
+func printArms(w io.Writer, status []load.Status) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "arm\tplanned\tsent\tfailed\tmasked\tunsent\t")
 	for _, s := range status {

@@ -67,8 +67,11 @@ func commands() []*cobra.Command {
 		newDemoCommand(),
 		newAttackCommand(),
 		newJudgeCommand(),
-		newTrafficCommand(),
 		newReportCommand(),
+		newTrafficCommand(),
+		newClusterCommand(),
+		newImagesCommand(),
+		newDockerCommand(),
 		newVersionCommand(),
 		newBitvaultdCommand(),
 	}

@@ -30,7 +30,7 @@ It judges nothing: that is what rollproof judge is for. The exit code is that of
 			if err != nil {
 				return err
 			}
-			return verdictExit(verdict)
+			return verdictError(verdict)
 		},
 	}
 	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
@@ -56,11 +56,7 @@ func report(cmd *cobra.Command, dir string, open bool) (judge.Verdict, error) {
 	}
 	res = timeline.Mistrust(res)
 	out := cmd.OutOrStdout()
-	opts := reports.TerminalOptions{Dir: dir}
-	if f, ok := out.(*os.File); ok {
-		opts.Color = reports.ColorFor(f)
-	}
-	if err := reports.Terminal(out, h.Run(), res, opts); err != nil {
+	if err := reports.Terminal(out, h.Run(), res, terminalOptions(cmd, dir)); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(out, "\nwritten: %s, %s\n", paths.HTML, paths.JUnit)
@@ -90,17 +86,6 @@ func readVerdict(dir string) (judge.Result, error) {
 		return judge.Result{}, fmt.Errorf("read the judgement %s: %w: run `rollproof judge %s` to make it anew", path, err, dir)
 	}
 	return res, nil
-}
-
-// verdictExit turns the verdict of a run into the exit code of its command.
-func verdictExit(v judge.Verdict) error {
-	switch v {
-	case judge.Pass:
-		return nil
-	case judge.Fail:
-		return exitError(exitBroken)
-	}
-	return exitError(exitInconclusive)
 }
 
 // openBrowser shows a file with what the desktop has for it.

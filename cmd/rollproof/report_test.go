@@ -59,7 +59,7 @@ func TestReport(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			dir := judgedRun(t, c.verdict)
-			code, out := run("report", dir)
+			code, out := execReport("report", dir)
 			if code != c.code || !strings.Contains(out, c.text) {
 				t.Errorf("exit code %d, want %d; printed %q, want %q in it", code, c.code, out, c.text)
 			}
@@ -89,30 +89,30 @@ func TestReportOfARecordCutSince(t *testing.T) {
 	if err := os.Truncate(hits, info.Size()-3); err != nil {
 		t.Fatal(err)
 	}
-	if code, out := run("report", dir); code != exitInconclusive || !strings.Contains(out, "damaged hits-get.bin") {
+	if code, out := execReport("report", dir); code != exitInconclusive || !strings.Contains(out, "damaged hits-get.bin") {
 		t.Errorf("exit code %d, want %d; printed %q", code, exitInconclusive, out)
 	}
 }
 
 func TestReportWithoutARun(t *testing.T) {
 	dir := t.TempDir()
-	if code, out := run("report", dir); code != exitCouldNotRun || !strings.Contains(out, dir) || strings.Count(out, "\n") != 1 {
+	if code, out := execReport("report", dir); code != exitCouldNotRun || !strings.Contains(out, dir) || strings.Count(out, "\n") != 1 {
 		t.Errorf("exit code %d, printed %q", code, out)
 	}
 }
 
-func TestVerdictExit(t *testing.T) {
+func TestVerdictsExit(t *testing.T) {
 	for v, want := range map[judge.Verdict]error{
 		judge.Pass: nil, judge.Fail: exitError(exitBroken), judge.Inconclusive: exitError(exitInconclusive), judge.Skipped: exitError(exitInconclusive), "": exitError(exitInconclusive),
 	} {
-		if got := verdictExit(v); got != want {
+		if got := verdictError(v); got != want {
 			t.Errorf("verdict %q exits by %v, want %v", v, got, want)
 		}
 	}
 }
 
-// run executes the command line as main does, and returns its exit code and everything it printed.
-func run(args ...string) (int, string) {
+// execReport executes the command line as main does, and returns its exit code and everything it printed.
+func execReport(args ...string) (int, string) {
 	var out bytes.Buffer
 	root := newRootCommand()
 	root.SetOut(&out)

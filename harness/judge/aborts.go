@@ -58,8 +58,9 @@ func aborts(b Budgets, kind regression) Check {
 			{What: "release of a Rollout that is bad on purpose", Met: func(t *Timeline) bool { return len(badReleases(t)) > 0 }}},
 		Rests:  append([]string{"traefikservices"}, canaryRests...),
 		During: duringReleases,
+		Late:   b.Propagation,
 		New: func(t *Timeline) Fold {
-			f := &abortion{t: t, budgets: b, kind: kind}
+			f := &abortion{t: t, budgets: b, kind: kind, sight: sight{known: t.Known}}
 			all := t.releases()
 			for _, r := range badReleases(t) {
 				f.trials = append(f.trials, trialOf(r, all, b))
@@ -80,8 +81,8 @@ type trial struct {
 }
 
 func trialOf(r *Release, all []*Release, b Budgets) trial {
-	t := trial{Release: r, over: never, until: never}
-	if at := r.aborted(); at != never {
+	t := trial{Release: r, over: Never, until: Never}
+	if at := r.aborted(); at != Never {
 		t.over = at + b.Propagation
 	}
 	for _, next := range all {
@@ -94,6 +95,7 @@ func trialOf(r *Release, all []*Release, b Budgets) trial {
 
 type abortion struct {
 	t       *Timeline
+	sight   sight
 	budgets Budgets
 	kind    regression
 	trials  []trial
@@ -119,10 +121,10 @@ func (f *abortion) Arm(arm *Arm) HitFold {
 	}
 	a := &armAbort{trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
 	for i := range a.counts {
-		a.counts[i].bad = never
+		a.counts[i].bad = Never
 	}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armAbort) Hit(h *history.Hit) {
@@ -168,7 +170,7 @@ func (f *abortion) Result() Promise {
 
 // sum adds up what the arms saw of one trial.
 func (f *abortion) sum(i int) abortCount {
-	n := abortCount{bad: never}
+	n := abortCount{bad: Never}
 	for _, a := range f.arms {
 		c := &a.counts[i]
 		n.leaked += c.leaked
@@ -198,12 +200,12 @@ func (f *abortion) judge(i int, r *ruling, p *Promise) string {
 		note(r.unsure, "the stable release has the same version: answers do not tell them apart")
 		return ""
 	}
-	if promoted := trial.promoted(); promoted != never {
+	if promoted := trial.promoted(); promoted != Never {
 		note(r.broken, "it is bad on purpose and was promoted %s after its beginning", span(promoted-trial.Began))
 		return ""
 	}
 	aborted := trial.aborted()
-	if aborted == never {
+	if aborted == Never {
 		note(r.missing, "it was not aborted")
 		return ""
 	}
@@ -365,7 +367,7 @@ const enoughAfter = 300
 func (f *abortion) judgeTime(trial *trial, n abortCount, r *ruling, p *Promise, note noteFunc) string {
 	aborted := trial.aborted()
 	p.Figures = append(p.Figures, Figure{Name: "from the release of " + trial.Version + " to its abort", Value: (aborted - trial.Began).Seconds(), Unit: "s"})
-	if n.bad == never {
+	if n.bad == Never {
 		note(r.unsure, "no %s of it was seen: the injected fault did not show", f.kind.what)
 		return ""
 	}

@@ -20,9 +20,8 @@ func blastRadius(b Budgets) Check {
 		Needs: []Need{carriesLoad,
 			{What: "disturbance that injects failures", Met: func(t *Timeline) bool { return len(injectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
-		Rests: []string{"rollouts", "replicasets"},
 		New: func(t *Timeline) Fold {
-			f := &blast{t: t, budgets: b}
+			f := &blast{t: t, budgets: b, sight: sightOf(t, "rollouts", b.Propagation)}
 			for _, i := range injectionsOf(t) {
 				f.exposures = append(f.exposures, exposureOf(t, i, b.Propagation))
 			}
@@ -43,10 +42,10 @@ type exposure struct {
 
 // exposureOf reads the shares off the steps. While routers may still follow the step before, the larger share counts.
 func exposureOf(t *Timeline, i injection, propagation time.Duration) exposure {
-	e := exposure{version: i.version, began: i.from, abort: never, over: never}
+	e := exposure{version: i.version, began: i.from, abort: Never, over: Never}
 	for _, s := range t.Steps {
 		e.cuts = append(e.cuts, s.At, s.At+propagation)
-		if s.At >= i.from && e.abort == never && weightOf(s, i.version) == 0 && e.exposedBefore(t, s) {
+		if s.At >= i.from && e.abort == Never && weightOf(s, i.version) == 0 && e.exposedBefore(t, s) {
 			e.abort, e.over = s.At, s.At+propagation
 		}
 	}
@@ -80,11 +79,11 @@ func weightOf(s Step, version string) float64 {
 func largestShare(steps []Step, version string, at, propagation time.Duration) float64 {
 	var largest float64
 	for i, s := range steps {
-		replaced := never
+		replaced := Never
 		if i+1 < len(steps) {
 			replaced = steps[i+1].At
 		}
-		if s.At <= at && (replaced == never || at < replaced+propagation) {
+		if s.At <= at && (replaced == Never || at < replaced+propagation) {
 			largest = max(largest, weightOf(s, version))
 		}
 	}
@@ -92,6 +91,7 @@ func largestShare(steps []Step, version string, at, propagation time.Duration) f
 }
 
 type blast struct {
+	sight     sight
 	t         *Timeline
 	budgets   Budgets
 	exposures []exposure
@@ -118,7 +118,7 @@ func (f *blast) Arm(arm *Arm) HitFold {
 		a.traffic = append(a.traffic, make([]uint64, c.len()))
 	}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armBlast) Hit(h *history.Hit) {
@@ -154,7 +154,7 @@ func (f *blast) Result() Promise {
 		f.judge(i, &p, &found)
 	}
 	found.into(&p)
-	return p
+	return f.sight.limit(p)
 }
 
 // judge adds the verdict on one exposure. The worst is the promise's.
@@ -182,7 +182,7 @@ func (f *blast) judge(i int, p *Promise, found *findings) {
 	p.Figures = append(p.Figures,
 		Figure{Name: "failures injected by " + e.version, Value: float64(harmed), Unit: "hits"},
 		Figure{Name: "hits its share allowed, with tolerance", Value: math.Floor(allowed), Unit: "hits"})
-	if e.abort != never {
+	if e.abort != Never {
 		p.Figures = append(p.Figures, Figure{Name: "time to the abort of " + e.version, Value: (e.abort - e.began).Seconds(), Unit: "s"})
 	}
 	verdict, text := f.verdict(e, harmed, after, later, allowed)
@@ -207,7 +207,7 @@ func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float6
 		return Fail, fmt.Sprintf("version %s caused %s, its share of the traffic allowed %.0f", e.version, plural(harmed, "failure"), allowed)
 	case took > f.budgets.Abort:
 		return Fail, fmt.Sprintf("version %s was not aborted within %s", e.version, span(f.budgets.Abort))
-	case e.abort == never:
+	case e.abort == Never:
 		return Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.version)
 	case harmed == 0:
 		return Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.version)

@@ -17,10 +17,12 @@ type recording struct {
 	windows  []history.Window // as they end; Sent is counted from the hits unless a test set it
 	sent     map[string]uint64
 	noEnd    map[string]bool // windows of these arms never end
+	noBegin  bool            // no beginning of a window is recorded
 	hits     map[string][]history.Hit
 	events   []history.Event
 	reason   string
 	abandon  bool
+	endless  bool // windows have no planned end
 	reversed bool // hits and events are recorded backwards
 }
 
@@ -151,7 +153,12 @@ func (r *recording) allEvents() []history.Event {
 	for _, w := range r.windows {
 		begun := w
 		begun.Ended, begun.Sent, begun.Health = false, 0, nil
-		all = append(all, history.Event{At: w.Begin + 1, Kind: history.KindWindow, Window: &begun})
+		if r.endless {
+			begun.Planned, begun.Length = 0, 0
+		}
+		if !r.noBegin {
+			all = append(all, history.Event{At: w.Begin + 1, Kind: history.KindWindow, Window: &begun})
+		}
 		if r.noEnd[w.Arm] {
 			continue
 		}

@@ -65,6 +65,14 @@ func TestTrafficShare(t *testing.T) {
 			r.serve(10, 2*time.Second, 6*time.Second)
 		},
 			want: Inconclusive, reason: "576 needed"},
+		{name: "a leak in a step too short for a share", spoil: func(r *recording) {
+			r.step(9*time.Second, "stable again", 0)
+			r.at("get", 9800*time.Millisecond).Version = "v2"
+		}, want: Fail, reason: "stable again"},
+		{name: "answered under the next step", spoil: func(r *recording) {
+			h := r.at("get", 1900*time.Millisecond)
+			h.Version, h.Latency = "v2", 300*time.Millisecond
+		}, want: Pass},
 		{name: "no share of traffic", spoil: func(r *recording) { r.step(9*time.Second, "nonsense", 130) }, want: Inconclusive, reason: "no share"},
 		{name: "no step recorded", spoil: func(r *recording) { r.events = r.events[:3] }, want: Inconclusive, reason: "no step"},
 	}
@@ -88,6 +96,14 @@ func TestBlastRadius(t *testing.T) {
 		{name: "no abort recorded", spoil: func(r *recording) {
 			r.budgets(t, func(b *Budgets) { b.Propagation = time.Second })
 			r.events = r.events[:len(r.events)-1]
+		}, want: Inconclusive, reason: "does not show its abort"},
+		{name: "killed before the abort was due", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.events = r.events[:len(r.events)-1]
+			r.abandon = true
+			for arm := range r.hits {
+				r.noEnd[arm] = true
+			}
 		}, want: Inconclusive, reason: "does not show its abort"},
 		{name: "hurt nobody", spoil: func(r *recording) {
 			for _, hits := range r.hits {

@@ -1,8 +1,10 @@
 package judge
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -19,6 +21,7 @@ type Check struct {
 	// it inconclusive; During is the time that counts, that of the load when nil.
 	Rests  []string
 	During func(*Timeline) Span
+	Late   time.Duration // by how much changes may be recorded late all the same, when none was lost
 	// New starts judging one record. It is called when every event was read and no hit yet.
 	New func(*Timeline) Fold
 }
@@ -46,6 +49,12 @@ type Fold interface {
 	Result() Promise
 }
 
+// EventFold is a Fold that needs more of the events than the Timeline holds, such as the objects of changes, or evictions. It takes
+// all of them, in the order they were recorded, before the first hit. An event is valid during the call only.
+type EventFold interface {
+	Event(*history.Event)
+}
+
 // HitFold takes the hits of one arm in the order they ended in. A hit is valid during the call only.
 type HitFold interface {
 	Hit(*history.Hit)
@@ -61,7 +70,7 @@ func All(b Budgets) []Check {
 		trafficShare(b),
 		blastRadius(b),
 		canarySteps(b),
-		promotesGood(),
+		promotesGood(b),
 		abortsOnErrors(b),
 		abortsOnLatency(b),
 		abortsOnCPU(b),
@@ -138,7 +147,16 @@ func withAlways(given, all []Check) []Check {
 		check.Optional = true
 		checks = append(checks, check)
 	}
+	slices.SortStableFunc(checks, func(a, b Check) int { return cmp.Compare(place(all, a), place(all, b)) })
 	return checks
+}
+
+// place is where a check stands in the catalogue; behind it when it is in none.
+func place(all []Check, check Check) int {
+	if i := slices.IndexFunc(all, func(c Check) bool { return c.Slug == check.Slug }); i >= 0 {
+		return i
+	}
+	return len(all)
 }
 
 func unknown(slug string) Check {

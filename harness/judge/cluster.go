@@ -56,7 +56,7 @@ func (t *Track[T]) at(moment time.Duration) *T {
 func (t *Track[T]) last() *T { return &t.Seen[len(t.Seen)-1].Object }
 
 // here reports whether the object was there when the record ended.
-func (t *Track[T]) here() bool { return t.Gone == never }
+func (t *Track[T]) here() bool { return t.Gone == Never }
 
 // change is a change of a Kubernetes object with its moment.
 type change struct {
@@ -126,7 +126,7 @@ func tracks[T any](r *clusterReader, resource string, read func(*change) (T, err
 			track = nil
 		}
 		if err == nil && (track == nil || !track.here() && !deleted) {
-			track = &Track[T]{Namespace: c.Namespace, Name: c.Name, UID: c.UID, Gone: never}
+			track = &Track[T]{Namespace: c.Namespace, Name: c.Name, UID: c.UID, Gone: Never}
 			current[key] = track
 			all = append(all, track)
 		}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -137,13 +138,14 @@ func (a *armCount) check(end *history.End, f *findings) {
 	if b := a.arm.Batch; b != nil && b.Hits > a.hits {
 		note(0, "%s hits were on disk, %s are there", count(b.Hits), count(a.hits))
 	}
-	if a.hits > 0 && (a.last != a.hits-1 || a.seqs != fingerprint(a.hits)) {
+	if a.seqs != fingerprint(a.hits) {
 		note(0, "hits are missing or doubled: %s are there, the highest number is %d", count(a.hits), a.last)
 	}
 	for _, w := range a.arm.Windows {
 		a.checkWindow(w, note)
 	}
-	for index, c := range a.windows {
+	for _, index := range slices.Sorted(maps.Keys(a.windows)) {
+		c := a.windows[index]
 		if !slices.ContainsFunc(a.arm.Windows, func(w *Window) bool { return w.Index == index }) {
 			note(0, "%s of load window %d, of which no event tells", plural(c.sent+c.unsent, "hit"), index)
 		}

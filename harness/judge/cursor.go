@@ -16,7 +16,7 @@ type cursor struct {
 // newCursor cuts all of time at the given moments.
 func newCursor(cuts []time.Duration) cursor {
 	bounds := append([]time.Duration{math.MinInt64}, cuts...)
-	bounds = append(bounds, never)
+	bounds = append(bounds, Never)
 	slices.Sort(bounds)
 	return cursor{bounds: slices.Compact(bounds)}
 }

@@ -30,7 +30,7 @@ type drain struct {
 func (t *Timeline) drains() []*drain {
 	var all []*drain
 	for _, d := range t.Disturbances {
-		if d.Name == drainName && d.Began != never {
+		if d.Name == drainName && d.Began != Never {
 			all = append(all, t.drain(d))
 		}
 	}
@@ -52,7 +52,7 @@ func (t *Timeline) drain(d *Disturbance) *drain {
 			all.nodes[e.Node] = true
 		}
 	}
-	target := d.Target[strings.LastIndex(d.Target, "/")+1:]
+	target := d.Target[strings.LastIndexAny(d.Target, "/ ")+1:]
 	for _, node := range t.Cluster.Nodes {
 		if node.Name == target {
 			all.nodes[target] = true
@@ -63,7 +63,7 @@ func (t *Timeline) drain(d *Disturbance) *drain {
 
 // duringDrains is from the first drain's beginning to the last one's end.
 func duringDrains(t *Timeline) Span {
-	s := Span{From: never, Until: -never}
+	s := Span{From: Never, Until: -Never}
 	for _, d := range t.drains() {
 		s.From, s.Until = min(s.From, d.Began), max(s.Until, d.end(t))
 	}
@@ -135,7 +135,7 @@ func (f *deadlock) Result() Promise {
 	drains := f.t.drains()
 	for _, d := range drains {
 		evicted += f.judge(d, &r)
-		if d.Landed != never {
+		if d.Landed != Never {
 			longest = max(longest, d.Landed-d.Began)
 			p.Figures = append(p.Figures, Figure{Name: "time of " + d.label(), Value: (d.Landed - d.Began).Seconds(), Unit: "s"})
 		}
@@ -164,12 +164,16 @@ func (f *deadlock) judge(d *drain, r *ruling) uint64 {
 		}
 	}
 	for _, e := range stuck {
-		note(r.missing, f.blockers(&e), "pod %s was never evicted, the last answer is %s", e.Pod, answerText(&e))
+		rule := r.missing
+		if d.Failed != Never && e.refused() { // it was asked for until the drain gave up
+			rule = r.broken
+		}
+		note(rule, f.blockers(&e), "pod %s was never evicted, the last answer is %s", e.Pod, answerText(&e))
 	}
 	switch {
-	case d.Failed != never:
-		note(r.broken, evidenceText(d.Evidence), "it failed after %s", span(d.Failed-d.Began))
-	case d.Landed == never:
+	case d.Failed != Never:
+		note(r.unsure, evidenceText(d.Left), "it failed after %s", span(d.Failed-d.Began))
+	case d.Landed == Never:
 		note(r.missing, nil, "it never ended")
 	case d.Landed-d.Began > f.budgets.Drain:
 		note(r.broken, nil, "it took %s, at most %s allowed", span(d.Landed-d.Began), span(f.budgets.Drain))

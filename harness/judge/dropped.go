@@ -36,11 +36,11 @@ type injection struct {
 func injectionsOf(t *Timeline) []injection {
 	var all []injection
 	for _, d := range t.Disturbances {
-		if d.Injects == "" || d.Began == never {
+		if d.Injects == "" || d.Began == Never {
 			continue
 		}
 		until := d.Healed
-		if until == never {
+		if until == Never {
 			until = d.Failed
 		}
 		all = append(all, injection{version: d.Injects, from: d.Began, until: until})
@@ -52,7 +52,7 @@ func injectionsOf(t *Timeline) []injection {
 // between the beginning and one deadline after the end. A torn answer is a drop, whoever tore it.
 func (i *injection) excepts(h *history.Hit, deadline time.Duration) bool {
 	return h.Class == history.ClassApplication && h.Code != 0 && !h.Unsent && h.Version == i.version &&
-		h.End() >= i.from && (i.until == never || h.End() <= i.until+deadline)
+		h.End() >= i.from && (i.until == Never || h.End() <= i.until+deadline)
 }
 
 type drops struct {
@@ -129,7 +129,7 @@ func (a *armDrops) Hit(h *history.Hit) {
 }
 
 func (a *armDrops) enter(index int) {
-	a.window, a.deadline = index, never
+	a.window, a.deadline = index, Never
 	if w := a.arm.window(index); w != nil && w.Deadline > 0 {
 		a.deadline = w.Deadline
 	}
@@ -161,12 +161,12 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 
 func (a *armDrops) excepted(h *history.Hit) bool {
 	deadline := a.deadline
-	if deadline == never {
+	if deadline == Never {
 		deadline = 0
 	}
 	for i := range a.injections {
 		if a.injections[i].excepts(h, deadline) {
-			if a.injections[i].until == never {
+			if a.injections[i].until == Never {
 				a.unhealed++
 			}
 			return true
@@ -281,7 +281,7 @@ func (f *drops) blame(found []Finding) {
 	for i := range found {
 		finding := &found[i]
 		for _, d := range f.t.Disturbances {
-			if d.Began <= finding.Until && (d.Until() == never || finding.At <= d.Until()) {
+			if d.Began <= finding.Until && (d.Until() == Never || finding.At <= d.Until()) {
 				finding.Evidence = append(finding.Evidence, fmt.Sprintf("during %s, which began at %s", d.label(), span(d.Began)))
 			}
 		}
@@ -301,12 +301,12 @@ func (f *drops) controlFailed(arm string, at time.Duration) bool {
 	return false
 }
 
-// outageFindings is the longest run of drops of each arm, longest first in the order of arms.
+// outageFindings is the longest run of drops of each arm. A single hit is no run: it is a finding already.
 func (f *drops) outageFindings() []Finding {
 	var all []Finding
 	for _, a := range f.arms {
 		o := a.outages.worst
-		if o.hits == 0 {
+		if o.hits < 2 {
 			continue
 		}
 		text := fmt.Sprintf("arm %s: longest outage %s, %s in a row without a correct answer", a.arm.Name, span(o.until-o.from), plural(o.hits, "hit"))

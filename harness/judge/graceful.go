@@ -18,8 +18,9 @@ func graceful(b Budgets) Check {
 		Slug:    slugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
 		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		Rests:   []string{"pods"},
-		New:     func(t *Timeline) Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
+		New: func(t *Timeline) Fold {
+			return &grace{sight: sightOf(t, "pods", b.Propagation), budgets: b, stops: stopsOf(t)}
+		},
 	}
 }
 
@@ -41,9 +42,9 @@ func stopsOf(t *Timeline) []stop {
 	for _, pod := range t.Pods {
 		for _, s := range pod.Stops {
 			switch {
-			case s.Signalled != never:
+			case s.Signalled != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
-			case s.Gone != never:
+			case s.Gone != Never:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
 			default:
 				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
@@ -55,7 +56,7 @@ func stopsOf(t *Timeline) []stop {
 }
 
 type grace struct {
-	t       *Timeline
+	sight   sight
 	budgets Budgets
 	stops   []stop
 	arms    []*armGrace
@@ -85,7 +86,7 @@ func (f *grace) Arm(arm *Arm) HitFold {
 		a.byPod[s.pod] = append(a.byPod[s.pod], i)
 	}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armGrace) Hit(h *history.Hit) {
@@ -103,9 +104,9 @@ func (a *armGrace) Hit(h *history.Hit) {
 	}
 }
 
-// failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
+// failed finds the stop that a failed hit was in flight at.
 func (a *armGrace) failed(h *history.Hit) {
-	if h.Unsent || h.Class == history.ClassHarness || h.Code != 0 && h.Pod != "" {
+	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
 		return
 	}
 	for i := range a.stops {
@@ -120,6 +121,19 @@ func (a *armGrace) failed(h *history.Hit) {
 		}
 		return
 	}
+}
+
+// mayBeTorn reports whether a failed hit may have been at a pod that went away. A whole answer of a pod, however bad, was not torn;
+// and what was refused, or answered by an ingress that had no pod to ask, never was at one. A 502 may have been.
+func mayBeTorn(h *history.Hit) bool {
+	if h.Pod != "" {
+		return h.Code == 0
+	}
+	switch h.Reason { // the words are package load's
+	case "refused", "deadline connecting", "unreachable", "tls", "status 404", "status 503":
+		return false
+	}
+	return true
 }
 
 func unnamed(h *history.Hit) string {
@@ -164,5 +178,5 @@ func (f *grace) Result() Promise {
 	default:
 		p.Reason, p.Power = text, zeroPower(whole, "requests in flight across a SIGTERM")
 	}
-	return p
+	return f.sight.limit(p)
 }

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -142,12 +143,12 @@ func (f *held) window(arm *Arm, w *Window, found *findings) {
 		found.note(Finding{At: w.Begin, Until: w.Until(), Arm: arm.Name, Class: history.ClassHarness.String(),
 			Text: fmt.Sprintf("arm %s, load window %d: ", arm.Name, w.Index) + fmt.Sprintf(format, args...)})
 	}
-	if w.Planned == 0 {
-		note("no hit was planned")
-	}
 	if !w.Ended {
 		note("it never ended")
 		return
+	}
+	if w.Planned == 0 {
+		note("no hit was planned")
 	}
 	if w.Sent != w.Planned {
 		note("%s of %s planned hits were sent", count(w.Sent), count(w.Planned))
@@ -168,34 +169,47 @@ func (f *held) window(arm *Arm, w *Window, found *findings) {
 	}
 }
 
-// around asks for load before, during and after a disturbance, and reports the rates.
+// around asks for load before, during and after a disturbance, and reports how much there was.
 func (f *held) around(d *Disturbance, found *findings) []Figure {
-	if d.Began == never {
+	if d.Began == Never {
 		return nil // its beginning was not recorded: disruption.landed says so
 	}
-	until := d.Until()
-	var before, during, after uint64
+	parts := []struct {
+		name string
+		span Span
+		want uint64
+	}{
+		{"before", Span{math.MinInt64, d.Began}, f.budgets.Around},
+		{"during", Span{d.Began, d.Until()}, 1},
+		{"after", Span{d.Until(), Never}, f.budgets.Around},
+	}
+	var figures []Figure
+	for _, part := range parts {
+		hits, loaded := f.load(part.span)
+		if hits < part.want {
+			found.note(Finding{At: d.Began, Text: fmt.Sprintf("%s sent %s %s, want at least %d", plural(hits, "hit"), part.name, d.label(), part.want)})
+		}
+		figures = append(figures, Figure{Name: "hits " + part.name + " " + d.label(), Value: float64(hits), Unit: "hits"})
+		if loaded > 0 {
+			figures = append(figures, Figure{Name: "rate " + part.name + " " + d.label(), Value: float64(hits) / loaded.Seconds(), Unit: "hits/s"})
+		}
+	}
+	return figures
+}
+
+// load is how many hits the arms that count sent in a span, and how much of it was under load.
+func (f *held) load(s Span) (hits uint64, loaded time.Duration) {
+	var windows []*Window
 	for _, a := range f.arms {
-		if a.arm.Control {
-			continue
-		}
-		before += a.starts.sum(a.counts, a.starts.bounds[0], d.Began)
-		during += a.starts.sum(a.counts, d.Began, until)
-		after += a.starts.sum(a.counts, until, never)
-	}
-	ask := func(what string, have, want uint64) {
-		if have < want {
-			found.note(Finding{At: d.Began, Text: fmt.Sprintf("%s sent %s %s, want at least %d", plural(have, "hit"), what, d.label(), want)})
+		if !a.arm.Control {
+			hits += a.starts.sum(a.counts, s.From, s.Until)
+			windows = append(windows, a.arm.Windows...)
 		}
 	}
-	ask("before", before, f.budgets.Around)
-	ask("during", during, 1)
-	ask("after", after, f.budgets.Around)
-	return []Figure{
-		{Name: "hits before " + d.label(), Value: float64(before), Unit: "hits"},
-		{Name: "hits during " + d.label(), Value: float64(during), Unit: "hits"},
-		{Name: "hits after " + d.label(), Value: float64(after), Unit: "hits"},
+	for _, under := range segments(windows) {
+		loaded += max(0, min(under.Until, s.Until)-max(under.From, s.From))
 	}
+	return hits, loaded
 }
 
 // label names a disturbance to people.

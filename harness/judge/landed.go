@@ -56,9 +56,9 @@ func (d *Disturbance) problem() string {
 	switch {
 	case d.begins != 1:
 		return fmt.Sprintf("its beginning was recorded %d times, want once", d.begins)
-	case d.Failed != never:
+	case d.Failed != Never:
 		return "it could not be made to happen"
-	case d.Landed == never:
+	case d.Landed == Never:
 		return "it began and never landed"
 	case d.Landed < d.Began:
 		return "it landed before it began"

@@ -1,6 +1,9 @@
 package judge
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,6 +68,7 @@ func TestRecordComplete(t *testing.T) {
 		{name: "a hit is doubled", spoil: func(r *recording) { r.at("get", time.Second).Seq = 7 }, reason: "missing or doubled"},
 		{name: "sent more than recorded", spoil: func(r *recording) { r.sent["get"] = 1001 }, reason: "sent 1 001 hits, 1 000 are there"},
 		{name: "planned more than recorded", spoil: func(r *recording) { r.window("get").Planned = 1001 }, reason: "planned 1 001 hits"},
+		{name: "no window was announced", spoil: func(r *recording) { r.noBegin = true }, reason: "the beginning of load window 1 was not recorded"},
 		{name: "hits of an unknown window", spoil: func(r *recording) { r.at("get", time.Second).Window = 9 }, reason: "and 1 more"},
 	}
 	for _, c := range cases {
@@ -82,6 +86,8 @@ func TestLoadHeld(t *testing.T) {
 				h.Unsent, h.Code, h.Class = true, 0, history.ClassHarness
 			}
 		}, want: Inconclusive, reason: "and 1 more"},
+		{name: "a late start that only the generator saw", spoil: func(r *recording) { r.window("post").Health.LagMax = time.Second }, want: Inconclusive,
+			reason: "saw a start lag of 1s"},
 		{name: "a stalled process", spoil: func(r *recording) { r.window("post").Health.StallMax = time.Second }, want: Inconclusive, reason: "did not run"},
 		{name: "no files left", spoil: func(r *recording) { r.window("post").Health.FilesMax = 1000 }, want: Inconclusive, reason: "open files"},
 		{name: "unknown health", spoil: func(r *recording) { r.window("post").Health = nil }, want: Inconclusive, reason: "not recorded"},
@@ -97,8 +103,8 @@ func TestLoadHeld(t *testing.T) {
 		{name: "no load after", spoil: func(r *recording) { r.forget(history.Healed); r.disturbance("d1", "release", "", 0, 0, testLength) },
 			want: Inconclusive, reason: "after"},
 		{name: "only the control arm", spoil: func(r *recording) {
-			r.windows = r.windows[3:]
-		}, want: Inconclusive, reason: "more"},
+			r.windows, r.events = r.windows[3:], nil
+		}, want: Inconclusive, reason: "no arm but the control arm"},
 	}
 	for _, c := range cases {
 		c.slug = slugHeld
@@ -187,6 +193,10 @@ func TestDisruptionLanded(t *testing.T) {
 		{name: "with empty evidence", spoil: func(r *recording) {
 			replace(r, func(d *history.Disturbance) { d.Evidence = []history.Evidence{{What: "packets lost"}} })
 		}, want: Inconclusive, reason: "without evidence"},
+		{name: "landed before it began", spoil: func(r *recording) {
+			r.events = nil
+			r.disturbance("d1", "release", "", 3*time.Second, 2*time.Second, 6*time.Second)
+		}, want: Inconclusive, reason: "landed before it began"},
 		{name: "given up", spoil: func(r *recording) { replace(r, func(d *history.Disturbance) { d.Phase = history.Failed }) }, want: Inconclusive, reason: "could not be made"},
 		{name: "a beginning is missing", spoil: func(r *recording) { r.forget(history.Began) }, want: Inconclusive, reason: "beginning"},
 	}
@@ -196,4 +206,98 @@ func TestDisruptionLanded(t *testing.T) {
 	}
 	verdictCase{name: "asked for, nothing planned", spoil: func(r *recording) { r.events = nil }, slug: slugLanded, want: Inconclusive,
 		reason: "no disturbance"}.check(t, slugLanded)
+}
+
+func TestAPromiseOfAnotherVersionIsNeverLeftOut(t *testing.T) {
+	result := cleanRun().judged(t, "future.promise")
+	assertVerdict(t, result, "future.promise", Inconclusive)
+	if result.Verdict != Inconclusive {
+		t.Errorf("the run is %s, want inconclusive", result.Verdict)
+	}
+}
+
+func TestNothingJudgedIsInconclusive(t *testing.T) {
+	r := cleanRun()
+	r.windows, r.hits, r.events = nil, nil, nil
+	if result := r.judged(t); result.Verdict != Inconclusive {
+		t.Errorf("a run without load, disturbance or anything else is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+}
+
+func TestFindingsAreBoundedAndAllCounted(t *testing.T) {
+	r := cleanRun()
+	for arm := range r.hits {
+		for _, h := range r.between(arm, 0, testLength) {
+			reset(h)
+		}
+	}
+	p := assertVerdict(t, r.judged(t), slugDropped, Fail)
+	if p.Dropped != 3000 || p.Found != 4003 || len(p.Findings) != maxFindings+3 {
+		t.Errorf("%d drops, %d found, %d kept; want 3000, 4003 (with the control arm and an outage for each arm) and %d", p.Dropped, p.Found, len(p.Findings), maxFindings+3)
+	}
+	for i := 1; i < len(p.Findings); i++ {
+		if p.Findings[i].At < p.Findings[i-1].At {
+			t.Fatalf("finding %d is out of the order of time", i)
+		}
+	}
+	if last := p.Findings[len(p.Findings)-1].At; last > time.Second {
+		t.Errorf("the last finding kept is at %v: they are not the earliest", last)
+	}
+}
+
+func TestMaskedRetriesAreCountedPerArm(t *testing.T) {
+	r := cleanRun()
+	r.at("get", time.Second).Masked = 2
+	p := assertVerdict(t, r.judged(t), slugDropped, Pass)
+	if p.Masked != 1 {
+		t.Errorf("%d masked, want 1 hit", p.Masked)
+	}
+	for _, f := range p.Figures {
+		if strings.HasPrefix(f.Name, "masked") && (f.Value == 1) != strings.HasSuffix(f.Name, "arm get") {
+			t.Errorf("%s: %v", f.Name, f.Value)
+		}
+	}
+}
+
+// A window without a planned end, as an engine uses that stops the load when the stack has settled: its plan is known at its end
+// only. Killed before, it was under load as long as events tell.
+func TestWindowWithoutAPlannedEnd(t *testing.T) {
+	r := cleanRun()
+	r.endless = true
+	if result := r.judged(t); result.Verdict != Pass {
+		t.Errorf("the run is %s:\n%s", result.Verdict, asJSON(t, result))
+	}
+	for _, arm := range []string{"get", "post", "post-close", "control"} {
+		r.noEnd[arm] = true
+	}
+	r.abandon = true
+	p := assertVerdict(t, r.judged(t), slugDropped, Inconclusive)
+	if p.Hits != 3000 || p.Power == nil || p.Power.OutageSeen > 5*time.Second {
+		t.Errorf("judged by %d hits with power %+v, want 3000 in about 6 s", p.Hits, p.Power)
+	}
+}
+
+// A file of hits that lost its end between two hits is whole in itself: only the counts in the events tell.
+func TestLostHitsAreMissedByCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*recording)
+		says  string
+	}{
+		"ended":  {func(*recording) {}, "arm get: the record ended with 1 000 hits, 0 are there"},
+		"killed": {func(r *recording) { r.abandon = true }, "arm get: 1 000 hits were on disk, 0 are there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := cleanRun()
+			c.spoil(r)
+			dir := r.record(t)
+			empty := &recording{run: r.run, windows: r.windows[:1], reason: "finished"}
+			whole, err := os.ReadFile(filepath.Join(empty.record(t), "hits-get.bin"))
+			must(t, err)
+			must(t, os.WriteFile(filepath.Join(dir, "hits-get.bin"), whole, 0o644))
+			p := assertVerdict(t, judgeDir(t, dir), slugComplete, Inconclusive)
+			if !slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.Text == c.says }) {
+				t.Errorf("no finding says %q: %+v", c.says, p.Findings)
+			}
+		})
+	}
 }

@@ -19,6 +19,7 @@ func noDataNoPromote(b Budgets) Check {
 		Needs:   []Need{{What: "release of a Rollout", Met: func(t *Timeline) bool { return len(t.releases()) > 0 }}},
 		Rests:   canaryRests,
 		During:  duringReleases,
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &noData{t: t, budgets: b} },
 	}
 }
@@ -54,9 +55,9 @@ func (f *noData) judge(release *Release, r *ruling, p *Promise) string {
 		note(r.broken, "%s without data", said)
 	}
 	switch {
-	case promoted != never && data.real != "" && len(data.blind) == 0:
+	case promoted != Never && data.real != "" && len(data.blind) == 0:
 		note(r.unsure, "it was promoted, but the metrics had data (%s): nothing was tested", data.real)
-	case promoted != never:
+	case promoted != Never:
 		note(r.broken, "it was promoted %s after its beginning, without data", span(promoted-release.Began))
 	case data.real != "":
 		note(r.unsure, "the metrics had data (%s): nothing was tested", data.real)

@@ -91,6 +91,12 @@ func TestGraceful(t *testing.T) {
 			h := r.slow("get")[0]
 			h.Class, h.Code, h.Reason, h.Pod, h.Version = history.ClassIngress, 502, "status 502", "", ""
 		}, want: Fail},
+		{name: "refused at that moment", spoil: func(r *recording) {
+			h := r.slow("get")[0]
+			reset(h)
+			h.Class, h.Reason = history.ClassIngress, "refused"
+		}, want: Pass, run: Fail},
+		{name: "a whole bad answer of the pod", spoil: func(r *recording) { status503(r.slow("get")[0], "v1") }, want: Pass, run: Fail},
 		{name: "nothing in flight", spoil: func(r *recording) {
 			for arm := range r.hits {
 				for _, h := range r.between(arm, 0, testLength) {
@@ -140,11 +146,11 @@ func TestPodsOfOneName(t *testing.T) {
 			changes: []podChange{seen(1, "added", "a", history.PodState{}), seen(2, "modified", "a", up), seen(4, "modified", "a", down), seen(5, "deleted", "a", gone),
 				seen(6, "added", "b", history.PodState{}), seen(7, "modified", "b", up), seen(8, "modified", "b", down)},
 			ready: []Span{{2, 4}, {7, 8}},
-			stops: []Stop{{Terminating: 4, Signalled: never, Gone: 5}, {Terminating: 8, Signalled: never, Gone: never}},
+			stops: []Stop{{Terminating: 4, Signalled: Never, Gone: 5}, {Terminating: 8, Signalled: Never, Gone: Never}},
 		},
 		"nobody saw the first one go": {
 			changes: []podChange{seen(2, "added", "a", history.PodState{}), seen(3, "modified", "a", up), seen(6, "modified", "b", up)},
-			ready:   []Span{{3, 6}, {6, never}},
+			ready:   []Span{{3, 6}, {6, Never}},
 		},
 		"killed": {
 			changes: []podChange{seen(2, "added", "a", up), seen(3, "deleted", "a", up)},

@@ -61,7 +61,7 @@ func segments(windows []*Window) []Span {
 func outageSeen(windows []*Window, gaps map[*Window]time.Duration) time.Duration {
 	var worst time.Duration
 	for _, s := range segments(windows) {
-		best := never
+		best := Never
 		for _, w := range windows {
 			if w.Begin <= s.From && s.Until <= w.Until() {
 				best = min(best, gaps[w])

@@ -13,7 +13,7 @@ const slugPromotes = "canary.promotes-good"
 
 // promotesGood asks two things of every release that is not bad on purpose: that it became the stable one, and that meanwhile
 // no request was dropped, which is judged as load.zero-dropped does.
-func promotesGood() Check {
+func promotesGood(b Budgets) Check {
 	return Check{
 		Slug:    slugPromotes,
 		Promise: "a good version reaches 100 % with no dropped request",
@@ -21,6 +21,7 @@ func promotesGood() Check {
 			{What: "release of a Rollout that is not bad on purpose", Met: func(t *Timeline) bool { return len(goodReleases(t)) > 0 }}},
 		Rests:  canaryRests,
 		During: duringReleases,
+		Late:   b.Propagation,
 		New:    func(t *Timeline) Fold { return &promotes{t: t, Fold: zeroDropped().New(t)} },
 	}
 }
@@ -56,7 +57,7 @@ func (f *promotes) judge(release *Release, r *ruling, p *Promise) {
 	at := Finding{At: release.Began, Until: release.end(f.t), Evidence: append([]string{stateText(release.last())}, release.runTexts()...)}
 	last := release.last()
 	switch healthy := release.healthy(); {
-	case healthy != never && last.StableRS == release.Hash && !last.Abort && last.Phase != "Degraded":
+	case healthy != Never && last.StableRS == release.Hash && !last.Abort && last.Phase != "Degraded":
 		p.Figures = append(p.Figures, Figure{Name: "time to the promotion of " + release.label(), Value: (release.promoted() - release.Began).Seconds(), Unit: "s"},
 			Figure{Name: "time until Healthy of " + release.label(), Value: (healthy - release.Began).Seconds(), Unit: "s"})
 	case last.Abort:
@@ -65,10 +66,10 @@ func (f *promotes) judge(release *Release, r *ruling, p *Promise) {
 	case last.Phase == "Degraded":
 		at.Text = release.label() + " is Degraded: " + last.Message
 		r.broken(at)
-	case release.Until != never:
+	case release.Until != Never:
 		at.Text = release.label() + " was replaced before it was promoted and Healthy"
 		r.broken(at)
-	case release.promoted() != never:
+	case release.promoted() != Never:
 		at.Text = release.label() + " was promoted and did not become Healthy"
 		r.missing(at)
 	default:
@@ -85,7 +86,7 @@ func (r *Release) healthy() time.Duration {
 			return s.At
 		}
 	}
-	return never
+	return Never
 }
 
 // isObserved reports whether a Rollout's status is about its latest generation.

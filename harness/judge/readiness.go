@@ -16,8 +16,7 @@ func readiness(b Budgets) Check {
 		Slug:    slugReadiness,
 		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
 		Needs:   []Need{carriesLoad, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
-		Rests:   []string{"pods"},
-		New:     func(t *Timeline) Fold { return &ready{t: t, budgets: b} },
+		New:     func(t *Timeline) Fold { return &ready{t: t, budgets: b, sight: sightOf(t, "pods", b.Propagation)} },
 	}
 }
 
@@ -35,6 +34,7 @@ func podsChangedUnderLoad(t *Timeline) bool {
 }
 
 type ready struct {
+	sight   sight
 	t       *Timeline
 	budgets Budgets
 	arms    []*armReady
@@ -68,7 +68,7 @@ func (f *ready) Arm(arm *Arm) HitFold {
 	}
 	a := &armReady{pods: podFinder{pods: f.t.Pods}, budgets: f.budgets}
 	f.arms = append(f.arms, a)
-	return f.t.whileKnown(a)
+	return f.sight.only(a)
 }
 
 func (a *armReady) Hit(h *history.Hit) {
@@ -107,7 +107,7 @@ func (p *Pod) readyText(at time.Duration) string {
 	}
 	text := ""
 	for _, s := range p.Ready {
-		if s.Until != never && s.Until <= at {
+		if s.Until != Never && s.Until <= at {
 			text = fmt.Sprintf("%s after it stopped being so", span(at-s.Until))
 		} else if s.From > at {
 			if text != "" {
@@ -141,5 +141,5 @@ func (f *ready) Result() Promise {
 		p.Power = zeroPower(p.Hits, "answers from pods outside their ready time")
 		p.Reason = p.Power.Text
 	}
-	return p
+	return f.sight.limit(p)
 }

@@ -46,7 +46,7 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 		}
 		if current == nil && o.StableRS != "" && o.CurrentPodHash != "" && o.CurrentPodHash != o.StableRS {
 			current = &Release{Namespace: rollout.Namespace, Rollout: rollout.Name, Hash: o.CurrentPodHash, Stable: o.StableRS,
-				Began: seen.At, Until: never, Midway: i == 0}
+				Began: seen.At, Until: Never, Midway: i == 0}
 			all = append(all, current)
 		}
 		if current != nil {
@@ -103,7 +103,7 @@ func (r *Release) promoted() time.Duration {
 			return s.At
 		}
 	}
-	return never
+	return Never
 }
 
 // aborted is when the release was given up; never when it was not.
@@ -113,7 +113,7 @@ func (r *Release) aborted() time.Duration {
 			return s.At
 		}
 	}
-	return never
+	return Never
 }
 
 // end is the last moment the release was watched.
@@ -153,7 +153,7 @@ func endOf(run *Track[history.AnalysisRunObject]) time.Duration {
 			return s.At
 		}
 	}
-	return never
+	return Never
 }
 
 // metricOf finds a metric of an analysis; nil when it was not measured.

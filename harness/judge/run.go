@@ -27,6 +27,7 @@ func Run(ctx context.Context, h *history.History, checks []Check) (Result, error
 	for _, check := range withAlways(checks, All(budgets)) {
 		judged = append(judged, begin(check, t))
 	}
+	foldEvents(h, judged)
 	damage, err := foldHits(ctx, h, t, judged)
 	if err != nil {
 		return Result{}, fmt.Errorf("judge the run in %s: %w", h.Dir(), err)
@@ -56,6 +57,27 @@ func begin(check Check, t *Timeline) *judging {
 	}
 	j.fold = check.New(t)
 	return j
+}
+
+// foldEvents streams the events through the checks that ask for them. What is damaged the Timeline has found already.
+func foldEvents(h *history.History, judged []*judging) {
+	var folds []EventFold
+	for _, j := range judged {
+		if fold, ok := j.fold.(EventFold); ok {
+			folds = append(folds, fold)
+		}
+	}
+	if len(folds) == 0 {
+		return
+	}
+	for e, err := range h.Events() {
+		if err != nil {
+			return
+		}
+		for _, fold := range folds {
+			fold.Event(&e)
+		}
+	}
 }
 
 // foldHits streams the hits of every arm through every check. What is damaged is returned in the order of the arms.
@@ -118,7 +140,7 @@ func (j *judging) result(t *Timeline) Promise {
 	switch {
 	case j.fold != nil:
 		p = j.fold.Result()
-		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)))
+		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)), j.check.Late)
 	case j.check.Optional:
 		p = Promise{Verdict: Skipped, Reason: j.unmet}
 	default:

@@ -32,6 +32,7 @@ func canarySteps(b Budgets) Check {
 		Needs:   []Need{{What: "release of a Rollout", Met: func(t *Timeline) bool { return len(t.releases()) > 0 }}},
 		Rests:   canaryRests,
 		During:  duringReleases,
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &stepsTaken{t: t, budgets: b} },
 	}
 }
@@ -65,7 +66,7 @@ func (f *stepsTaken) Result() Promise {
 			continue
 		}
 		f.judge(release, &r, &p)
-		if release.promoted() != never {
+		if release.promoted() != Never {
 			whole++
 		}
 	}
@@ -111,7 +112,7 @@ func (f *stepsTaken) judge(release *Release, r *ruling, p *Promise) {
 		got = append(got, s.percent)
 	}
 	at := Finding{At: release.Began, Until: release.end(f.t), Evidence: append(release.runTexts(), stateText(release.last()))}
-	promoted := release.promoted() != never
+	promoted := release.promoted() != Never
 	if promoted && !slices.Equal(got, want) || len(got) > len(want) || !slices.Equal(got, want[:min(len(got), len(want))]) {
 		at.Text = fmt.Sprintf("%s went by %s, want %s", release.label(), weightsText(got), weightsText(want))
 		r.broken(at)
@@ -155,12 +156,12 @@ const longer = 1.2
 func (f *stepsTaken) judgeRun(release *Release, share taken, run *Track[history.AnalysisRunObject], left bool, r *ruling) (time.Duration, bool) {
 	began, ended, o := run.Seen[0].At, endOf(run), run.last()
 	at := Finding{At: share.at, Until: f.t.clamp(share.until), Evidence: []string{runText(run)}}
-	passed := ended != never && o.Phase == "Successful"
+	passed := ended != Never && o.Phase == "Successful"
 	switch {
 	case began < share.at-f.budgets.Watch || began >= share.until:
 		at.Text = fmt.Sprintf("%s: analysis %s did not begin while the release had its %d %%", release.label(), run.Name, share.percent)
 		r.broken(at)
-	case left && ended == never:
+	case left && ended == Never:
 		at.Text = fmt.Sprintf("%s went on from %d %% though its analysis was %s", release.label(), share.percent, phaseText(o.Phase))
 		r.missing(at)
 	case left && !passed:

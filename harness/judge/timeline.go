@@ -12,7 +12,7 @@ import (
 )
 
 // Timeline is what the events of a record say, put in order. It is small however long the run: hits are not in it. Checks
-// read it and never change it.
+// read it and Never change it.
 type Timeline struct {
 	Run          history.Run
 	Arms         []*Arm // sorted by name
@@ -21,7 +21,7 @@ type Timeline struct {
 	Pods         map[string]*Pod // by name
 	End          *history.End    // nil when the record was cut short
 	Damage       []history.Damage
-	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
+	// Known is up to when events tell what happened: Never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
 	// Last is the moment of the last event that is there.
@@ -43,7 +43,7 @@ type Arm struct {
 	Batch   *history.Batch // the last; nil when there was none
 }
 
-// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known.
+// Window is one uninterrupted load of an arm. Of one that Never ended only the plan is known, or that it had no planned end.
 type Window struct {
 	history.Window
 	Announced bool // the event of its beginning is there
@@ -68,20 +68,22 @@ type Disturbance struct {
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
-	Left                          []history.Evidence // with Unhealed: what is left behind
+	Left                          []history.Evidence // with Failed and Unhealed: what was seen, and what is left behind
 	begins                        int
 }
 
-// never is a moment that did not come.
-const never = time.Duration(math.MaxInt64)
+// Never is a moment that did not come.
+const Never = time.Duration(math.MaxInt64)
 
-// Until is when the disturbance was over: healed, or given up, or at least landed. It is never when it is not over.
+// Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is Never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
-	case d.Healed != never:
+	case d.Healed != Never:
 		return d.Healed
-	case d.Failed != never:
+	case d.Failed != Never:
 		return d.Failed
+	case d.Unhealed != Never:
+		return d.Unhealed
 	}
 	return d.Landed
 }
@@ -115,7 +117,7 @@ type Stop struct {
 	Gone        time.Duration
 }
 
-// Span is a time from From up to Until; never when it did not end.
+// Span is a time from From up to Until; Never when it did not end.
 type Span struct{ From, Until time.Duration }
 
 // LoadEnd is when the last window was planned to end, or when the events do.
@@ -129,28 +131,9 @@ func (t *Timeline) LoadEnd() time.Duration {
 	return min(end, t.Known)
 }
 
-// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
-func (t *Timeline) whileKnown(fold HitFold) HitFold {
-	if t.Known == never {
-		return fold
-	}
-	return untilFold{fold: fold, until: t.Known}
-}
-
-type untilFold struct {
-	fold  HitFold
-	until time.Duration
-}
-
-func (f untilFold) Hit(h *history.Hit) {
-	if h.End() <= f.until {
-		f.fold.Hit(h)
-	}
-}
-
-// LoadBegin is when the first window began; never without load.
+// LoadBegin is when the first window began; Never without load.
 func (t *Timeline) LoadBegin() time.Duration {
-	begin := never
+	begin := Never
 	for _, arm := range t.Arms {
 		for _, w := range arm.Windows {
 			begin = min(begin, w.Begin)
@@ -272,7 +255,7 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: never, Landed: never, Healed: never, Failed: never, Unhealed: never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: Never, Landed: Never, Healed: Never, Failed: Never, Unhealed: Never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -287,6 +270,7 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		d.Healed = min(d.Healed, at)
 	case history.Failed:
 		d.Failed = min(d.Failed, at)
+		d.Left = append(d.Left, e.Evidence...)
 	case history.Unhealed:
 		d.Unhealed = min(d.Unhealed, at)
 		d.Left = append(d.Left, e.Evidence...)
@@ -296,19 +280,28 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
-	t.Known = t.Last
+	last := t.Last
+	t.Known = last
 	if t.End != nil {
-		t.Known = never
+		t.Known = Never
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.arms)) {
 		arm := b.arms[name]
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })
+		for _, w := range arm.Windows {
+			if !w.Ended && w.Length == 0 { // without a planned end: it ran as long as anybody can tell
+				w.Length = max(0, last-w.Begin)
+			}
+		}
 		t.Arms = append(t.Arms, arm)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.disturbances)) {
 		t.Disturbances = append(t.Disturbances, b.disturbances[id])
 	}
 	slices.SortStableFunc(t.Disturbances, func(x, y *Disturbance) int { return cmp.Compare(x.Began, y.Began) })
+	slices.SortFunc(t.Gaps, func(x, y history.Gap) int {
+		return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To), cmp.Compare(x.Resource, y.Resource))
+	})
 	slices.SortStableFunc(t.Steps, func(x, y Step) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
 	for i := range b.pods {
@@ -335,20 +328,20 @@ func (t *Timeline) podChanged(c *podChange) {
 	ready := c.Ready && !c.Terminating && !c.gone
 	switch {
 	case ready && !known:
-		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: Never})
 	case ready && !pod.isReady():
-		pod.Ready = append(pod.Ready, Span{From: c.at, Until: never})
+		pod.Ready = append(pod.Ready, Span{From: c.at, Until: Never})
 	case !ready && pod.isReady():
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
 	pod.stopping(c)
 }
 
-func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == never }
+func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == Never }
 
 func (p *Pod) stopping(c *podChange) {
 	last := len(p.Stops) - 1
-	open := last >= 0 && p.Stops[last].Gone == never
+	open := last >= 0 && p.Stops[last].Gone == Never
 	if !c.Terminating && !c.Signalled {
 		if open {
 			p.Stops[last].Gone = c.at // gone, or another one by now
@@ -356,7 +349,7 @@ func (p *Pod) stopping(c *podChange) {
 		return
 	}
 	if !open {
-		p.Stops = append(p.Stops, Stop{Terminating: never, Signalled: never, Gone: never})
+		p.Stops = append(p.Stops, Stop{Terminating: Never, Signalled: Never, Gone: Never})
 		last++
 	}
 	s := &p.Stops[last]
@@ -376,7 +369,7 @@ func (p *Pod) end(at time.Duration) {
 	if p.isReady() {
 		p.Ready[len(p.Ready)-1].Until = at
 	}
-	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == never {
+	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == Never {
 		p.Stops[last].Gone = at
 	}
 }

@@ -19,14 +19,18 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 )
 
+var (
+	appBody   = []byte(strings.Repeat("rollproof ", 90))
+	appSum    = sha256.Sum256(appBody)
+	appDigest = "sha-256=:" + base64.StdEncoding.EncodeToString(appSum[:]) + ":"
+)
+
 // app answers as a well-behaved application does.
-func app(w http.ResponseWriter, r *http.Request) {
-	body := []byte(strings.Repeat("rollproof ", 90))
-	sum := sha256.Sum256(body)
-	w.Header().Set("Content-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":")
+func app(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Digest", appDigest)
 	w.Header().Set(DefaultVersionHeader, "v1")
 	w.Header().Set(DefaultPodHeader, "app-0")
-	_, _ = w.Write(body) // the client sees a short answer
+	_, _ = w.Write(appBody) // the client sees a short answer
 }
 
 func serve(t testing.TB, handler http.HandlerFunc) string {

@@ -128,28 +128,31 @@ func (f *feed) merge(list *unstructured.UnstructuredList) {
 	f.moveTo(list.GetResourceVersion())
 }
 
-// follow watches from the position until that is impossible, and says since when nothing was seen and why.
+// follow watches from the position until that is impossible, and says since when nothing was seen and why. Where nothing is lost
+// the blind time begins when the watch is seen to end; where something may be, at the last sign of life before that.
 func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
+	var noticed, seen time.Time
 	for {
 		opened, delivered := false, false
 		w, err := f.api.Watch(ctx, metav1.ListOptions{ResourceVersion: f.at(), AllowWatchBookmarks: true})
 		if err == nil {
 			opened = true
-			delivered, err = f.read(ctx, w, blind, why)
+			delivered, err = f.read(ctx, w, noticed, why)
 		}
 		if ctx.Err() != nil {
-			return blind, why
+			return seen, why
 		}
 		// A version that is too old is often told only in an open watch: it was as blind as before.
-		if blind.IsZero() || delivered || opened && !lost(err) {
-			blind = f.blindSince(err)
+		if seen.IsZero() || delivered || opened && !lost(err) {
+			noticed, seen = time.Now(), f.lastSign()
 		}
-		why = "the watch was closed by the API server"
 		if err != nil {
-			why = err.Error()
+			noticed, why = seen, err.Error()
+		} else {
+			why = "the watch ended"
 		}
 		if lost(err) {
-			return blind, why
+			return seen, why
 		}
 		if err != nil || !delivered {
 			pause(ctx, f.o.cfg.Retry)
@@ -386,12 +389,8 @@ func (f *feed) hear() {
 	f.heard = time.Now()
 }
 
-// blindSince is when a watch that has ended last showed everything: just now when it was closed in order, else at the last
-// sign of life.
-func (f *feed) blindSince(err error) time.Time {
-	if err == nil {
-		return time.Now()
-	}
+// lastSign is when the API server last gave a sign of life, here or elsewhere.
+func (f *feed) lastSign() time.Time {
 	alive := f.o.lastAlive()
 	f.mu.Lock()
 	defer f.mu.Unlock()

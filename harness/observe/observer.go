@@ -75,8 +75,8 @@ func Start(ctx context.Context, rec Recorder, cfg Config) (*Observer, error) {
 
 func newObserver(rec Recorder, cfg Config) (*Observer, error) {
 	conf := rest.CopyConfig(cfg.REST)
-	conf.QPS, conf.Burst = 100, 200 // client-go's default of 5 a second would make a relist of everything late
-	conf.Timeout = 0                // it would end every watch
+	conf.QPS = -1    // client-go's 5 a second would make a relist of everything late
+	conf.Timeout = 0 // it would end every watch
 	client, err := dynamic.NewForConfig(conf)
 	if err != nil {
 		return nil, fmt.Errorf("observe the cluster: make a client: %w", err)

@@ -30,7 +30,7 @@
     if (us < SECOND) return `${(us / 1000).toPrecision(3)} ms`;
     return `${(us / SECOND).toPrecision(3)} s`;
   }
-  const number = (n) => n.toLocaleString("en-US");
+  const number = (n) => n.toLocaleString("en-US").replaceAll(",", " "); // as the judge writes it
 
   // ---- failed hits: columns of varints, as encoding/binary's AppendVarint writes them -------------------------------
   const failures = decodeFailures();
@@ -41,7 +41,8 @@
     const kind = new Uint32Array(total), arm = new Uint8Array(total);
     let n = 0;
     arms.forEach((a, index) => {
-      const bytes = a.failures.kept ? Uint8Array.from(atob(a.failures.column), (c) => c.charCodeAt(0)) : [];
+      const bytes = fromBase64(a.failures.column);
+      for (const k of list(a.failures.kinds)) { k.n = 0; k.injected = k.version !== undefined && injected.has(k.version); }
       let pos = 0, lastAt = 0, lastSeq = 0;
       const varint = () => { // numbers, not 32-bit operators: microseconds of a long run need more bits
         let value = 0, scale = 1, byte;
@@ -52,15 +53,20 @@
         at[n] = lastAt += varint();
         seq[n] = lastSeq += varint();
         latency[n] = varint(); lag[n] = varint(); kind[n] = varint(); arm[n] = index;
+        a.failures.kinds[kind[n]].n++;
       }
     });
     const order = Uint32Array.from({ length: total }, (_, i) => i).sort((a, b) => at[a] - at[b]);
     const pick = (column) => column.constructor.from(order, (i) => column[i]);
     return { n: total, at: pick(at), latency: pick(latency), lag: pick(lag), seq: pick(seq), kind: pick(kind), arm: pick(arm) };
   }
+  function fromBase64(text) {
+    const raw = atob(text || ""), bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+    return bytes;
+  }
   const kindOf = (i) => arms[failures.arm[i]].failures.kinds[failures.kind[i]];
   const idOf = (i) => `${arms[failures.arm[i]].name}/${failures.seq[i]}`;
-  const isInjected = (kind) => kind.version !== undefined && injected.has(kind.version);
   function firstAt(us) { // index of the first failure at or after a moment
     let lo = 0, hi = failures.n;
     while (lo < hi) { const mid = (lo + hi) >> 1; if (failures.at[mid] < us) lo = mid + 1; else hi = mid; }
@@ -135,7 +141,7 @@
         ["failed", d.failed >= 0 ? clock(d.failed) : ""], ["injects failures in", d.injects],
         ...d.evidence.map((e) => ["saw", `${clock(e.at)} ${e.what}: ${e.saw}`])].filter(([, v]) => v);
       const said = state === "failed" ? " (could not be made to happen)" : state ? " (never landed)" : "";
-      mark(track, state, `${d.name} ${d.target || ""}${said}`, d.began, endOf(d), d.name, rows);
+      mark(track, state, (d.target || d.name) + said, d.began, endOf(d), d.name, rows);
       if (d.landed >= 0) place(track, el("i", { className: "landed" }), d.landed, d.landed);
     }
     if (steps.length) {
@@ -217,9 +223,9 @@
   }
   function buildMarkKey() {
     const counts = new Map();
-    for (let i = 0; i < failures.n; i++) {
-      const k = kindOf(i), name = k.class + (isInjected(k) ? ", injected" : "");
-      counts.set(name, (counts.get(name) || 0) + 1);
+    for (const k of arms.flatMap((a) => list(a.failures.kinds))) {
+      const name = k.class + (k.injected ? ", injected" : "");
+      counts.set(name, (counts.get(name) || 0) + k.n);
     }
     const resent = arms.reduce((n, a) => n + a.masked, 0), key = el("div", { className: "key" });
     const entry = (text, paintSign) => {
@@ -272,7 +278,7 @@
   function pick(i) {
     if (picked !== i) { picked = i; drawFailures(); }
     const k = kindOf(i), box = failCanvas.getBoundingClientRect();
-    const rows = [["whose", isInjected(k) ? `${k.class}, injected on purpose` : k.class], ["reason", k.reason], ["status", k.code || "no complete answer"], ["error", k.error],
+    const rows = [["whose", k.injected ? `${k.class}, injected on purpose` : k.class], ["reason", k.reason], ["status", k.code || "no complete answer"], ["error", k.error],
       ["version", k.version], ["pod", k.pod], ["request", [k.method, k.url].filter(Boolean).join(" ")], ["answer", k.body],
       ["took", span(failures.latency[i])], ["start lag", span(failures.lag[i])], ["never sent", k.unsent ? "yes" : ""],
       ["note", k.cut ? "texts are left out: too many different ones; they are in the record" : ""]].filter(([, v]) => v);
@@ -294,7 +300,7 @@
     for (let i = firstAt(timeAt(-5)), end = timeAt(inner + 5); i < failures.n && failures.at[i] <= end; i++) {
       const row = failures.arm[i];
       if (hidden.has(row)) continue;
-      const k = kindOf(i), bad = isInjected(k), x = xOf(failures.at[i]);
+      const k = kindOf(i), bad = k.injected, x = xOf(failures.at[i]);
       const spot = ((row * width) + Math.max(0, Math.round(x) + 8)) * 8 + Math.max(order.indexOf(k.class), 0) * 2 + bad;
       if (drawn[spot]) continue;
       drawn[spot] = 1;
@@ -309,6 +315,7 @@
     const r = 4;
     g.strokeStyle = g.fillStyle = color; g.lineWidth = hollow ? 1.2 : 2;
     g.beginPath();
+    if (hollow && cls === "application") { g.arc(x, y, r, 0, 7); g.stroke(); return; }
     if (cls === "ingress") { g.moveTo(x, y - r); g.lineTo(x + r, y + r); g.lineTo(x - r, y + r); g.closePath(); }
     else if (cls === "harness") g.rect(x - r + 0.5, y - r + 0.5, 2 * r - 1, 2 * r - 1);
     else if (cls === "ambiguous") { g.moveTo(x, y - r - 1); g.lineTo(x + r, y); g.lineTo(x, y + r + 1); g.lineTo(x - r, y); g.closePath(); }
@@ -350,7 +357,8 @@
     values.forEach((v, i) => { out[a.base - buckets.from + i] = map(v, i); });
     return out;
   };
-  // The first and last bucket of a window are only partly under load: their rate is that of the part.
+  // An arm's first and last bucket may be only partly under load: they have no rate. Hits after the load's planned end are late
+  // starts, and shown as such.
   function covered(a, i) {
     const from = (a.base + i) * data.width, to = from + data.width;
     if (i > 0 && i < a.n.length - 1) return 1;
@@ -364,8 +372,7 @@
   }
   const rate = (a) => column(a, a.n, (n, i) => {
     const part = covered(a, i);
-    if (part < 0.2) return i > 0 && i < a.n.length - 1 ? n / data.width * SECOND : null;
-    return n / (data.width * part) * SECOND;
+    return part > 0 && part < 0.95 ? null : n / data.width * SECOND;
   });
   const armColor = (i) => arms[i].control ? "--control" : "--arm-" + arms.slice(0, i).filter((a) => !a.control).length % 6;
 
@@ -412,7 +419,10 @@
     }));
     chart(["latency", "log scale"], 200, columns, series, {
       scale: { distr: 3, range: (u, min, max) => [(min || 1) * 0.6, Math.max(max || 10, (min || 1) * 4) * 1.6] },
-      values: (u, ticks) => ticks.map(millis), only: { filter: (u, ticks) => ticks.map((v) => v !== null && /^[125]0*$/.test(String(+(v * 1000).toPrecision(6))) ? v : null) },
+      values: (u, ticks) => ticks.map(millis), only: { filter: (u, ticks) => {
+        const labelled = u.scales.y.max / u.scales.y.min > 300 ? /^10*$/ : /^[125]0*$/;
+        return ticks.map((v) => v !== null && labelled.test(String(+(v * 1000).toPrecision(6))) ? v : null);
+      } },
     });
     buildShares();
   }
@@ -475,7 +485,7 @@
     sayRange();
   }
   function sayRange(at) {
-    const shown = `${clock(view.lo)} to ${clock(view.hi)}`;
+    const shown = `${clock(Math.max(view.lo, 0))} to ${clock(view.hi)}`;
     $("range").textContent = at === undefined ? shown : `${clock(at)} of ${shown}`;
     timeline.dataset.lo = view.lo; timeline.dataset.hi = view.hi;
   }

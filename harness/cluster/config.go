@@ -1,0 +1,171 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+)
+
+// ProbeNodePort is the node port of the readiness check "nodeport". kind-config.yaml maps a port of the loopback address to it.
+const ProbeNodePort = 30081
+
+// validName is kind's rule, without the dot: names of ours are also names of files and containers.
+var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$`)
+
+// Config is one kind configuration file, checked.
+type Config struct {
+	Path string
+	Sum  string // sha256 of the file, in hex: two clusters of the same sum and node image are the same cluster
+	Kind v1alpha4.Cluster
+}
+
+// LoadConfig reads and checks a kind configuration file. The error is one line that names the file, the place and the mistake.
+func LoadConfig(path string) (*Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's configuration: %w", err)
+	}
+	cfg, err := ParseConfig(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	cfg.Path = path
+	return cfg, nil
+}
+
+// ParseConfig checks the text of a kind configuration file.
+func ParseConfig(raw []byte) (*Config, error) {
+	cfg := &Config{}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&cfg.Kind); err != nil {
+		return nil, fmt.Errorf("not a kind configuration: %s", oneLine(err))
+	}
+	if cfg.Kind.APIVersion != "kind.x-k8s.io/v1alpha4" || cfg.Kind.Kind != "Cluster" {
+		return nil, fmt.Errorf(`not a kind configuration: want kind "Cluster" and apiVersion "kind.x-k8s.io/v1alpha4", found %q and %q`,
+			cfg.Kind.Kind, cfg.Kind.APIVersion)
+	}
+	sum := sha256.Sum256(raw)
+	cfg.Sum = hex.EncodeToString(sum[:])
+	return cfg, cfg.validate()
+}
+
+func (c *Config) validate() error {
+	if family := c.Kind.Networking.IPFamily; family != "" && family != v1alpha4.IPv4Family {
+		return fmt.Errorf("networking.ipFamily is %q: the pod network of the node image knows ipv4 only", family)
+	}
+	if subnet := c.Kind.Networking.PodSubnet; subnet != "" {
+		if _, err := netip.ParsePrefix(subnet); err != nil {
+			return fmt.Errorf("networking.podSubnet %q is not an address range such as 10.244.0.0/16", subnet)
+		}
+	}
+	controlPlanes, taken := 0, map[string]bool{}
+	for i, node := range c.Kind.Nodes {
+		switch node.Role {
+		case v1alpha4.ControlPlaneRole:
+			controlPlanes++
+		case v1alpha4.WorkerRole:
+		default:
+			return fmt.Errorf("nodes[%d].role is %q: want control-plane or worker", i, node.Role)
+		}
+		for _, port := range node.ExtraPortMappings {
+			address := hostAddress(port)
+			if port.HostPort < 1 || port.HostPort > 65535 || port.ContainerPort < 1 || port.ContainerPort > 65535 {
+				return fmt.Errorf("nodes[%d].extraPortMappings: %d to %d: ports go from 1 to 65535", i, port.HostPort, port.ContainerPort)
+			}
+			if taken[address] {
+				return fmt.Errorf("nodes[%d].extraPortMappings: %s is mapped twice", i, address)
+			}
+			taken[address] = true
+		}
+	}
+	switch {
+	case controlPlanes == 0:
+		return errors.New("nodes: there is no control-plane")
+	case controlPlanes > 1:
+		return fmt.Errorf("nodes: %d control-planes: kind then needs a load balancer image, which rollproof does not build; keep one", controlPlanes)
+	case c.probeAddress() == "":
+		return fmt.Errorf("nodes: no extraPortMappings entry has containerPort %d, which the readiness check \"nodeport\" uses", ProbeNodePort)
+	}
+	return nil
+}
+
+// Workers counts the worker nodes.
+func (c *Config) Workers() int {
+	workers := 0
+	for _, node := range c.Kind.Nodes {
+		if node.Role == v1alpha4.WorkerRole {
+			workers++
+		}
+	}
+	return workers
+}
+
+// RequireWorkers fails with one line when the configuration has fewer workers than what needs them.
+func (c *Config) RequireWorkers(least int, what string) error {
+	if have := c.Workers(); have < least {
+		return fmt.Errorf("%s has %d workers, %s needs %d: add `- role: worker` under nodes", c.Path, have, what, least)
+	}
+	return nil
+}
+
+// hostPorts lists what the configuration binds on this machine.
+func (c *Config) hostPorts() []v1alpha4.PortMapping {
+	var ports []v1alpha4.PortMapping
+	for _, node := range c.Kind.Nodes {
+		ports = append(ports, node.ExtraPortMappings...)
+	}
+	return ports
+}
+
+// probeAddress is where this machine reaches ProbeNodePort, "" when nothing maps to it.
+func (c *Config) probeAddress() string {
+	for _, port := range c.hostPorts() {
+		if port.ContainerPort == ProbeNodePort {
+			return hostAddress(port)
+		}
+	}
+	return ""
+}
+
+// kindConfig is the configuration as kind gets it: named, and with folder mounted into every node as containerd's hosts folder.
+func (c *Config) kindConfig(name, hostsFolder string) *v1alpha4.Cluster {
+	out := c.Kind.DeepCopy()
+	out.Name = name
+	for i := range out.Nodes {
+		out.Nodes[i].ExtraMounts = append(out.Nodes[i].ExtraMounts,
+			v1alpha4.Mount{HostPath: hostsFolder, ContainerPath: "/etc/containerd/certs.d", Readonly: true})
+	}
+	return out
+}
+
+func hostAddress(port v1alpha4.PortMapping) string {
+	host := port.ListenAddress
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port.HostPort)))
+}
+
+func checkName(name string) error {
+	if !validName.MatchString(name) {
+		return fmt.Errorf("%q cannot name a cluster: use up to 50 small letters, digits and dashes", name)
+	}
+	return nil
+}
+
+// oneLine flattens errors of several lines, as YAML's are.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", " ")), " ")
+}

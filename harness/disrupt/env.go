@@ -1,0 +1,263 @@
+package disrupt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// Disturbance is a fault or a release, as a value of a scenario.
+type Disturbance interface {
+	// Name says what kind it is, e.g. drain. It is what a run's plan and the record call it.
+	Name() string
+	// Target says what is disturbed, for people.
+	Target() string
+	// Namespaces names those that would be disturbed; the guard must allow each. It only reads.
+	Namespaces(ctx context.Context, e *Env) ([]string, error)
+	// Do disturbs and returns what it saw of it. Whatever must be undone is first given to a.OnHeal.
+	Do(ctx context.Context, a *Act) ([]history.Evidence, error)
+}
+
+// Guard decides whether a namespace may be disturbed; the error says why not.
+type Guard interface {
+	Allow(ctx context.Context, namespace string) error
+}
+
+// GuardFunc is a function as a Guard.
+type GuardFunc func(ctx context.Context, namespace string) error
+
+// Allow calls f.
+func (f GuardFunc) Allow(ctx context.Context, namespace string) error { return f(ctx, namespace) }
+
+// NodeExec runs a command as root on a node and returns its standard output.
+type NodeExec interface {
+	NodeExec(ctx context.Context, node string, cmd ...string) ([]byte, error)
+}
+
+// Recorder takes events; a history.Recorder is one.
+type Recorder interface {
+	Append(history.Event) error
+}
+
+// Env is the cluster that is disturbed, and what is needed for it. Its methods are safe for concurrent use.
+type Env struct {
+	Kube    kubernetes.Interface
+	Dynamic dynamic.Interface
+	Record  Recorder
+	Guard   Guard         // nil refuses everything
+	Nodes   NodeExec      // nil where nodes cannot be reached: only Killed needs it
+	Poll    time.Duration // between two looks; default 200 ms
+
+	mu      sync.Mutex
+	acts    int
+	healers []healer
+}
+
+// NewEnv makes the clients for a cluster. Theirs is no limit of requests: a late eviction would be another fault.
+func NewEnv(conf *rest.Config, record Recorder, guard Guard, nodes NodeExec) (*Env, error) {
+	conf = rest.CopyConfig(conf)
+	conf.QPS, conf.Timeout = -1, 0
+	kube, err := kubernetes.NewForConfig(conf)
+	if err != nil {
+		return nil, fmt.Errorf("make a client to disturb the cluster with: %w", err)
+	}
+	dyn, err := dynamic.NewForConfig(conf)
+	if err != nil {
+		return nil, fmt.Errorf("make a client to disturb the cluster with: %w", err)
+	}
+	return &Env{Kube: kube, Dynamic: dyn, Record: record, Guard: guard, Nodes: nodes}, nil
+}
+
+// Act is one performance of a disturbance.
+type Act struct {
+	*Env
+	ID string // of history.Disturbance
+
+	name, target, injects string
+}
+
+type healer struct {
+	act   *Act
+	what  string
+	bound time.Duration
+	heal  func(context.Context) ([]history.Evidence, error)
+}
+
+// OnHeal puts something to undo on the stack that Env.Heal unwinds. Call it before doing what it undoes, so heal must bear that
+// it was never done. heal has bound to come true, and returns what it saw.
+func (a *Act) OnHeal(what string, bound time.Duration, heal func(ctx context.Context) ([]history.Evidence, error)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.healers = append(a.healers, healer{a, what, bound, heal})
+}
+
+// Perform asks the guard, disturbs, and records that it began and that it landed or failed. A panic is recorded and goes on. Whatever
+// the outcome, Env.Heal is due.
+func (e *Env) Perform(ctx context.Context, d Disturbance) error {
+	if err := e.allow(ctx, d); err != nil {
+		return fmt.Errorf("%s of %s: not begun: %w", d.Name(), d.Target(), err)
+	}
+	a := e.newAct(d)
+	if err := a.record(history.Began); err != nil {
+		return fmt.Errorf("%s of %s: not begun: %w", d.Name(), d.Target(), err)
+	}
+	evidence, err := a.do(ctx, d)
+	if err == nil && !proves(evidence) {
+		err = fmt.Errorf("nothing shows that it happened: evidence %v", evidence)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s of %s: %w", d.Name(), d.Target(), err)
+		return errors.Join(err, a.record(history.Failed, append(evidence, history.Evidence{What: "error", Saw: err.Error()})...))
+	}
+	return a.record(history.Landed, evidence...)
+}
+
+func (a *Act) do(ctx context.Context, d Disturbance) ([]history.Evidence, error) {
+	defer func() {
+		if p := recover(); p != nil {
+			_ = a.record(history.Failed, history.Evidence{What: "panic", Saw: fmt.Sprint(p)}) // the panic is what is told
+			panic(p)
+		}
+	}()
+	return d.Do(ctx, a)
+}
+
+// proves reports whether there is evidence and all of it says what was looked at and what was seen.
+func proves(evidence []history.Evidence) bool {
+	return len(evidence) > 0 && !slices.ContainsFunc(evidence, func(e history.Evidence) bool { return e.What == "" || e.Saw == "" })
+}
+
+func (e *Env) allow(ctx context.Context, d Disturbance) error {
+	if e.Guard == nil {
+		return errors.New("there is no guard to allow it")
+	}
+	namespaces, err := d.Namespaces(ctx, e)
+	if err != nil {
+		return err
+	}
+	if len(namespaces) == 0 {
+		return errors.New("it names no namespace that the guard could allow")
+	}
+	return e.allowed(ctx, namespaces)
+}
+
+func (e *Env) allowed(ctx context.Context, namespaces []string) error {
+	for _, ns := range namespaces {
+		if err := e.Guard.Allow(ctx, ns); err != nil {
+			return fmt.Errorf("the guard refuses namespace %q: %w", ns, err)
+		}
+	}
+	return nil
+}
+
+func (e *Env) newAct(d Disturbance) *Act {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.acts++
+	a := &Act{Env: e, ID: fmt.Sprintf("%s-%d", d.Name(), e.acts), name: d.Name(), target: d.Target()}
+	if bad, ok := d.(interface{ Injects() string }); ok {
+		a.injects = bad.Injects()
+	}
+	return a
+}
+
+func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
+	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
+		ID: a.ID, Name: a.name, Target: a.target, Phase: phase, Evidence: evidence, Injects: a.injects,
+	}})
+	if err != nil {
+		return fmt.Errorf("record that %s %s: %w", a.ID, phase, err)
+	}
+	return nil
+}
+
+// Heal undoes everything that was done and not healed yet, the latest first, and records for each whether it came true. All are
+// tried, also when one fails or panics. Give it a context that a Ctrl-C has not cancelled. Called again it has nothing to do.
+func (e *Env) Heal(ctx context.Context) error {
+	var errs []error
+	for h, ok := e.pop(); ok; h, ok = e.pop() {
+		evidence, err := h.run(ctx)
+		if err == nil {
+			errs = append(errs, h.act.record(history.Healed, evidence...))
+			continue
+		}
+		err = fmt.Errorf("heal %s of %s: %s: %w", h.act.name, h.act.target, h.what, err)
+		errs = append(errs, err, h.act.record(history.Unhealed, append(evidence, history.Evidence{What: h.what, Saw: err.Error()})...))
+	}
+	return errors.Join(errs...)
+}
+
+// Due names what Heal would undo, the latest first, so that a user who stops it knows what is left.
+func (e *Env) Due() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var due []string
+	for _, h := range slices.Backward(e.healers) {
+		due = append(due, fmt.Sprintf("%s of %s: %s", h.act.name, h.act.target, h.what))
+	}
+	return due
+}
+
+func (e *Env) pop() (healer, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.healers) == 0 {
+		return healer{}, false
+	}
+	last := e.healers[len(e.healers)-1]
+	e.healers = e.healers[:len(e.healers)-1]
+	return last, true
+}
+
+func (h healer) run(ctx context.Context) (evidence []history.Evidence, err error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("not tried: %w", context.Cause(ctx))
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, h.bound)
+	defer cancel()
+	evidence, err = h.heal(ctx)
+	if err == nil && !proves(evidence) {
+		err = errors.New("nothing shows that it happened")
+	}
+	return evidence, err
+}
+
+// await looks again and again until look is satisfied, at most for bound. An error of look may pass: it counts as what was seen.
+func (e *Env) await(ctx context.Context, name string, bound time.Duration, look func(context.Context) (done bool, saw string, err error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not within %s", bound))
+	defer cancel()
+	tick := time.NewTicker(cmp.Or(e.Poll, 200*time.Millisecond))
+	defer tick.Stop()
+	last := "nothing"
+	for {
+		done, saw, err := look(ctx)
+		switch {
+		case err == nil && done:
+			return nil
+		case err == nil:
+			last = saw
+		case ctx.Err() == nil: // else it is only the end of the wait
+			last = err.Error()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w: saw last: %s", name, context.Cause(ctx), last)
+		}
+	}
+}

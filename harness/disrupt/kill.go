@@ -1,0 +1,250 @@
+package disrupt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// How a pod is made to end. They are different faults: outages differ tenfold.
+type How string
+
+const (
+	Deleted      How = "deleted"       // by the API: preStop, SIGTERM, its grace period
+	ForceDeleted How = "force-deleted" // by the API with grace 0: gone from it at once, the process may live on for a moment
+	Killed       How = "killed"        // SIGKILL to the process from its node; the pod stays, its container starts anew
+)
+
+// KillPod ends one pod: the one named, or else the first by name of the Ready ones that Selector selects.
+type KillPod struct {
+	Namespace string
+	Pod       string
+	Selector  string // of labels, e.g. app=bitvaultd,role=stable
+	How       How
+	Container string        // for Killed; default the first
+	Bound     time.Duration // to be seen ended; default 2 min
+}
+
+// Name is the fault's own name.
+func (k KillPod) Name() string { return string(k.How) }
+
+// Target names the pod or how it is selected.
+func (k KillPod) Target() string { return "pod " + k.Namespace + "/" + cmp.Or(k.Pod, k.Selector) }
+
+// Namespaces is the pod's.
+func (k KillPod) Namespaces(context.Context, *Env) ([]string, error) {
+	if k.Namespace == "" || (k.Pod == "") == (k.Selector == "") {
+		return nil, errors.New("name a namespace, and either a pod or a selector")
+	}
+	if !slices.Contains([]How{Deleted, ForceDeleted, Killed}, k.How) {
+		return nil, fmt.Errorf("unknown way to end a pod %q: want %s, %s or %s", k.How, Deleted, ForceDeleted, Killed)
+	}
+	return []string{k.Namespace}, nil
+}
+
+// Do ends the pod and waits until it, or its container, is seen to be gone.
+func (k KillPod) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
+	pod, err := k.pick(ctx, a.Env)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.healWorkload(ctx, pod); err != nil {
+		return nil, err
+	}
+	if k.How == Killed {
+		return k.kill(ctx, a, pod)
+	}
+	options := metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(pod.UID))}
+	if k.How == ForceDeleted {
+		options.GracePeriodSeconds = new(int64)
+	}
+	asked := time.Now()
+	if err := a.Kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options); err != nil {
+		return nil, fmt.Errorf("delete pod %s: %w", pod.Name, err)
+	}
+	if err := a.await(ctx, "the end of pod "+pod.Name, k.bound(), func(ctx context.Context) (bool, string, error) {
+		return a.gone(ctx, pod)
+	}); err != nil {
+		return nil, err
+	}
+	return []history.Evidence{{What: "pod " + pod.Name, Saw: fmt.Sprintf("uid %s is gone, %s after it was %s",
+		pod.UID, time.Since(asked).Round(time.Millisecond), k.How)}}, nil
+}
+
+func (k KillPod) bound() time.Duration { return cmp.Or(k.Bound, 2*time.Minute) }
+
+func (k KillPod) pick(ctx context.Context, e *Env) (*corev1.Pod, error) {
+	if k.Pod != "" {
+		pod, err := e.Kube.CoreV1().Pods(k.Namespace).Get(ctx, k.Pod, metav1.GetOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("get pod %s: %w", k.Pod, err)
+		}
+		return pod, nil
+	}
+	list, err := e.Kube.CoreV1().Pods(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: k.Selector})
+	if err != nil {
+		return nil, fmt.Errorf("list pods %s: %w", k.Selector, err)
+	}
+	slices.SortFunc(list.Items, func(x, y corev1.Pod) int { return cmp.Compare(x.Name, y.Name) })
+	i := slices.IndexFunc(list.Items, func(p corev1.Pod) bool { return ready(&p) })
+	if i < 0 {
+		return nil, fmt.Errorf("no Ready pod in %s is selected by %s (%d are not Ready)", k.Namespace, k.Selector, len(list.Items))
+	}
+	return &list.Items[i], nil
+}
+
+// kill sends SIGKILL to the first process of the container, found through the container runtime of its node.
+func (k KillPod) kill(ctx context.Context, a *Act, pod *corev1.Pod) ([]history.Evidence, error) {
+	if a.Nodes == nil {
+		return nil, errors.New("no command can be run on this cluster's nodes")
+	}
+	container := cmp.Or(k.Container, pod.Spec.Containers[0].Name)
+	was, ok := containerOf(pod, container)
+	_, id, _ := strings.Cut(was.ContainerID, "://")
+	if !ok || id == "" {
+		return nil, fmt.Errorf("container %s of pod %s does not run", container, pod.Name)
+	}
+	out, err := a.Nodes.NodeExec(ctx, pod.Spec.NodeName, "crictl", "inspect", "--output", "go-template", "--template", "{{.info.pid}}", id)
+	if err != nil {
+		return nil, fmt.Errorf("find the process of container %s on node %s: %w", container, pod.Spec.NodeName, err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || pid < 2 {
+		return nil, fmt.Errorf("find the process of container %s on node %s: crictl says %q", container, pod.Spec.NodeName, out)
+	}
+	if _, err := a.Nodes.NodeExec(ctx, pod.Spec.NodeName, "kill", "-9", strconv.Itoa(pid)); err != nil {
+		return nil, fmt.Errorf("kill process %d on node %s: %w", pid, pod.Spec.NodeName, err)
+	}
+	var saw string
+	if err := a.await(ctx, "the end of container "+container+" of pod "+pod.Name, k.bound(), func(ctx context.Context) (done bool, _ string, err error) {
+		done, saw, err = a.ended(ctx, pod, container, was.ContainerID)
+		return done, saw, err
+	}); err != nil {
+		return nil, err
+	}
+	return []history.Evidence{{What: fmt.Sprintf("container %s of pod %s, process %d on %s", container, pod.Name, pid, pod.Spec.NodeName), Saw: saw}}, nil
+}
+
+// ended reports whether a container has ended by SIGKILL. A container that is another one by now, but did not end so, is
+// no evidence of this kill.
+func (e *Env) ended(ctx context.Context, pod *corev1.Pod, container, id string) (bool, string, error) {
+	now, err := e.Kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	if err != nil {
+		return false, "", err
+	}
+	c, _ := containerOf(now, container)
+	for _, end := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
+		if end != nil && end.ContainerID == id {
+			saw := fmt.Sprintf("it ended with exit code %d (%s), %d restarts", end.ExitCode, end.Reason, c.RestartCount)
+			return end.ExitCode == 128+9, saw, nil
+		}
+	}
+	return false, fmt.Sprintf("container %s, %d restarts", c.ContainerID, c.RestartCount), nil
+}
+
+func containerOf(pod *corev1.Pod, name string) (corev1.ContainerStatus, bool) {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return corev1.ContainerStatus{}, false
+}
+
+// gone reports whether a pod of this uid is gone; another of its name may be there.
+func (e *Env) gone(ctx context.Context, pod *corev1.Pod) (bool, string, error) {
+	now, err := e.Kube.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, "", nil
+	case err != nil:
+		return false, "", err
+	}
+	return now.UID != pod.UID, fmt.Sprintf("uid %s is there, %s, terminating: %v", now.UID, now.Status.Phase, now.DeletionTimestamp != nil), nil
+}
+
+// ready reports whether a pod is Ready and not about to go.
+func ready(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// workloadBound is how long a workload may take to replace a pod.
+const workloadBound = 5 * time.Minute
+
+// healWorkload makes healing wait until the workload that a pod belongs to has as many Ready pods as it wants. A pod of no workload
+// would not come back, so it is not touched.
+func (a *Act) healWorkload(ctx context.Context, pod *corev1.Pod) error {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return fmt.Errorf("pod %s belongs to no workload and would not come back", pod.Name)
+	}
+	if _, err := a.wanted(ctx, pod.Namespace, owner); err != nil {
+		return fmt.Errorf("the workload of pod %s: %w", pod.Name, err)
+	}
+	what := strings.ToLower(owner.Kind) + " " + owner.Name
+	a.OnHeal(what+" is whole again", workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
+		var saw string
+		err := a.await(ctx, what, workloadBound, func(ctx context.Context) (done bool, _ string, err error) {
+			done, saw, err = a.whole(ctx, pod.Namespace, owner)
+			return done, saw, err
+		})
+		return []history.Evidence{{What: what, Saw: cmp.Or(saw, "nothing")}}, err
+	})
+	return nil
+}
+
+// wanted is how many pods a workload wants now. One that is gone wants none.
+func (e *Env) wanted(ctx context.Context, namespace string, owner *metav1.OwnerReference) (int, error) {
+	var replicas *int32
+	var err error
+	switch owner.Kind {
+	case "ReplicaSet":
+		rs, e := e.Kube.AppsV1().ReplicaSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+		replicas, err = rs.Spec.Replicas, e
+	case "StatefulSet":
+		set, e := e.Kube.AppsV1().StatefulSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+		replicas, err = set.Spec.Replicas, e
+	default:
+		return 1, nil // of anything else, one Ready pod is all that can be asked for
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case replicas == nil:
+		return 1, nil
+	}
+	return int(*replicas), nil
+}
+
+func (e *Env) whole(ctx context.Context, namespace string, owner *metav1.OwnerReference) (bool, string, error) {
+	want, err := e.wanted(ctx, namespace, owner)
+	if err != nil {
+		return false, "", err
+	}
+	list, err := e.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, "", err
+	}
+	have := 0
+	for i := range list.Items {
+		if ref := metav1.GetControllerOfNoCopy(&list.Items[i]); ref != nil && ref.UID == owner.UID && ready(&list.Items[i]) {
+			have++
+		}
+	}
+	return have >= want, fmt.Sprintf("%d of %d pods Ready", have, want), nil
+}

@@ -1,0 +1,355 @@
+package disrupt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/retry"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// versionLabel names the version of a pod, for package observe and for people.
+const versionLabel = "app.kubernetes.io/version"
+
+// Release gives a workload another pod template: another image, other arguments, another version. It has landed when a new
+// ReplicaSet has a pod whose container runs. It says nothing of how the rollout goes on.
+type Release struct {
+	Namespace string
+	Kind      string // Rollout (default) or Deployment
+	Workload  string
+	Version   string // becomes the template's label app.kubernetes.io/version
+	Container string // default the first
+	Image     string // by digest, name@sha256:…; default unchanged
+	// Args are -name=value or -name: each takes the place of the argument of that name, or is added.
+	Args   []string
+	Labels map[string]string // more labels of the template
+	Bound  time.Duration     // to land; default 3 min
+	// Revert makes healing put the old template back and wait until it is the current one.
+	Revert bool
+}
+
+// Regression is a release that is bad on purpose: failures that its version answers are recorded as injected. Its Args switch the
+// fault on.
+type Regression Release
+
+// Name is regression.
+func (r Regression) Name() string { return "regression" }
+
+// Target names the workload and the version.
+func (r Regression) Target() string { return Release(r).Target() }
+
+// Injects is the version whose failures are injected.
+func (r Regression) Injects() string { return r.Version }
+
+// Namespaces is the workload's.
+func (r Regression) Namespaces(ctx context.Context, e *Env) ([]string, error) {
+	if len(r.Args) == 0 && r.Image == "" {
+		return nil, errors.New("a regression without Args or Image switches no fault on")
+	}
+	return Release(r).Namespaces(ctx, e)
+}
+
+// Do releases it.
+func (r Regression) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
+	return Release(r).Do(ctx, a)
+}
+
+// Name is release.
+func (r Release) Name() string { return "release" }
+
+// Target names the workload and the version.
+func (r Release) Target() string {
+	return fmt.Sprintf("%s %s/%s to %s", strings.ToLower(r.kind()), r.Namespace, r.Workload, r.Version)
+}
+
+// Namespaces is the workload's.
+func (r Release) Namespaces(context.Context, *Env) ([]string, error) {
+	switch {
+	case r.Namespace == "" || r.Workload == "" || r.Version == "":
+		return nil, errors.New("name a namespace, a workload and a version")
+	case workloads[r.kind()].resource.Resource == "":
+		return nil, fmt.Errorf("unknown kind of workload %q: want Rollout or Deployment", r.Kind)
+	case r.Image != "" && !strings.Contains(r.Image, "@sha256:"):
+		return nil, fmt.Errorf("image %s has no digest: want name@sha256:…, a tag may mean another image tomorrow", r.Image)
+	}
+	return []string{r.Namespace}, nil
+}
+
+func (r Release) kind() string { return cmp.Or(r.Kind, "Rollout") }
+
+// workload is how a kind of workload is reached, and where it numbers its ReplicaSets.
+type workload struct {
+	resource schema.GroupVersionResource
+	revision string // annotation of its ReplicaSets: the highest is the current one
+	hash     string // label of its ReplicaSets
+}
+
+var workloads = map[string]workload{
+	"Rollout": {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"},
+		"rollout.argoproj.io/revision", "rollouts-pod-template-hash"},
+	"Deployment": {schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"},
+		"deployment.kubernetes.io/revision", appsv1.DefaultDeploymentUniqueLabelKey},
+}
+
+func (r Release) api(e *Env) dynamic.ResourceInterface {
+	return e.Dynamic.Resource(workloads[r.kind()].resource).Namespace(r.Namespace)
+}
+
+// Do changes the template, and waits for another ReplicaSet and a pod of it.
+func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
+	was, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+	}
+	before, err := r.current(ctx, a.Env, was)
+	if err != nil {
+		return nil, err
+	}
+	if r.Revert {
+		r.onHeal(a, was, before)
+	}
+	if err := r.apply(ctx, a.Env); err != nil {
+		return nil, err
+	}
+	bound := cmp.Or(r.Bound, 3*time.Minute)
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not within %s", bound))
+	defer cancel()
+	set, err := r.awaitCurrent(ctx, a.Env, was, bound, func(hash string) bool { return hash != before })
+	if err != nil {
+		return nil, err
+	}
+	evidence := []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: fmt.Sprintf("pod template hash %s, before %s", r.hash(set), before)}}
+	if got := set.Spec.Template.Labels[versionLabel]; got != r.Version {
+		return evidence, fmt.Errorf("the new ReplicaSet %s is of version %q, want %s: somebody else releases too", set.Name, got, r.Version)
+	}
+	pod, err := r.awaitPod(ctx, a.Env, set, bound)
+	if err != nil {
+		return evidence, err
+	}
+	return append(evidence, pod), nil
+}
+
+// apply changes the template of the workload as it is now.
+func (r Release) apply(ctx context.Context, e *Env) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+		}
+		old := u.DeepCopy()
+		if err := r.change(u); err != nil {
+			return err
+		}
+		if reflect.DeepEqual(old.Object, u.Object) {
+			return fmt.Errorf("%s %s has this template already: nothing would be released", r.kind(), r.Workload)
+		}
+		_, err = r.api(e).Update(ctx, u, metav1.UpdateOptions{})
+		return err
+	})
+}
+
+// change writes the release into the template.
+func (r Release) change(u *unstructured.Unstructured) error {
+	containers, _, err := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
+	if err != nil || len(containers) == 0 {
+		return fmt.Errorf("%s %s has no containers in spec.template", r.kind(), r.Workload)
+	}
+	i := 0
+	if r.Container != "" {
+		i = slices.IndexFunc(containers, func(c any) bool { m, ok := c.(map[string]any); return ok && m["name"] == r.Container })
+	}
+	if i < 0 {
+		return fmt.Errorf("%s %s has no container %s", r.kind(), r.Workload, r.Container)
+	}
+	container, ok := containers[i].(map[string]any)
+	if !ok {
+		return fmt.Errorf("container %d of %s %s is no object", i, r.kind(), r.Workload)
+	}
+	if r.Image != "" {
+		container["image"] = r.Image
+	}
+	args, _, err := unstructured.NestedStringSlice(container, "args")
+	if err != nil {
+		return fmt.Errorf("the arguments of %s %s: %w", r.kind(), r.Workload, err)
+	}
+	if args, err = setArgs(args, r.Args); err != nil {
+		return err
+	}
+	if told := valueOf(args, "version"); told != "" && told != r.Version {
+		return fmt.Errorf("the container is told -version=%s, but this is version %s: add -version=%s to Args", told, r.Version, r.Version)
+	}
+	if len(args) > 0 {
+		if err := unstructured.SetNestedStringSlice(container, args, "args"); err != nil {
+			return err
+		}
+	}
+	if err := unstructured.SetNestedSlice(u.Object, containers, "spec", "template", "spec", "containers"); err != nil {
+		return err
+	}
+	labels := map[string]string{versionLabel: r.Version}
+	maps.Copy(labels, r.Labels)
+	for k, v := range labels {
+		if err := unstructured.SetNestedField(u.Object, v, "spec", "template", "metadata", "labels", k); err != nil {
+			return fmt.Errorf("label the template of %s %s: %w", r.kind(), r.Workload, err)
+		}
+	}
+	return nil
+}
+
+// setArgs puts each argument in the place of the one of its name, or at the end.
+func setArgs(args, set []string) ([]string, error) {
+	args = slices.Clone(args)
+	for _, s := range set {
+		name, _, _ := strings.Cut(s, "=")
+		if !strings.HasPrefix(name, "-") {
+			return nil, fmt.Errorf("argument %q: want -name or -name=value", s)
+		}
+		bare := strings.TrimLeft(name, "-")
+		i := slices.IndexFunc(args, func(a string) bool {
+			n, _, _ := strings.Cut(a, "=")
+			return strings.HasPrefix(n, "-") && strings.TrimLeft(n, "-") == bare
+		})
+		switch {
+		case i < 0:
+			args = append(args, s)
+		case !strings.Contains(args[i], "=") && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-"):
+			return nil, fmt.Errorf("argument %s has its value in the next argument: write %s=%s in the workload", args[i], args[i], args[i+1])
+		default:
+			args[i] = s
+		}
+	}
+	return args, nil
+}
+
+func valueOf(args []string, name string) string {
+	for _, a := range args {
+		if n, value, ok := strings.Cut(a, "="); ok && strings.HasPrefix(n, "-") && strings.TrimLeft(n, "-") == name {
+			return value
+		}
+	}
+	return ""
+}
+
+// current is the pod template hash of the workload's current ReplicaSet.
+func (r Release) current(ctx context.Context, e *Env, of *unstructured.Unstructured) (string, error) {
+	set, err := r.newest(ctx, e, of)
+	if err != nil {
+		return "", err
+	}
+	if set == nil {
+		return "", fmt.Errorf("%s %s has no ReplicaSet yet: there is nothing to replace", r.kind(), r.Workload)
+	}
+	return r.hash(set), nil
+}
+
+func (r Release) hash(set *appsv1.ReplicaSet) string { return set.Labels[workloads[r.kind()].hash] }
+
+func (r Release) newest(ctx context.Context, e *Env, of *unstructured.Unstructured) (*appsv1.ReplicaSet, error) {
+	list, err := e.Kube.AppsV1().ReplicaSets(r.Namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list the ReplicaSets of %s %s: %w", r.kind(), r.Workload, err)
+	}
+	var newest *appsv1.ReplicaSet
+	highest := -1
+	for i := range list.Items {
+		set := &list.Items[i]
+		owner := metav1.GetControllerOf(set)
+		if owner == nil || owner.UID != of.GetUID() {
+			continue
+		}
+		number, err := strconv.Atoi(set.Annotations[workloads[r.kind()].revision])
+		if err == nil && number > highest {
+			newest, highest = set, number
+		}
+	}
+	return newest, nil
+}
+
+func (r Release) awaitCurrent(ctx context.Context, e *Env, of *unstructured.Unstructured, bound time.Duration, want func(hash string) bool) (*appsv1.ReplicaSet, error) {
+	var set *appsv1.ReplicaSet
+	err := e.await(ctx, "the ReplicaSet of the release", bound, func(ctx context.Context) (bool, string, error) {
+		newest, err := r.newest(ctx, e, of)
+		if err != nil || newest == nil {
+			return false, "no ReplicaSet", err
+		}
+		set = newest
+		return want(r.hash(set)), "pod template hash " + r.hash(set), nil
+	})
+	return set, err
+}
+
+// awaitPod waits for a pod of a ReplicaSet whose container was started from the image that was asked for.
+func (r Release) awaitPod(ctx context.Context, e *Env, set *appsv1.ReplicaSet, bound time.Duration) (history.Evidence, error) {
+	var found history.Evidence
+	err := e.await(ctx, "a pod of ReplicaSet "+set.Name, bound, func(ctx context.Context) (bool, string, error) {
+		list, err := e.Kube.CoreV1().Pods(r.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		saw := "no pod"
+		for i := range list.Items {
+			pod := &list.Items[i]
+			if owner := metav1.GetControllerOf(pod); owner == nil || owner.UID != set.UID {
+				continue
+			}
+			var started bool
+			if started, saw = r.started(pod); started {
+				found = history.Evidence{What: "pod " + pod.Name, Saw: saw}
+				return true, saw, nil
+			}
+		}
+		return false, saw, nil
+	})
+	return found, err
+}
+
+func (r Release) started(pod *corev1.Pod) (bool, string) {
+	c, ok := containerOf(pod, cmp.Or(r.Container, pod.Spec.Containers[0].Name))
+	saw := fmt.Sprintf("%s, image %q, Ready %v", pod.Status.Phase, c.ImageID, ready(pod))
+	if c.State.Waiting != nil {
+		saw += ", waiting: " + c.State.Waiting.Reason + " " + c.State.Waiting.Message
+	}
+	_, digest, _ := strings.Cut(r.Image, "@")
+	return ok && c.ContainerID != "" && c.ImageID != "" && strings.Contains(c.ImageID, digest), saw
+}
+
+// onHeal puts the old template back.
+func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
+	template, _, _ := unstructured.NestedMap(was.Object, "spec", "template")
+	a.OnHeal("put the old template back", workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			u, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if err := unstructured.SetNestedMap(u.Object, template, "spec", "template"); err != nil {
+				return err
+			}
+			_, err = r.api(a.Env).Update(ctx, u, metav1.UpdateOptions{})
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
+		}
+		set, err := r.awaitCurrent(ctx, a.Env, was, workloadBound, func(hash string) bool { return hash == before })
+		if err != nil {
+			return nil, err
+		}
+		return []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: "is the current one again, pod template hash " + before}}, nil
+	})
+}

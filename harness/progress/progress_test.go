@@ -1,0 +1,130 @@
+package progress
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// plain runs steps on a display that is no terminal, under synctest's clock, and returns its lines without the time of day.
+func plain(t *testing.T, memory string, steps func(d *Display)) []string {
+	t.Helper()
+	var out bytes.Buffer
+	synctest.Test(t, func(*testing.T) { steps(New(&out, memory)) })
+	stamp := regexp.MustCompile(`^\d\d:\d\d:\d\d  `)
+	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+	for i, line := range lines {
+		if !stamp.MatchString(line) {
+			t.Errorf("line %q has no time of day", line)
+		}
+		lines[i] = stamp.ReplaceAllString(line, "")
+	}
+	return lines
+}
+
+func expect(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("printed\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestLongStepRepeatsItselfAndIsRemembered(t *testing.T) {
+	memory := filepath.Join(t.TempDir(), "sub", "durations.json")
+	got := plain(t, memory, func(d *Display) {
+		s := d.Start("image node")
+		s.Say("build %s", "kubelet")
+		time.Sleep(45 * time.Second)
+		_ = s.Done(nil)
+	})
+	expect(t, got, "image node", "image node: build kubelet",
+		"image node: build kubelet, 20s so far", "image node: build kubelet, 40s so far", "image node: done in 45s")
+
+	got = plain(t, memory, func(d *Display) {
+		s := d.Start("image node")
+		time.Sleep(25 * time.Second)
+		_ = s.Done(nil)
+	})
+	expect(t, got, "image node (usually 45s)", "image node, 20s so far of usually 45s", "image node: done in 25s")
+}
+
+func TestFailureIsNotRemembered(t *testing.T) {
+	memory := filepath.Join(t.TempDir(), "durations.json")
+	broken := errors.New("no space left")
+	got := plain(t, memory, func(d *Display) {
+		s := d.Start("pack")
+		time.Sleep(3 * time.Second)
+		if err := s.Done(broken); err != broken {
+			t.Errorf("Done returned %v, want its argument", err)
+		}
+		_ = s.Done(nil) // a second end must neither print nor remember
+	})
+	expect(t, got, "pack", "pack: failed after 3s")
+	if _, err := os.Stat(memory); !os.IsNotExist(err) {
+		t.Errorf("a failed step was remembered (stat: %v)", err)
+	}
+}
+
+func TestMedianOfTheLastFew(t *testing.T) {
+	m := openMemory(filepath.Join(t.TempDir(), "durations.json"))
+	for _, s := range []int{900, 900, 10, 12, 11, 13, 300} {
+		m.record("x", time.Duration(s)*time.Second)
+	}
+	if got := m.usual("x"); got != 12*time.Second {
+		t.Errorf("usual %s, want 12s: the median of the last five", got)
+	}
+	if got := m.usual("never seen"); got != 0 {
+		t.Errorf("usual of an unseen step %s, want 0", got)
+	}
+}
+
+func TestDamagedMemoryCostsOnlyTheEstimates(t *testing.T) {
+	for _, content := range []string{"", "{", "null", `{"x":"y"}`, "[1]"} {
+		path := filepath.Join(t.TempDir(), "durations.json")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := openMemory(path)
+		if got := m.usual("x"); got != 0 {
+			t.Errorf("content %q gave usual %s, want 0", content, got)
+		}
+		m.record("x", time.Second)
+		if got := m.usual("x"); got != time.Second {
+			t.Errorf("after content %q a new duration was not kept: usual %s", content, got)
+		}
+	}
+}
+
+func TestConcurrentSteps(t *testing.T) {
+	var out bytes.Buffer
+	d := New(&out, filepath.Join(t.TempDir(), "durations.json"))
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			s := d.Start("step")
+			s.Say("working")
+			_ = s.Done(nil)
+		})
+	}
+	all.Wait()
+	if got := strings.Count(out.String(), "\n"); got != 60 {
+		t.Errorf("%d lines, want 60 whole ones", got)
+	}
+}
+
+func TestDiscardKeepsQuiet(t *testing.T) {
+	d := Discard()
+	s := d.Start("x")
+	s.Say("y")
+	if err := s.Done(nil); err != nil {
+		t.Errorf("Done(nil) = %v", err)
+	}
+	d.Close()
+}

@@ -1,0 +1,73 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/observe"
+)
+
+// Act is one thing that happens while load runs.
+type Act interface {
+	// String says for people what is done.
+	String() string
+	Do(ctx context.Context, s *Stage) error
+}
+
+// Stage is what acts act on.
+type Stage struct {
+	Cluster Cluster
+	Disrupt *disrupt.Env
+	Observe Observer
+	Say     Say
+}
+
+// Observer tells what the cluster looks like now; an observe.Observer is one.
+type Observer interface {
+	Await(ctx context.Context, name string, bound time.Duration, cond func(observe.State) (done bool, saw string)) error
+}
+
+// Hold lets the load go on for a time.
+type Hold time.Duration
+
+func (h Hold) String() string { return fmt.Sprintf("load goes on for %v", time.Duration(h)) }
+
+// Do waits.
+func (h Hold) Do(ctx context.Context, _ *Stage) error {
+	timer := time.NewTimer(time.Duration(h))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Disturb performs a disturbance. It is healed when all acts are done, or when one failed.
+type Disturb struct{ disrupt.Disturbance }
+
+func (d Disturb) String() string { return d.Name() + " of " + d.Target() }
+
+// Do returns when the disturbance has landed.
+func (d Disturb) Do(ctx context.Context, s *Stage) error {
+	return s.Disrupt.Perform(ctx, d.Disturbance)
+}
+
+// Await waits until the cluster looks a certain way. That it does not within Bound ends the acts early, and is no error of the
+// run: what did not happen is for the judges to say.
+type Await struct {
+	Name    string
+	Usually time.Duration // how long it takes when all goes well
+	Bound   time.Duration
+	Until   func(observe.State) (done bool, saw string)
+}
+
+func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v", a.Name, a.Bound) }
+
+// Do waits.
+func (a Await) Do(ctx context.Context, s *Stage) error {
+	return s.Observe.Await(ctx, a.Name, a.Bound, a.Until)
+}

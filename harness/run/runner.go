@@ -1,0 +1,371 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/observe"
+)
+
+// endTimeout bounds what happens after an interrupt or a failure: ending the load, healing, closing the record.
+const endTimeout = 2 * time.Minute
+
+// Runner performs scenarios on one cluster, one after another.
+type Runner struct {
+	Cluster Cluster
+	Out     string       // directory that gets one directory for each run
+	Pace    string       // recorded
+	About   history.Run  // what every record says of the machine and the binary
+	Show    func(Status) // is told every second how a run goes; may be nil
+	Say     Say
+
+	observe func(ctx context.Context, rec *history.Recorder, aim Aim) (observer, error) // nil: the cluster; tests put theirs here
+}
+
+// observer is an Observer that can be ended.
+type observer interface {
+	Observer
+	Stop() error
+}
+
+// Outcome is what became of a scenario.
+type Outcome struct {
+	Scenario string
+	Skipped  string // why it was not run; then there is nothing else
+	Dir      string // of the record
+	History  *history.History
+	Result   judge.Result
+	// Early says why the acts ended before their plan; the judges know what that means for the promises.
+	Early error
+}
+
+// Healed reports whether the next scenario may use the cluster: nothing is left broken.
+func (o Outcome) Healed() bool {
+	for _, p := range o.Result.Promises {
+		if p.Slug == "stack.healed" {
+			return p.Verdict == judge.Pass
+		}
+	}
+	return o.Skipped != ""
+}
+
+// Status is how far a run is.
+type Status struct {
+	Scenario string
+	Doing    string
+	Elapsed  time.Duration // of the record
+	Load     []load.Status
+}
+
+// Run performs a scenario and judges its record. The error says that it could not be run as planned; a broken promise is no
+// error. What was recorded before an error is judged all the same, and never a pass.
+func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
+	out := Outcome{Scenario: s.Name}
+	if out.Skipped = s.Needs.unmet(r.Cluster); out.Skipped != "" {
+		return out, nil
+	}
+	aim, err := s.Stack.Ready(ctx, r.Cluster, r.tell)
+	if err != nil {
+		return out, fmt.Errorf("set up %s: %w", s.Name, err)
+	}
+	rec, err := r.record(s)
+	if err != nil {
+		return out, err
+	}
+	out.Dir = rec.Dir()
+	p := &performance{runner: r, scenario: s, aim: aim, rec: rec}
+	if out.Early, err = p.perform(ctx); err != nil {
+		err = fmt.Errorf("run %s: %w; what was recorded until then is in %s", s.Name, err, out.Dir)
+	}
+	return out, errors.Join(err, out.judge(context.WithoutCancel(ctx)))
+}
+
+func (o *Outcome) judge(ctx context.Context) (err error) {
+	if o.History, err = history.Open(o.Dir); err != nil {
+		return err
+	}
+	checks, err := judge.For(o.History.Run())
+	if err != nil {
+		return err
+	}
+	o.Result, err = judge.Run(ctx, o.History, checks)
+	return err
+}
+
+func (r *Runner) record(s Scenario) (*history.Recorder, error) {
+	run := r.About
+	run.Scenario, run.Pace, run.Checks, run.Disturbances = s.Name, r.Pace, s.Checks, s.Disturbances()
+	if s.Budgets != nil {
+		budgets := judge.DefaultBudgets()
+		s.Budgets(&budgets)
+		var err error
+		if run.Budgets, err = json.Marshal(budgets); err != nil {
+			return nil, fmt.Errorf("record the budgets of %s: %w", s.Name, err)
+		}
+	}
+	clock := history.NewClock()
+	started := clock.Started().UTC().Format("20060102-150405")
+	run.ID = started + "-" + strings.ReplaceAll(s.Name, "/", "-")
+	return history.Create(filepath.Join(r.Out, run.ID), run, clock)
+}
+
+// performance is one run of a scenario, from the open record to the closed one.
+type performance struct {
+	runner   *Runner
+	scenario Scenario
+	aim      Aim
+	rec      *history.Recorder
+
+	observer observer
+	window   *load.Window
+	stage    *Stage
+	live     live
+}
+
+// perform runs the scenario to its end and closes the record. early says why the acts ended before their plan, although the
+// harness did all it should; err says that the harness could not.
+func (p *performance) perform(ctx context.Context) (early, err error) {
+	defer p.show()()
+	early, err = p.acts(ctx)
+	ended := p.end(ctx, early == nil && err == nil)
+	err = errors.Join(err, ended)
+	reason := "finished"
+	if failed := errors.Join(err, early); failed != nil {
+		reason = failed.Error()
+	}
+	return early, errors.Join(err, p.rec.Close(reason))
+}
+
+// acts does everything up to the end of the last act's aftermath.
+func (p *performance) acts(ctx context.Context) (early, err error) {
+	err = contained(func() error {
+		var err error
+		early, err = p.play(ctx)
+		return err
+	})
+	return early, err
+}
+
+// contained turns a panic into an error like any other: what was disturbed must be healed, and the record closed.
+func contained(do func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return do()
+}
+
+func (p *performance) play(ctx context.Context) (early, err error) {
+	if err := p.begin(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.hold(ctx, "load before the first act", p.scenario.Before); err != nil {
+		return nil, err
+	}
+	for _, act := range p.scenario.Acts {
+		if err := p.act(ctx, act); err != nil {
+			if _, waiting := act.(Await); waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) {
+				return err, nil
+			}
+			return nil, err
+		}
+	}
+	if err := p.heal(ctx); err != nil {
+		return nil, err
+	}
+	return nil, p.hold(ctx, "load after healing", p.scenario.After)
+}
+
+// begin starts to observe and to load.
+func (p *performance) begin(ctx context.Context) error {
+	env, err := p.environment()
+	if err != nil {
+		return err
+	}
+	p.say("starting to observe the cluster")
+	start := p.runner.observe
+	if start == nil {
+		start = p.runner.observeCluster
+	}
+	if p.observer, err = start(context.WithoutCancel(ctx), p.rec, p.aim); err != nil {
+		return err
+	}
+	p.stage = &Stage{Cluster: p.runner.Cluster, Disrupt: env, Observe: p.observer, Say: p.runner.tell}
+	generator, err := load.New(p.rec, p.aim.Arms)
+	if err != nil {
+		return err
+	}
+	p.live.mu.Lock()
+	p.live.generator = generator
+	p.live.mu.Unlock()
+	plan := p.aim.Plan
+	plan.Length = 0 // until Stop: the acts say how long
+	// An interrupt ends the load in order, so the load does not hear of it by itself.
+	p.window, err = generator.Start(context.WithoutCancel(ctx), plan)
+	return err
+}
+
+func (p *performance) environment() (*disrupt.Env, error) {
+	c := p.runner.Cluster
+	if c.REST == nil {
+		return &disrupt.Env{Record: p.rec, Guard: c.Guard, Nodes: c.Nodes}, nil
+	}
+	return disrupt.NewEnv(c.REST, p.rec, c.Guard, c.Nodes)
+}
+
+func (r *Runner) observeCluster(ctx context.Context, rec *history.Recorder, aim Aim) (observer, error) {
+	return observe.Start(ctx, rec, observe.Config{REST: r.Cluster.REST, Namespaces: aim.Namespaces, Require: aim.Resources})
+}
+
+// act does one act while watching that load still runs.
+func (p *performance) act(ctx context.Context, act Act) error {
+	p.say("%s", act)
+	if err := p.milestone("act", act.String()); err != nil {
+		return err
+	}
+	return p.underLoad(ctx, func(ctx context.Context) error { return act.Do(ctx, p.stage) })
+}
+
+func (p *performance) hold(ctx context.Context, name string, d time.Duration) error {
+	p.say("%s: %v", name, d)
+	if err := p.milestone(name, ""); err != nil {
+		return err
+	}
+	return p.underLoad(ctx, func(ctx context.Context) error { return Hold(d).Do(ctx, p.stage) })
+}
+
+// errLoadEnded ends acts when load does: without load nothing is proved, and disturbing on would be for nothing.
+var errLoadEnded = errors.New("the load ended by itself")
+
+// underLoad does something with a context that ends when load does.
+func (p *performance) underLoad(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	defer func() { cancel(nil); <-watched }()
+	go func() {
+		defer close(watched)
+		select {
+		case <-p.window.Done():
+			cancel(errLoadEnded)
+		case <-ctx.Done():
+		}
+	}()
+	return do(ctx)
+}
+
+// heal undoes what the acts did, under load, and lets the stack come to rest.
+func (p *performance) heal(ctx context.Context) error {
+	p.say("healing")
+	if err := p.stage.Disrupt.Heal(ctx); err != nil {
+		return err
+	}
+	if err := p.scenario.Stack.Settle(ctx, p.runner.Cluster); err != nil {
+		return fmt.Errorf("let the stack come to rest after healing: %w", err)
+	}
+	return p.milestone("settled", "")
+}
+
+// end stops the load, heals what is not healed and stops observing. It runs whatever happened, with a context of its own.
+// orderly says that the acts went to plan: then healing is done already.
+func (p *performance) end(ctx context.Context, orderly bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	var errs []error
+	finally := func(do func() error) { errs = append(errs, contained(do)) }
+	if p.window != nil {
+		p.say("stopping the load")
+		p.window.Stop()
+		finally(p.window.Wait)
+	}
+	if p.stage != nil {
+		if due := p.stage.Disrupt.Due(); len(due) > 0 {
+			p.say("healing: %s", strings.Join(due, "; "))
+		}
+		finally(func() error { return p.stage.Disrupt.Heal(ctx) })
+		if !orderly {
+			finally(func() error { return p.scenario.Stack.Settle(ctx, p.runner.Cluster) })
+		}
+	}
+	if p.observer != nil {
+		finally(p.observer.Stop)
+	}
+	return errors.Join(errs...)
+}
+
+func (p *performance) milestone(name, text string) error {
+	return p.rec.Append(history.Event{Kind: history.KindMilestone, Milestone: &history.Milestone{Name: name, Text: text}})
+}
+
+// live is what others may ask of a performance while it goes on.
+type live struct {
+	mu        sync.Mutex
+	doing     string
+	generator *load.Generator
+}
+
+func (l *live) status() (doing string, arms []load.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.generator != nil {
+		arms = l.generator.Status()
+	}
+	return l.doing, arms
+}
+
+// say tells people what is being done.
+func (p *performance) say(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	p.live.mu.Lock()
+	p.live.doing = text
+	p.live.mu.Unlock()
+	p.runner.tell("%s", text)
+}
+
+func (r *Runner) tell(format string, args ...any) {
+	if r.Say != nil {
+		r.Say(format, args...)
+	}
+}
+
+// show reports the status every second until the returned function is called.
+func (p *performance) show() (stop func()) {
+	if p.runner.Show == nil {
+		return func() {}
+	}
+	ended, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-stopped:
+				return
+			}
+			doing, arms := p.live.status()
+			p.runner.Show(Status{Scenario: p.scenario.Name, Doing: doing, Elapsed: p.rec.Clock().Now(), Load: arms})
+		}
+	}()
+	return func() { close(stopped); <-ended }
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

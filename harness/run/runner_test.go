@@ -1,0 +1,251 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/observe"
+)
+
+// theatre is a scenario without a cluster, every part of which can be made to fail, and the diary of what was called.
+type theatre struct {
+	fail   string // the part that fails
+	panics bool   // it panics instead
+	cancel context.CancelFunc
+	url    string
+	diary  []string
+}
+
+var errPlanted = errors.New("planted failure")
+
+// part notes that a part of the run was reached, and fails there when that is planted.
+func (th *theatre) part(ctx context.Context, name string) error {
+	th.diary = append(th.diary, name)
+	if th.fail != name {
+		return nil
+	}
+	switch {
+	case th.panics:
+		panic("planted panic")
+	case th.cancel != nil:
+		th.cancel()
+		return ctx.Err()
+	}
+	return errPlanted
+}
+
+func (th *theatre) Ready(ctx context.Context, _ Cluster, _ Say) (Aim, error) {
+	if err := th.part(ctx, "ready"); err != nil {
+		return Aim{}, err
+	}
+	arm, err := load.NewArm("get", th.url)
+	return Aim{Arms: []load.Arm{arm}, Plan: load.Plan{Pacing: load.Constant{PerSecond: 200}}}, err
+}
+
+func (th *theatre) Settle(ctx context.Context, _ Cluster) error { return th.part(ctx, "settle") }
+
+func (th *theatre) observe(ctx context.Context, _ *history.Recorder, _ Aim) (observer, error) {
+	if err := th.part(ctx, "observe"); err != nil {
+		return nil, err
+	}
+	return watcher{th}, nil
+}
+
+type watcher struct{ *theatre }
+
+func (w watcher) Await(ctx context.Context, name string, _ time.Duration, _ func(observe.State) (bool, string)) error {
+	if err := w.part(ctx, "await"); err != nil {
+		return fmt.Errorf("wait for %s: saw last: nothing: %w", name, err)
+	}
+	return nil
+}
+
+func (w watcher) Stop() error { return w.part(context.Background(), "unobserve") }
+
+// shove is a disturbance that must be healed.
+type shove struct{ *theatre }
+
+func (shove) Name() string   { return "shove" }
+func (shove) Target() string { return "the theatre" }
+
+func (shove) Namespaces(context.Context, *disrupt.Env) ([]string, error) {
+	return []string{"demo"}, nil
+}
+
+func (s shove) Do(ctx context.Context, a *disrupt.Act) ([]history.Evidence, error) {
+	a.OnHeal("straighten it", time.Second, func(ctx context.Context) ([]history.Evidence, error) {
+		err := s.part(ctx, "heal")
+		return []history.Evidence{{What: "theatre", Saw: "straight"}}, err
+	})
+	if err := s.part(ctx, "disturb"); err != nil {
+		return nil, err
+	}
+	return []history.Evidence{{What: "theatre", Saw: "crooked"}}, nil
+}
+
+func (th *theatre) scenario() Scenario {
+	return Scenario{
+		Name: "unit/theatre", Stack: th, Before: 300 * time.Millisecond, After: 300 * time.Millisecond,
+		Acts: []Act{Disturb{shove{th}}, Hold(50 * time.Millisecond), Await{Name: "applause", Bound: time.Second}},
+	}
+}
+
+func (th *theatre) run(t *testing.T) (Outcome, error) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Rollproof-Version", "v1")
+		fmt.Fprint(w, "well")
+	}))
+	t.Cleanup(server.Close)
+	th.url = server.URL
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if th.cancel != nil {
+		th.cancel = cancel
+	}
+	r := Runner{
+		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil })},
+		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
+	}
+	return r.Run(ctx, th.scenario())
+}
+
+func TestARunThatGoesWell(t *testing.T) {
+	th := &theatre{}
+	out, err := th.run(t)
+	if err != nil || out.Early != nil {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	want := "ready observe disturb await heal settle unobserve"
+	if got := strings.Join(th.diary, " "); got != want {
+		t.Errorf("what happened: %s\nwant:          %s", got, want)
+	}
+	for _, p := range out.Result.Promises {
+		if slices.Contains([]string{"load.zero-dropped", "disruption.landed", "record.complete"}, p.Slug) && p.Verdict != judge.Pass {
+			t.Errorf("%s: %s: %s", p.Slug, p.Verdict, p.Reason)
+		}
+	}
+	if run := out.History.Run(); run.Scenario != "unit/theatre" || !slices.Equal(run.Disturbances, []string{"shove"}) {
+		t.Errorf("the record says %+v", run)
+	}
+}
+
+// Whatever part fails, panics or is interrupted: the error names it, what was disturbed is healed, the observer is stopped, and
+// the record is closed with the reason and is never green.
+func TestEveryPartFailsInTurn(t *testing.T) {
+	parts := []string{"ready", "observe", "disturb", "await", "heal", "settle", "unobserve"}
+	ways := map[string]func(*theatre){
+		"fails":       func(*theatre) {},
+		"panics":      func(th *theatre) { th.panics = true },
+		"interrupted": func(th *theatre) { th.cancel = func() {} },
+	}
+	for _, part := range parts {
+		for way, prepare := range ways {
+			if way == "panics" && (part == "ready" || part == "unobserve") || way == "interrupted" && part == "unobserve" {
+				continue // before there is a record nothing is to be closed; and nobody interrupts the very end
+			}
+			t.Run(part+" "+way, func(t *testing.T) {
+				th := &theatre{fail: part}
+				prepare(th)
+				out, err := th.run(t)
+				th.verify(t, out, err)
+			})
+		}
+	}
+}
+
+func (th *theatre) verify(t *testing.T, out Outcome, err error) {
+	t.Helper()
+	if err == nil && out.Early == nil {
+		t.Fatal("the failure was not told")
+	}
+	if th.fail == "ready" {
+		if out.Dir != "" {
+			t.Errorf("a record was begun in %s for a stack that never was ready", out.Dir)
+		}
+		return
+	}
+	reached := func(part string) bool { return slices.Contains(th.diary, part) }
+	if reached("disturb") && !reached("heal") {
+		t.Error("what was disturbed was not healed")
+	}
+	if th.fail != "observe" && !reached("unobserve") {
+		t.Error("the observer was not stopped")
+	}
+	h, openErr := history.Open(out.Dir)
+	if openErr != nil {
+		t.Fatal(openErr)
+	}
+	if reason := endOf(t, h); reason == "finished" || reason == "" {
+		t.Errorf("the record ends with reason %q", reason)
+	}
+	if len(out.Result.Promises) == 0 || out.Result.Verdict == judge.Pass {
+		t.Errorf("the verdict is %q with %d promises", out.Result.Verdict, len(out.Result.Promises))
+	}
+}
+
+func endOf(t *testing.T, h *history.History) string {
+	t.Helper()
+	for e, err := range h.Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == history.KindEnd {
+			return e.End.Reason
+		}
+	}
+	t.Error("the record has no end")
+	return ""
+}
+
+func TestWhatDoesNotComeTrueIsForTheJudges(t *testing.T) {
+	th := &theatre{fail: "await"}
+	out, err := th.run(t)
+	if err != nil || out.Early == nil || !strings.Contains(out.Early.Error(), "applause") {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	if out.Result.Verdict == judge.Pass || len(out.Result.Promises) == 0 {
+		t.Errorf("the verdict is %s with %d promises", out.Result.Verdict, len(out.Result.Promises))
+	}
+}
+
+func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
+	th := &theatre{}
+	s := th.scenario()
+	s.Needs = Needs{Workers: 2}
+	r := Runner{Out: t.TempDir(), Cluster: Cluster{Workers: 1}}
+	out, err := r.Run(t.Context(), s)
+	if err != nil || out.Skipped != "2 workers needed, the cluster has 1 worker" || len(th.diary) != 0 {
+		t.Errorf("skipped %q, error %v, reached %v", out.Skipped, err, th.diary)
+	}
+	if entries, err := os.ReadDir(r.Out); err != nil || len(entries) != 0 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestAScenarioSaysWhatItPlans(t *testing.T) {
+	s := (&theatre{}).scenario()
+	if got, want := s.Usually(), 30*time.Second+650*time.Millisecond; got != want {
+		t.Errorf("usually %v, want %v", got, want)
+	}
+	var said []string
+	for _, act := range s.Acts {
+		said = append(said, act.String())
+	}
+	want := "shove of the theatre; load goes on for 50ms; waiting for applause, at most 1s"
+	if got := strings.Join(said, "; "); got != want {
+		t.Errorf("the acts say %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,106 @@
+package run
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+)
+
+// Scenario is a value: reading it tells what is set up, what load runs, what is done and which promises are judged.
+type Scenario struct {
+	Name   string   // area/what, e.g. canary/aborts-on-errors
+	Proves string   // one sentence
+	Labels []string // to select by, e.g. smoke
+	Needs  Needs
+	Stack  Stack
+	// Before is how long load runs before the first act, After how long it goes on after the last one.
+	Before, After time.Duration
+	Acts          []Act
+	// Checks are the promises judged, by slug, besides those that are always judged.
+	Checks []string
+	// Budgets changes the limits that verdicts hang on; nil keeps the defaults.
+	Budgets func(*judge.Budgets)
+}
+
+// Labelled reports whether the scenario carries a label.
+func (s Scenario) Labelled(label string) bool { return slices.Contains(s.Labels, label) }
+
+// Disturbances names what the acts do to the stack: each must land, or the run proves nothing.
+func (s Scenario) Disturbances() []string {
+	var names []string
+	for _, act := range s.Acts {
+		if d, ok := act.(Disturb); ok {
+			names = append(names, d.Disturbance.Name())
+		}
+	}
+	return names
+}
+
+// disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
+const disturbing = 30 * time.Second
+
+// Usually is about how long the scenario takes on a stack that is ready.
+func (s Scenario) Usually() time.Duration {
+	usually := s.Before + s.After
+	for _, act := range s.Acts {
+		switch act := act.(type) {
+		case Hold:
+			usually += time.Duration(act)
+		case Await:
+			usually += act.Usually
+		case Disturb:
+			usually += disturbing
+		}
+	}
+	return usually
+}
+
+// Needs is what a scenario asks of the cluster.
+type Needs struct {
+	Workers int // nodes that run pods, at least
+}
+
+// unmet says what of the needs a cluster lacks, or "".
+func (n Needs) unmet(c Cluster) string {
+	if c.Workers < n.Workers {
+		return plural(n.Workers, "worker") + " needed, the cluster has " + plural(c.Workers, "worker")
+	}
+	return ""
+}
+
+// Cluster is what a scenario runs on.
+type Cluster struct {
+	Name    string
+	REST    *rest.Config
+	Workers int
+	Guard   disrupt.Guard
+	Nodes   disrupt.NodeExec
+	// Versions names what the cluster is made of, for the record.
+	Versions map[string]string
+}
+
+// Stack is what a scenario runs against. The fixtures provide it.
+type Stack interface {
+	// Ready installs what is missing, waits until everything is ready and says where load goes. On a ready stack it is quick.
+	Ready(ctx context.Context, c Cluster, say Say) (Aim, error)
+	// Settle waits until nothing moves any more after the disturbances were healed, and says what it saw last if that takes
+	// too long.
+	Settle(ctx context.Context, c Cluster) error
+}
+
+// Aim is where load goes, and what of the cluster is observed meanwhile.
+type Aim struct {
+	Arms       []load.Arm
+	Plan       load.Plan // its length is left open: load runs until the acts are done
+	Namespaces []string
+	Resources  []string // that must be observed, as in observe.Config.Require
+}
+
+// Say receives one line on what is happening now.
+type Say func(format string, args ...any)

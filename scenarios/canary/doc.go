@@ -1,0 +1,2 @@
+// Package canary holds the scenarios of a release by canary with automated analysis.
+package canary

@@ -1,0 +1,70 @@
+// Package scenarios lists what can be run. A scenario is a value in a file of its own below one of the areas.
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/scenarios/canary"
+	"bitvault.dev/rollproof/scenarios/mechanics"
+)
+
+// All lists every scenario, in the order they are run in.
+func All(w bitvault.World) []run.Scenario {
+	return []run.Scenario{
+		canary.PromotesGood(w),
+		canary.AbortsOnErrors(w),
+		canary.AbortsOnLatency(w),
+		canary.AbortsOnCPU(w),
+		canary.AbortsLate(w),
+		canary.NoDataNoPromote(w),
+		mechanics.Readiness(w),
+		mechanics.Graceful(w),
+		mechanics.PDB(w),
+		mechanics.PDBNoDeadlock(w),
+	}
+}
+
+// Select returns the scenarios of the given names and label; with neither, all of them.
+func Select(all []run.Scenario, label string, names ...string) ([]run.Scenario, error) {
+	var chosen []run.Scenario
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(s run.Scenario) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q: did you mean %s? `rollproof list` shows all", name, nearest(all, name))
+		}
+		chosen = append(chosen, all[i])
+	}
+	if len(names) == 0 {
+		chosen = slices.Clone(all)
+	}
+	if label != "" {
+		chosen = slices.DeleteFunc(chosen, func(s run.Scenario) bool { return !s.Labelled(label) })
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no scenario carries the label %q: the labels are %s", label, strings.Join(Labels(all), ", "))
+	}
+	return chosen, nil
+}
+
+// Labels lists the labels that scenarios carry.
+func Labels(all []run.Scenario) []string {
+	var labels []string
+	for _, s := range all {
+		labels = append(labels, s.Labels...)
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+func nearest(all []run.Scenario, name string) string {
+	return slices.MinFunc(all, func(a, b run.Scenario) int {
+		return cmp.Compare(levenshtein.ComputeDistance(a.Name, name), levenshtein.ComputeDistance(b.Name, name))
+	}).Name
+}

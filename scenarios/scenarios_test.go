@@ -1,0 +1,66 @@
+package scenarios
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// Every file of an area is a scenario of the list, and every scenario says what a reader needs and judges checks that exist.
+func TestTheListIsComplete(t *testing.T) {
+	all := All(bitvault.World{})
+	byFile := map[string]bool{}
+	for _, s := range all {
+		area, what, ok := strings.Cut(s.Name, "/")
+		if !ok || s.Proves == "" || len(s.Labels) == 0 || len(s.Checks) == 0 || s.Stack == nil || s.Before == 0 || s.After == 0 {
+			t.Errorf("scenario %q is incomplete: %+v", s.Name, s)
+		}
+		if len(s.Disturbances()) == 0 {
+			t.Errorf("scenario %s disturbs nothing", s.Name)
+		}
+		if _, err := judge.Find(judge.All(judge.DefaultBudgets()), s.Checks...); err != nil {
+			t.Errorf("scenario %s: %v", s.Name, err)
+		}
+		byFile[filepath.Join(area, strings.ReplaceAll(what, "-", "_")+".go")] = true
+	}
+	files, err := filepath.Glob("*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if filepath.Base(file) != "doc.go" && !strings.HasSuffix(file, "_test.go") && !byFile[file] {
+			t.Errorf("%s is no scenario of the list", file)
+		}
+	}
+	for file := range byFile {
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("a scenario has no file of its own: %v", err)
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	all := All(bitvault.World{})
+	cases := []struct {
+		label string
+		names []string
+		want  int
+		err   string
+	}{
+		{"", nil, len(all), ""},
+		{"smoke", nil, 2, ""},
+		{"", []string{"canary/aborts-late"}, 1, ""},
+		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late?"},
+		{"smok", nil, 0, "the labels are canary, mechanics, smoke"},
+	}
+	for _, c := range cases {
+		got, err := Select(all, c.label, c.names...)
+		if c.err == "" && (err != nil || len(got) != c.want) || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("select %q %q: %d scenarios, error %v", c.label, c.names, len(got), err)
+		}
+	}
+}
