@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := bin/rollproof
+# Modules of their own with code of ours: ./... of the root module does not reach them.
+MODULES := $(sort $(dir $(wildcard fixtures/images/*/main.go fixtures/images/*/*/main.go)))
 
 .PHONY: help build demo docker docker-down cluster cluster-down test test-docker test-kind lint bench clean
 
@@ -29,6 +31,10 @@ demo: build ## thirty seconds, no Docker: servers replaced under load, gracefull
 
 test: lint ## every test that needs no cluster
 	go test -race ./...
+	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test ./...); done
+
+test-docker: ## the tests that need a Docker engine: images run, are pushed and are pulled by digest
+	go test -tags docker -timeout 30m -count 1 ./harness/images
 
 test-kind: build ## the end-to-end tests, on real kind clusters
 	go test -tags kind -timeout 30m -count 1 -v ./harness/cluster/...
@@ -37,6 +43,7 @@ lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+	@set -e; check=$$(go tool -n staticcheck); for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && $$check ./...); done
 
 bench: ## speed against what there is: ratios of medians of one run
 	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -v ./harness/...

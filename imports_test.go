@@ -14,6 +14,7 @@ const module = "bitvault.dev/rollproof"
 var allowed = map[string][]string{
 	"harness/history":  {},
 	"harness/progress": {},
+	"harness/flock":    {},
 	"harness/docker":   {"harness/progress"},
 	"harness/images":   {"harness/progress", "harness/docker"},
 	"harness/cluster":  {"harness/progress", "harness/docker", "harness/images"},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"text/tabwriter"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/run"
 )
 
 // attackFlags are what the attack command was asked for.
@@ -35,7 +35,7 @@ func newAttackCommand() *cobra.Command {
 	var f attackFlags
 	cmd := &cobra.Command{
 		Use:   "attack --target URL --out DIR",
-		Short: "Send load to a URL and record every hit",
+		Short: "Send load to a URL, record every hit and judge them",
 		Long: `attack sends load to any URL and records what became of every hit, as the scenarios do.
 
 The load is an open loop: every hit has its moment, and neither slow answers nor a late generator move it. Its arms take
@@ -48,7 +48,7 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 		Example: `  rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 30s --out out/try
   rollproof attack --target http://127.0.0.1:8080 --traffic day.jsonl --speed 2 --out out/replay`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd.Context(), cmd.ErrOrStderr(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd, f) },
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.targets, "target", nil, "URL to send load to; several are hit in turn; paths of a traffic file are appended")
@@ -69,7 +69,8 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 	return cmd
 }
 
-func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
+func attack(cmd *cobra.Command, f attackFlags) error {
+	ctx, progress := cmd.Context(), cmd.ErrOrStderr()
 	arms, plan, err := f.plan()
 	if err != nil {
 		return err
@@ -81,31 +82,25 @@ func attack(ctx context.Context, progress io.Writer, f attackFlags) error {
 		return err
 	}
 	load.TuneMemory()
-	clock := history.NewClock()
-	rec, err := history.Create(f.out, history.Run{
-		ID: clock.Started().UTC().Format("20060102T150405.000"), Scenario: "attack", Command: os.Args, Versions: versions(), Machine: machine(ctx),
-	}, clock)
+	about := run.About(ctx)
+	about.Scenario = "attack"
+	rec, err := startRecord(about, f.out)
 	if err != nil {
 		return err
 	}
 	status, err := drive(ctx, rec, arms, plan, progress)
-	reason := "finished"
-	if err != nil {
-		reason = err.Error()
-	}
-	if closed := rec.Close(reason); err == nil {
-		err = closed
-	}
 	printArms(progress, status)
-	if errors.Is(err, context.Canceled) {
-		fmt.Fprintf(progress, "interrupted; what was recorded until then is in %s\n", f.out)
-		return exitError(exitInconclusive)
+	interrupted := errors.Is(err, context.Canceled)
+	if err := closeRecord(rec, err); err != nil && !interrupted {
+		return fmt.Errorf("attack: %w", err)
 	}
+	// After an interrupt too: what was sent until then is worth knowing, and cannot be a pass.
+	cmd.SetContext(context.WithoutCancel(ctx))
+	_, result, err := conclude(cmd, f.out)
 	if err != nil {
-		return fmt.Errorf("attack: %w; what was recorded until then is in %s", err, f.out)
+		return err
 	}
-	fmt.Fprintf(progress, "the record is in %s\n", f.out)
-	return nil
+	return verdictError(result.Verdict)
 }
 
 // drive runs the load to its end, showing where it is.

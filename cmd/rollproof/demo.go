@@ -1,19 +1,15 @@
 package main
 
 import (
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"bitvault.dev/rollproof/fixtures/apps/bitvaultd/api"
 	"bitvault.dev/rollproof/fixtures/demo"
-	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/run"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -40,7 +36,8 @@ func runDemo(cmd *cobra.Command, out string) error {
 	if err != nil {
 		return fmt.Errorf("find this program, to run it as bitvaultd: %w", err)
 	}
-	rec, err := startRecord(demo.Run(), out)
+	about := demo.About(run.About(cmd.Context()))
+	rec, err := startRecord(about, out)
 	if err != nil {
 		return err
 	}
@@ -84,29 +81,4 @@ func newBitvaultdCommand() *cobra.Command {
 func endWith(stdin io.Reader) {
 	_, _ = io.Copy(io.Discard, stdin)
 	os.Exit(exitCouldNotRun)
-}
-
-// startRecord starts the record of a run; dir "" is a new directory below out/.
-func startRecord(run history.Run, dir string) (*history.Recorder, error) {
-	clock := history.NewClock()
-	if dir == "" {
-		name := clock.Started().Format("20060102-150405") + "-" + strings.ReplaceAll(run.Scenario, "/", "-")
-		dir = filepath.Join("out", name)
-	}
-	run.ID = strings.ToLower(rand.Text()[:10])
-	run.Command = os.Args
-	return history.Create(dir, run, clock)
-}
-
-// closeRecord ends a record with what its run came to, and returns the run's error.
-func closeRecord(rec *history.Recorder, ran error) error {
-	reason := "finished"
-	if ran != nil {
-		reason = ran.Error()
-	}
-	err := rec.Close(reason)
-	if ran != nil {
-		return fmt.Errorf("%w; what was recorded until then is in %s", errors.Join(ran, err), rec.Dir())
-	}
-	return err
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/progress"
 )
@@ -41,17 +41,25 @@ func newImagesCommand() *cobra.Command {
 
 // withStore runs fn with the opened image cache, and with progress on standard error.
 func withStore(cmd *cobra.Command, source string, fn func(ctx context.Context, store *images.Store) error) error {
-	cache, err := images.CacheDir()
+	show, err := newDisplay(cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	show := progress.New(cmd.ErrOrStderr(), filepath.Join(cache, "durations.json"))
 	defer show.Close()
-	store, err := images.Open(cmd.Context(), images.Options{Cache: cache, Source: source, Progress: show})
+	store, err := images.Open(cmd.Context(), images.Options{Source: source, Progress: show, EnsureEngine: engineWhenNeeded(show)})
 	if err != nil {
 		return err
 	}
 	return fn(cmd.Context(), store)
+}
+
+// engineWhenNeeded installs or starts a Docker engine, if it comes to that: most images are made without one.
+func engineWhenNeeded(show *progress.Display) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		step := show.Start("Docker engine")
+		_, err := docker.Ensure(ctx, step.Say)
+		return step.Done(err)
+	}
 }
 
 func newImagesBuildCommand(source *string) *cobra.Command {

@@ -9,7 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 )
 
 // Exit codes of every command. Scripts and CI jobs depend on them.
@@ -26,6 +28,7 @@ type exitError int
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() {
+	klog.SetLogger(logr.Discard()) // client-go prints what it returns as errors too; what matters is in ours
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := execute(ctx, newRootCommand())
 	stop()
@@ -58,12 +61,25 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 		SilenceErrors: true,
 	}
 	root.AddCommand(commands()...)
+	refuseUnknownVerbs(root)
 	return root
+}
+
+// refuseUnknownVerbs makes `rollproof cluster upp` an error: cobra answers a mistyped verb of a group with its help and success.
+func refuseUnknownVerbs(root *cobra.Command) {
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() && !group.Runnable() {
+			group.Args = cobra.NoArgs
+			group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // commands lists what the command line offers, in the order help shows it.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newRunCommand(),
+		newListCommand(),
 		newDemoCommand(),
 		newAttackCommand(),
 		newJudgeCommand(),

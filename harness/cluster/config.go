@@ -129,15 +129,17 @@ func (c *Config) hostPorts() []v1alpha4.PortMapping {
 	return ports
 }
 
-// probeAddress is where this machine reaches ProbeNodePort, "" when nothing maps to it.
-func (c *Config) probeAddress() string {
+// Address is where this machine reaches a node port, as host:port, "" when nothing maps to it.
+func (c *Config) Address(nodePort int32) string {
 	for _, port := range c.hostPorts() {
-		if port.ContainerPort == ProbeNodePort {
+		if port.ContainerPort == nodePort {
 			return hostAddress(port)
 		}
 	}
 	return ""
 }
+
+func (c *Config) probeAddress() string { return c.Address(ProbeNodePort) }
 
 // kindConfig is the configuration as kind gets it: named, and with folder mounted into every node as containerd's hosts folder.
 func (c *Config) kindConfig(name, hostsFolder string) *v1alpha4.Cluster {

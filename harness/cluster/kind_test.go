@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/moby/moby/client"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/images"
@@ -53,6 +56,9 @@ func newE2E(t *testing.T) *e2e {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(e.userKubeconfig(), []byte(kubeconfig("of-the-user")), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(e.config, bytes.ReplaceAll(raw, []byte("hostPort: 18"), []byte("hostPort: 28")), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -61,8 +67,21 @@ func newE2E(t *testing.T) *e2e {
 
 func (e *e2e) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(e.binary, args...)
-	cmd.Env = append(os.Environ(), "ROLLPROOF_STATE="+e.state)
+	cmd.Env = append(os.Environ(), "ROLLPROOF_STATE="+e.state, "KUBECONFIG="+e.userKubeconfig())
 	return cmd
+}
+
+// userKubeconfig stands for the user's own.
+func (e *e2e) userKubeconfig() string { return filepath.Join(e.work, "user-kubeconfig") }
+
+// contexts names the contexts in the user's kubeconfig.
+func (e *e2e) contexts(t *testing.T) []string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(e.userKubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(config.Contexts))
 }
 
 // run runs the command to its end and returns all it printed.
@@ -161,34 +180,49 @@ func (e *e2e) nodes(t *testing.T, name string) []string {
 	return names
 }
 
-// interrupt starts `cluster up`, waits until all its nodes exist, and sends a signal.
-func (e *e2e) interrupt(t *testing.T, name string, signal syscall.Signal) (out string) {
+// syncBuffer is written by a running command while it is read here.
+type syncBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// interrupt starts `cluster up`, waits until reached says that it is half-way, and sends a signal.
+func (e *e2e) interrupt(t *testing.T, name string, signal syscall.Signal, reached func(out string) bool) {
 	t.Helper()
 	cmd := e.command("cluster", "up", "--name", name, "--config", e.config)
-	var output bytes.Buffer
+	var output syncBuffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	err := poll(context.Background(), "nodes of "+name, 10*time.Minute, func(context.Context) (bool, string) {
-		nodes := e.nodes(t, name)
-		return len(nodes) == 3, fmt.Sprint(nodes)
+	err := poll(context.Background(), name+" half-way", 10*time.Minute, func(context.Context) (bool, string) {
+		return reached(output.String()), output.String()
 	})
 	if err != nil {
 		_ = cmd.Process.Kill()
-		t.Fatalf("%v\n%s", err, output.String())
+		t.Fatal(err)
 	}
 	seen := e.left(t)
 	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("at that moment: %d things", len(seen))
 	err = cmd.Wait()
-	t.Logf("after signal %v: %v\n%s", signal, err, output.String())
+	t.Logf("%d things were there at signal %v, then: %v\n%s", len(seen), signal, err, output.String())
 	if err == nil {
 		t.Fatalf("it succeeded before signal %v: this proves nothing", signal)
 	}
-	return output.String()
 }
 
 func TestEndToEnd(t *testing.T) {
@@ -203,15 +237,16 @@ func TestEndToEnd(t *testing.T) {
 	}
 
 	t.Run("Ctrl-C leaves nothing", func(t *testing.T) {
-		e.interrupt(t, "e2e-int", syscall.SIGINT)
+		e.interrupt(t, "e2e-int", syscall.SIGINT, func(out string) bool { return strings.Contains(out, "Starting control-plane") })
 		e.nothingLeft(t)
 	})
 	t.Run("kill -9 leaves something, which the next up removes first", func(t *testing.T) {
-		e.interrupt(t, "e2e", syscall.SIGKILL)
+		// the worst moment: the docker commands that kind started live on and finish their nodes
+		e.interrupt(t, "e2e", syscall.SIGKILL, func(string) bool { return len(e.nodes(t, "e2e")) == 3 })
 		if left := e.nodes(t, "e2e"); len(left) != 3 {
 			t.Fatalf("kill -9 left %v: this proves nothing", left)
 		}
-		code, out := e.up(t, "e2e")
+		code, out := e.up(t, "e2e", "--export-kubeconfig")
 		if code != 0 || !strings.Contains(out, "removed cluster e2e, which a killed run had left") {
 			t.Fatalf("exit code %d", code)
 		}
@@ -219,6 +254,11 @@ func TestEndToEnd(t *testing.T) {
 			if !strings.Contains(out, "ok   "+check.name) {
 				t.Errorf("check %q was not reported as passed", check.name)
 			}
+		}
+	})
+	t.Run("the user's kubeconfig got one more context because it was asked for", func(t *testing.T) {
+		if got := e.contexts(t); !slices.Equal(got, []string{"kind-e2e", "kind-of-the-user"}) {
+			t.Errorf("contexts %v", got)
 		}
 	})
 	t.Run("status is the promised JSON", func(t *testing.T) { e.statusContract(t) })
@@ -250,6 +290,9 @@ func TestEndToEnd(t *testing.T) {
 			t.Errorf("exit code %d", code)
 		}
 		e.nothingLeft(t)
+		if got := e.contexts(t); !slices.Equal(got, []string{"kind-of-the-user"}) {
+			t.Errorf("contexts left in the user's kubeconfig: %v", got)
+		}
 		if code, out := e.run(t, "cluster", "status", "--name", "e2e"); code != 3 || !strings.Contains(out, "no cluster of ours is called e2e") {
 			t.Errorf("exit code %d", code)
 		}
@@ -406,9 +449,22 @@ func (e *e2e) teeth(t *testing.T, c *Cluster, probe string) {
 			if _, err := c.Client.AppsV1().Deployments(namespace).Patch(context.Background(), deployment, types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			err := poll(context.Background(), deployment, time.Minute, func(ctx context.Context) (bool, string) {
-				d, err := c.Client.AppsV1().Deployments(namespace).Get(ctx, deployment, metav1.GetOptions{})
-				return err == nil && d.Status.Replicas == int32(replicas) && d.Status.ReadyReplicas == int32(replicas), fmt.Sprint(err)
+			// until the pods themselves are gone: an ending CoreDNS answers for seconds
+			err := poll(context.Background(), deployment, 2*time.Minute, func(ctx context.Context) (bool, string) {
+				pods, err := c.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+				if err != nil {
+					return false, err.Error()
+				}
+				there, ready := 0, 0
+				for _, pod := range pods.Items {
+					if strings.HasPrefix(pod.Name, deployment+"-") {
+						there++
+						if podReady(pod) {
+							ready++
+						}
+					}
+				}
+				return there == replicas && ready == replicas, fmt.Sprintf("%d pods, %d ready", there, ready)
 			})
 			if err != nil {
 				t.Fatal(err)

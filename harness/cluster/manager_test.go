@@ -397,9 +397,18 @@ func TestPreflight(t *testing.T) {
 		"not allowed": {func(f *fixture) {
 			f.machine.listen = func(string, string) (net.Listener, error) { return nil, syscall.EACCES }
 		}, []string{"cannot be used"}},
-		"disk":        {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 6 << 30, nil } }, []string{"6.0 GiB free", "needs 7.0 GiB"}},
-		"just enough": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 7 << 30, nil } }, nil},
-		"inotify":     {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
+		"disk": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 6 << 30, nil } }, []string{"6.0 GiB free", "needs 7.0 GiB"}},
+		"disk of the cache": {func(f *fixture) {
+			f.machine.free = func(path string) (uint64, error) {
+				if path == "/layout" {
+					return 1 << 30, nil
+				}
+				return 1 << 40, nil
+			}
+		}, []string{"/layout has 1.0 GiB free", "needs 2.0 GiB", "images prune"}},
+		"engine far away": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 0, errPlanted } }, nil},
+		"just enough":     {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 7 << 30, nil } }, nil},
+		"inotify":         {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 const (
 	diskBase    = 4 << 30
 	diskPerNode = 1 << 30
+	diskCache   = 2 << 30 // in the cache of images: all components of the node with their layers take 0.6 GB
 )
 
 // machine is what the checks before a cluster is made ask of this machine; tests lie.
@@ -117,16 +118,21 @@ func (m *Manager) checkDisk(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	need := uint64(diskBase + diskPerNode*len(cfg.Kind.Nodes))
-	free, err := m.freeBelow(root)
+	cluster := fmt.Sprintf("a cluster of %d nodes", len(cfg.Kind.Nodes))
+	err = m.checkFree(root, uint64(diskBase+diskPerNode*len(cfg.Kind.Nodes)), cluster, "`docker system df` shows what the engine holds")
 	if err != nil {
-		return nil // an engine on another machine (a VM, DOCKER_HOST): its disk is not ours to see
+		return err
 	}
-	if free < need {
-		return fmt.Errorf("%s has %s free, a cluster of %d nodes needs %s: free some space (`docker system df` shows what the engine holds)",
-			root, gib(free), len(cfg.Kind.Nodes), gib(need))
+	return m.checkFree(m.images.LayoutDir(), diskCache, "the cache of images", "`rollproof images prune` drops what is not used")
+}
+
+// checkFree lets a folder pass that cannot be looked at: an engine may run on another machine (a VM, DOCKER_HOST).
+func (m *Manager) checkFree(dir string, need uint64, who, hint string) error {
+	free, err := m.freeBelow(dir)
+	if err != nil || free >= need {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s has %s free, %s needs %s: free some space (%s)", dir, gib(free), who, gib(need), hint)
 }
 
 // freeBelow looks at path itself, or where it does not exist yet at the nearest folder above it.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -108,21 +109,26 @@ func (d Drain) evictAll(ctx context.Context, a *Act, pods []corev1.Pod, sight *s
 func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight) (history.Evidence, error) {
 	name := pod.Namespace + "/" + pod.Name
 	refusals, evicted := 0, false
+	var last history.Eviction // the last that was an answer: the budget may end in the middle of asking
 	for !evicted {
 		answer, err := a.evict(ctx, pod, history.Eviction{Disturbance: a.ID})
+		if answer.Code != 0 || last.Code == 0 {
+			last = answer
+		}
 		switch {
 		case err != nil:
 			return history.Evidence{}, err
 		case granted(answer.Code):
 			evicted = true
-		case sight.of(pod.UID).gone:
-			return history.Evidence{}, nil
+		case answer.Code == http.StatusNotFound, answer.Code == http.StatusConflict: // gone, or another pod has its name by now
+			_, err := sight.await(ctx, pod.UID, func(s seen) bool { return s.gone })
+			return history.Evidence{}, err
 		case !mayPass(answer.Code):
 			return history.Evidence{}, fmt.Errorf("evict pod %s: %d: %s", name, answer.Code, answer.Message)
 		default:
 			refusals++
 			if !wait(ctx, cmp.Or(d.Retry, answer.RetryAfter, 5*time.Second)) {
-				return history.Evidence{}, d.refusedForEver(ctx, a, pod, answer, refusals)
+				return history.Evidence{}, d.refusedForEver(ctx, a, pod, last, refusals)
 			}
 		}
 	}

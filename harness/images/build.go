@@ -2,9 +2,12 @@ package images
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -139,6 +142,9 @@ func (s *Store) binDir() string { return filepath.Join(s.cache, "images", "bin")
 // component goes on where it stopped, and two components can share one.
 func (b *builder) binaries(ctx context.Context, d *Definition, g GoBuild) (string, error) {
 	lock, err := b.locker.goBuild(ctx, d, g)
+	if errors.Is(err, errNoGo) {
+		return "", b.explain(d, g, "", exec.ErrNotFound)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -176,7 +182,11 @@ func (b *builder) keepBinaries(scratch, final string, lock Lock) error {
 	if err := os.MkdirAll(filepath.Dir(final), 0o755); err != nil {
 		return err
 	}
-	return os.Rename(scratch, final)
+	// Another component with the same build (bitvaultd and bitvaultd-next) may have been quicker: the same lock names the same binaries.
+	if err := os.Rename(scratch, final); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // scratch makes a folder for unfinished work, on the cache's file system so that it can be renamed into place.

@@ -113,13 +113,20 @@ func (d dockerCLI) forget(ctx context.Context, component string, tags ...string)
 	_, _ = d.run(ctx, nil, "image", "prune", "--force", "--filter", "label="+stageLabel+"="+component)
 }
 
-// needEngine makes sure that a Docker engine answers.
+// needEngine makes sure that a Docker engine answers, and starts one only where none does.
 func (s *Store) needEngine(ctx context.Context) error {
-	if s.ensureEngine != nil {
-		return s.ensureEngine(ctx)
+	err := s.engine.answers(ctx)
+	if err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if s.ensureEngine == nil {
+		return fmt.Errorf("no Docker engine answers, and this image needs one: %w; `make docker` installs or starts one", err)
+	}
+	if err := s.ensureEngine(ctx); err != nil {
+		return err
 	}
 	if err := s.engine.answers(ctx); err != nil {
-		return fmt.Errorf("no Docker engine answers, and this image needs one: %w; `make docker` installs or starts one", err)
+		return fmt.Errorf("the Docker engine does not answer after it was started: %w", err)
 	}
 	return nil
 }

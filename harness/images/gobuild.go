@@ -116,7 +116,7 @@ var (
 // explain turns a failed `go build` into one line: component, module, version, what went wrong, what to do.
 func (s *Store) explain(d *Definition, g GoBuild, log string, failed error) error {
 	if errors.Is(failed, exec.ErrNotFound) {
-		return fmt.Errorf("component %s: building %s needs the go command (package golang-go, or https://go.dev/dl)", d.Name, d.label(g))
+		return fmt.Errorf("component %s: building %s needs the go command (package golang-go, or https://go.dev/dl), or use --images=bundle:FILE", d.Name, d.label(g))
 	}
 	lines := tellingLines(log)
 	for _, line := range lines {

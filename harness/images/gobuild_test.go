@@ -159,6 +159,30 @@ func TestPackageOfTheProjectItself(t *testing.T) {
 	}
 }
 
+func TestAMachineWithoutGoUsesABundle(t *testing.T) {
+	p := newProject(t)
+	p.write("fixtures/apps/server/main.go", "package main\n\nfunc main() {}\n")
+	p.component("server", "about: x\nversion: \"1\"\ngo:\n- package: ./fixtures/apps/server\n  install: {/bin: [server]}\n")
+	file := filepath.Join(t.TempDir(), "bundle.tar")
+	saved, err := p.open("source").Save(t.Context(), file, "server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cache = t.TempDir()
+	t.Setenv("PATH", t.TempDir())
+	got, err := p.open("bundle:"+file).Ensure(t.Context(), "server")
+	if err != nil || got[0].Digest != saved[0].Digest {
+		t.Errorf("with a bundle: %v, %v", got, err)
+	}
+	states, err := p.open("source").List(t.Context(), "server")
+	if err != nil || states[0].Cached || !strings.Contains(states[0].Why, "go command is missing") {
+		t.Errorf("list: %+v, %v", states, err)
+	}
+	if _, err := p.open("source").Ensure(t.Context(), "server"); err == nil || !strings.Contains(err.Error(), "--images=bundle:FILE") {
+		t.Errorf("without it: %v", err)
+	}
+}
+
 func TestMissingDebootstrapAndDocker(t *testing.T) {
 	p := newProject(t)
 	p.component("deb", "about: x\nversion: \"1\"\ndebootstrap: {suite: bookworm}\n")

@@ -159,7 +159,11 @@ func (s *Store) Ensure(ctx context.Context, names ...string) ([]Image, error) {
 		return nil, err
 	}
 	defer unlock()
-	return s.make(ctx, from, names)
+	made, err := s.make(ctx, from, names)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("interrupted while making images: %w; what was finished is kept, the same command goes on there", ctx.Err())
+	}
+	return made, err
 }
 
 // choose settles where images come from, and returns them at once when all are cached: that path neither locks nor asks any network.
@@ -247,6 +251,10 @@ func (s *Store) planOne(ctx context.Context, from string, d *Definition, digests
 			}
 		}
 		lock, err := s.locker.image(ctx, d, digests)
+		if errors.Is(err, errNoGo) {
+			st.why = "the go command is missing, so that its sources cannot be compared: build with Go, or use --images=bundle:FILE"
+			return st, nil
+		}
 		if err != nil {
 			return step{}, err
 		}

@@ -6,14 +6,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/mod/modfile"
 	"sigs.k8s.io/yaml"
@@ -63,10 +66,14 @@ func (w *lockWriter) lock() Lock { return Lock(strings.Join(w.lines, "\n") + "\n
 
 // locker computes locks of one project on one machine. Nothing it does changes anything.
 type locker struct {
-	root      string // of the project
-	platform  string // as linux/amd64
-	toolchain string // version of Go that builds
+	root      string   // of the project
+	platform  string   // as linux/amd64
+	toolchain string   // version of Go that builds
+	packages  sync.Map // package of ours to the []string of its lock: asking the go command takes a second on a busy machine
 }
+
+// errNoGo is why a package of the project itself cannot be locked on a machine without Go. Nothing can be built there either.
+var errNoGo = errors.New("the go command is missing")
 
 // toolchainVersion is the version of the go command, or of the Go that built rollproof on a machine without one: a machine that only loads
 // bundles must still find the images of the same lock.
@@ -210,11 +217,28 @@ func (l *locker) moduleFolder(w *lockWriter, dir string) error {
 // ownPackage locks a package of the project's module: the files of all packages of ours that it needs, and the modules of the others.
 // The whole go.mod would rebuild it whenever any other part of the project changes a dependency.
 func (l *locker) ownPackage(ctx context.Context, w *lockWriter, pkg string) error {
+	if known, ok := l.packages.Load(pkg); ok {
+		w.lines = append(w.lines, known.([]string)...)
+		return nil
+	}
+	found := &lockWriter{}
+	if err := l.listPackage(ctx, found, pkg); err != nil {
+		return err
+	}
+	l.packages.Store(pkg, found.lines)
+	w.lines = append(w.lines, found.lines...)
+	return nil
+}
+
+func (l *locker) listPackage(ctx context.Context, w *lockWriter, pkg string) error {
 	cmd := goCommand(ctx, l.root, "list", "-mod=readonly", "-deps",
 		"-json=ImportPath,Dir,Module,Standard,GoFiles,EmbedFiles,SFiles,HFiles", pkg)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if errors.Is(err, exec.ErrNotFound) {
+		return errNoGo
+	}
 	if err != nil {
 		return fmt.Errorf("go list %s: %w: %s", pkg, err, lastLine(stderr.String()))
 	}

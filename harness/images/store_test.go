@@ -370,8 +370,8 @@ func TestCancelledBuildLeavesNothingHalfWritten(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := p.open("source")
-	if _, err := s.Ensure(ctx, "tool", "house"); err == nil {
-		t.Fatal("a cancelled call succeeded")
+	if _, err := s.Ensure(ctx, "tool", "house"); !errors.Is(err, context.Canceled) {
+		t.Fatalf("a cancelled call ended with %v", err)
 	}
 	if got := p.missing(); got != "floor house tool" {
 		t.Errorf("after a cancelled call %q would be built, want everything", got)
@@ -420,6 +420,27 @@ func TestLoadIntoEngineOnlyOnce(t *testing.T) {
 	fake.fails = errors.New("no engine")
 	if _, err := s.LoadIntoEngine(t.Context(), img); err == nil || !strings.Contains(err.Error(), "make docker") {
 		t.Errorf("without an engine: %v, want what to do", err)
+	}
+}
+
+func TestAnEngineIsStartedOnlyWhereNoneAnswers(t *testing.T) {
+	p := newProject(t)
+	img := p.ensure("house")[0]
+	s := p.open("source")
+	fake := s.engine.(*fakeEngine)
+	started := 0
+	s.ensureEngine = func(context.Context) error { started++; fake.fails = nil; return nil }
+	if _, err := s.LoadIntoEngine(t.Context(), img); err != nil || started != 0 {
+		t.Errorf("an engine that answers: %v, started %d times", err, started)
+	}
+	fake.fails = errors.New("connection refused")
+	if _, err := s.LoadIntoEngine(t.Context(), img); err != nil || started != 1 {
+		t.Errorf("an engine that does not: %v, started %d times", err, started)
+	}
+	s.ensureEngine = func(context.Context) error { return errors.New("not root") }
+	fake.fails = errors.New("connection refused")
+	if _, err := s.LoadIntoEngine(t.Context(), img); err == nil || !strings.Contains(err.Error(), "not root") {
+		t.Errorf("an engine that cannot be started: %v", err)
 	}
 }
 

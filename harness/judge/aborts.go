@@ -60,7 +60,7 @@ func aborts(b Budgets, kind regression) Check {
 		During: duringReleases,
 		Late:   b.Propagation,
 		New: func(t *Timeline) Fold {
-			f := &abortion{t: t, budgets: b, kind: kind, sight: sight{known: t.Known}}
+			f := &abortion{t: t, budgets: b, kind: kind}
 			all := t.releases()
 			for _, r := range badReleases(t) {
 				f.trials = append(f.trials, trialOf(r, all, b))
@@ -95,7 +95,6 @@ func trialOf(r *Release, all []*Release, b Budgets) trial {
 
 type abortion struct {
 	t       *Timeline
-	sight   sight
 	budgets Budgets
 	kind    regression
 	trials  []trial
@@ -124,7 +123,7 @@ func (f *abortion) Arm(arm *Arm) HitFold {
 		a.counts[i].bad = Never
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armAbort) Hit(h *history.Hit) {

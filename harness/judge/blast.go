@@ -20,8 +20,10 @@ func blastRadius(b Budgets) Check {
 		Needs: []Need{carriesLoad,
 			{What: "disturbance that injects failures", Met: func(t *Timeline) bool { return len(injectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
+		Rests: []string{"rollouts", "replicasets"},
+		Late:  b.Propagation,
 		New: func(t *Timeline) Fold {
-			f := &blast{t: t, budgets: b, sight: sightOf(t, "rollouts", b.Propagation)}
+			f := &blast{t: t, budgets: b}
 			for _, i := range injectionsOf(t) {
 				f.exposures = append(f.exposures, exposureOf(t, i, b.Propagation))
 			}
@@ -91,7 +93,6 @@ func largestShare(steps []Step, version string, at, propagation time.Duration) f
 }
 
 type blast struct {
-	sight     sight
 	t         *Timeline
 	budgets   Budgets
 	exposures []exposure
@@ -118,7 +119,7 @@ func (f *blast) Arm(arm *Arm) HitFold {
 		a.traffic = append(a.traffic, make([]uint64, c.len()))
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armBlast) Hit(h *history.Hit) {
@@ -154,7 +155,7 @@ func (f *blast) Result() Promise {
 		f.judge(i, &p, &found)
 	}
 	found.into(&p)
-	return f.sight.limit(p)
+	return p
 }
 
 // judge adds the verdict on one exposure. The worst is the promise's.

@@ -64,6 +64,14 @@ func (r *recording) forgetAbout(resource, name string, from time.Duration) {
 	}
 }
 
+// gap records that changes of a resource went unseen, or, when none was lost, were recorded late.
+func (r *recording) gap(resource string, from, to time.Duration, lost bool) {
+	r.events = append(r.events, history.Event{At: to + 5, Kind: history.KindGap,
+		Gap: &history.Gap{Resource: resource, From: from, To: to, Why: "the API server was away", Lost: lost}})
+}
+
+func (r *recording) blind(resource string, from, to time.Duration) { r.gap(resource, from, to, true) }
+
 // podOf records a pod of the app; running in phase Running unless state says otherwise.
 func (r *recording) podOf(at time.Duration, typ, name, rs, node string, state history.PodState, disruption string) {
 	state.Node = node

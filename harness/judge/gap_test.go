@@ -7,14 +7,57 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 )
 
+// What rests on a watch is not green, and not red, by what lies in a gap of it; a failure clear of the gap stands.
+func TestGaps(t *testing.T) {
+	pods, canary := replacedPod, badRelease
+	cases := []struct {
+		slug  string
+		base  func(testing.TB, *recording)
+		gap   string
+		spoil func(*recording) // a failure in the gap, which is from 4 s to 5.5 s
+		clear func(*recording) // and one far from it
+	}{
+		{slugReadiness, pods, "pods", func(r *recording) { r.at("get", 4600*ms).Pod = "pod-a" }, func(r *recording) { r.at("get", 9*time.Second).Pod = "pod-a" }},
+		{slugGraceful, pods, "pods", func(r *recording) { tear(r.slow("get")[0]) }, nil},
+		{slugShare, canary, "rollouts", func(r *recording) { r.serve(50, 2*time.Second, 6*time.Second) }, func(r *recording) { r.at("get", 9*time.Second).Version = "v2" }},
+		{slugBlast, canary, "replicasets", nil, func(r *recording) { status503(r.at("get", 9*time.Second), "v2") }},
+	}
+	for _, c := range cases {
+		try := func(name, resource string, spoil func(*recording), want, run Verdict) {
+			spoilt(t, c.slug, c.base, []verdictCase{{name: name, want: want, run: run, spoil: func(r *recording) {
+				if spoil != nil {
+					spoil(r)
+				}
+				if resource != "" {
+					r.blind(resource, 4*time.Second, 5500*ms)
+				}
+			}}})
+		}
+		try("green with a gap", c.gap, nil, Inconclusive, "")
+		try("green with a gap of everything", "*", nil, Inconclusive, "")
+		try("green with a gap of something else", "endpointslices", nil, Pass, "")
+		if c.spoil != nil {
+			run := Verdict("")
+			if c.slug == slugGraceful { // a torn request is a dropped one
+				run = Fail
+			}
+			try("red", "", c.spoil, Fail, "")
+			try("red in the gap", c.gap, c.spoil, Inconclusive, run)
+		}
+		if c.clear != nil {
+			try("red apart from the gap", c.gap, c.clear, Fail, "")
+		}
+	}
+}
+
 func TestAGapIsEvidence(t *testing.T) {
 	r := cleanRun()
 	replacedPod(t, r)
-	r.gap("pods", 4*time.Second, 5*time.Second, true)
+	r.blind("pods", 4*time.Second, 5*time.Second)
 	p := assertVerdict(t, r.judged(t, slugReadiness), slugReadiness, Inconclusive)
 	want := Finding{At: 4 * time.Second, Until: 5 * time.Second, Class: "gap", Text: "changes of pods from 4s to 5s may be missing"}
 	if len(p.Findings) != 1 || p.Findings[0].Text != want.Text || p.Findings[0].At != want.At || p.Findings[0].Until != want.Until ||
-		p.Findings[0].Class != want.Class || p.Findings[0].Evidence[0] != "why: the watch broke" || p.Found != 1 || p.Power != nil {
+		p.Findings[0].Class != want.Class || p.Findings[0].Evidence[0] != "why: the API server was away" || p.Found != 1 || p.Power != nil {
 		t.Errorf("the promise is %+v, want the finding %+v", p, want)
 	}
 }

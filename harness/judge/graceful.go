@@ -18,9 +18,9 @@ func graceful(b Budgets) Check {
 		Slug:    slugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
 		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		New: func(t *Timeline) Fold {
-			return &grace{sight: sightOf(t, "pods", b.Propagation), budgets: b, stops: stopsOf(t)}
-		},
+		Rests:   []string{"pods"},
+		Late:    b.Propagation,
+		New:     func(t *Timeline) Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
 	}
 }
 
@@ -56,7 +56,7 @@ func stopsOf(t *Timeline) []stop {
 }
 
 type grace struct {
-	sight   sight
+	t       *Timeline
 	budgets Budgets
 	stops   []stop
 	arms    []*armGrace
@@ -86,7 +86,7 @@ func (f *grace) Arm(arm *Arm) HitFold {
 		a.byPod[s.pod] = append(a.byPod[s.pod], i)
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armGrace) Hit(h *history.Hit) {
@@ -104,7 +104,7 @@ func (a *armGrace) Hit(h *history.Hit) {
 	}
 }
 
-// failed finds the stop that a failed hit was in flight at.
+// failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
 func (a *armGrace) failed(h *history.Hit) {
 	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
 		return
@@ -178,5 +178,5 @@ func (f *grace) Result() Promise {
 	default:
 		p.Reason, p.Power = text, zeroPower(whole, "requests in flight across a SIGTERM")
 	}
-	return f.sight.limit(p)
+	return p
 }

@@ -16,7 +16,9 @@ func readiness(b Budgets) Check {
 		Slug:    slugReadiness,
 		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
 		Needs:   []Need{carriesLoad, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
-		New:     func(t *Timeline) Fold { return &ready{t: t, budgets: b, sight: sightOf(t, "pods", b.Propagation)} },
+		Rests:   []string{"pods"},
+		Late:    b.Propagation,
+		New:     func(t *Timeline) Fold { return &ready{t: t, budgets: b} },
 	}
 }
 
@@ -34,7 +36,6 @@ func podsChangedUnderLoad(t *Timeline) bool {
 }
 
 type ready struct {
-	sight   sight
 	t       *Timeline
 	budgets Budgets
 	arms    []*armReady
@@ -68,7 +69,7 @@ func (f *ready) Arm(arm *Arm) HitFold {
 	}
 	a := &armReady{pods: podFinder{pods: f.t.Pods}, budgets: f.budgets}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armReady) Hit(h *history.Hit) {
@@ -141,5 +142,5 @@ func (f *ready) Result() Promise {
 		p.Power = zeroPower(p.Hits, "answers from pods outside their ready time")
 		p.Reason = p.Power.Text
 	}
-	return f.sight.limit(p)
+	return p
 }

@@ -168,6 +168,14 @@ func spoil(promises []Promise) {
 	}
 }
 
+// Worse is the worse of two verdicts: several runs are as good as the worst of them.
+func Worse(a, b Verdict) Verdict {
+	if b.rank() > a.rank() {
+		return b
+	}
+	return a
+}
+
 // rank orders verdicts: a run is as good as its worst promise.
 func (v Verdict) rank() int {
 	switch v {

@@ -19,9 +19,9 @@ func trafficShare(b Budgets) Check {
 		Slug:    slugShare,
 		Promise: "the share of real traffic is what each step says",
 		Needs:   []Need{carriesLoad, {What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
-		New: func(t *Timeline) Fold {
-			return &share{sight: sightOf(t, "rollouts", b.Propagation), steps: settledSteps(t, b.Settle)}
-		},
+		Rests:   []string{"rollouts", "replicasets"},
+		Late:    b.Propagation,
+		New:     func(t *Timeline) Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
 
@@ -44,7 +44,7 @@ func settledSteps(t *Timeline, settle time.Duration) []settledStep {
 }
 
 type share struct {
-	sight sight
+	t     *Timeline
 	steps []settledStep
 	arms  []*armShare
 }
@@ -79,7 +79,7 @@ func (f *share) Arm(arm *Arm) HitFold {
 		}
 	}
 	f.arms = append(f.arms, a)
-	return f.sight.only(a)
+	return f.t.whileKnown(a)
 }
 
 func (a *armShare) Hit(h *history.Hit) {
@@ -127,7 +127,7 @@ func (f *share) Result() Promise {
 		p.Reason = fmt.Sprintf("%s within %d sigma of their share, by %s", plural(uint64(len(f.steps)), "step"), sigmas, plural(p.Hits, "answer"))
 	}
 	found.into(&p)
-	return f.sight.limit(p)
+	return p
 }
 
 // judge holds one step against the binomial bound. Shares of 0 and 100 % have no tolerance.

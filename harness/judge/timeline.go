@@ -12,7 +12,7 @@ import (
 )
 
 // Timeline is what the events of a record say, put in order. It is small however long the run: hits are not in it. Checks
-// read it and Never change it.
+// read it and never change it.
 type Timeline struct {
 	Run          history.Run
 	Arms         []*Arm // sorted by name
@@ -21,7 +21,7 @@ type Timeline struct {
 	Pods         map[string]*Pod // by name
 	End          *history.End    // nil when the record was cut short
 	Damage       []history.Damage
-	// Known is up to when events tell what happened: Never when the record has its end, else the last event that is left.
+	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
 	// Last is the moment of the last event that is there.
@@ -43,7 +43,7 @@ type Arm struct {
 	Batch   *history.Batch // the last; nil when there was none
 }
 
-// Window is one uninterrupted load of an arm. Of one that Never ended only the plan is known, or that it had no planned end.
+// Window is one uninterrupted load of an arm. Of one that never ended only the plan is known, or that it had no planned end.
 type Window struct {
 	history.Window
 	Announced bool // the event of its beginning is there
@@ -68,14 +68,14 @@ type Disturbance struct {
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
-	Left                          []history.Evidence // with Failed and Unhealed: what was seen, and what is left behind
+	Left                          []history.Evidence // with Unhealed: what is left behind
 	begins                        int
 }
 
 // Never is a moment that did not come.
 const Never = time.Duration(math.MaxInt64)
 
-// Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is Never when it is not over.
+// Until is when the disturbance was over: healed, or given up, or healing was, or it had at least landed. It is never when it is not over.
 func (d *Disturbance) Until() time.Duration {
 	switch {
 	case d.Healed != Never:
@@ -117,7 +117,7 @@ type Stop struct {
 	Gone        time.Duration
 }
 
-// Span is a time from From up to Until; Never when it did not end.
+// Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
 
 // LoadEnd is when the last window was planned to end, or when the events do.
@@ -131,7 +131,26 @@ func (t *Timeline) LoadEnd() time.Duration {
 	return min(end, t.Known)
 }
 
-// LoadBegin is when the first window began; Never without load.
+// whileKnown keeps from a fold that compares hits with events those hits that ended when no event is left to compare with.
+func (t *Timeline) whileKnown(fold HitFold) HitFold {
+	if t.Known == Never {
+		return fold
+	}
+	return untilFold{fold: fold, until: t.Known}
+}
+
+type untilFold struct {
+	fold  HitFold
+	until time.Duration
+}
+
+func (f untilFold) Hit(h *history.Hit) {
+	if h.End() <= f.until {
+		f.fold.Hit(h)
+	}
+}
+
+// LoadBegin is when the first window began; never without load.
 func (t *Timeline) LoadBegin() time.Duration {
 	begin := Never
 	for _, arm := range t.Arms {
@@ -255,7 +274,8 @@ func (b *timelineBuilder) window(w *history.Window) {
 func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) {
 	d, ok := b.disturbances[e.ID]
 	if !ok {
-		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: Never, Landed: Never, Healed: Never, Failed: Never, Unhealed: Never}
+		d = &Disturbance{ID: e.ID, Name: e.Name, Target: e.Target, Began: Never, Landed: Never, Healed: Never, Failed: Never,
+			Unhealed: Never}
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
@@ -280,8 +300,7 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 // finish puts everything into an order that does not depend on the order the events were recorded in.
 func (b *timelineBuilder) finish() *Timeline {
 	t := b.t
-	last := t.Last
-	t.Known = last
+	t.Known = t.Last
 	if t.End != nil {
 		t.Known = Never
 	}
@@ -290,7 +309,7 @@ func (b *timelineBuilder) finish() *Timeline {
 		slices.SortFunc(arm.Windows, func(x, y *Window) int { return cmp.Compare(x.Index, y.Index) })
 		for _, w := range arm.Windows {
 			if !w.Ended && w.Length == 0 { // without a planned end: it ran as long as anybody can tell
-				w.Length = max(0, last-w.Begin)
+				w.Length = max(0, t.Last-w.Begin)
 			}
 		}
 		t.Arms = append(t.Arms, arm)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -131,7 +130,10 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	if lines := resp.Header["Content-Digest"]; len(lines) > 0 && !bodyless {
 		want, malformed = parseDigest(lines, &s.sum)
 	}
-	out.Err = errors.Join(s.read(resp.Body, want), resp.Body.Close())
+	out.Err = s.read(resp.Body, want)
+	if err := resp.Body.Close(); out.Err == nil {
+		out.Err = err
+	}
 	if out.Err != nil {
 		return &out
 	}

@@ -81,7 +81,9 @@ func (s *Server) Close() {
 }
 
 // Config is how to reach it.
-func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.http.URL} }
+func (s *Server) Config() *rest.Config {
+	return &rest.Config{Host: s.http.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json", AcceptContentTypes: "application/json"}}
+}
 
 // Put creates or replaces an object of a resource (pods, rollouts, …) and returns its version. It gets a uid where it has
 // none, and a new generation when its spec changed.
@@ -146,6 +148,18 @@ func (s *Server) Get(resource, namespace, name string) *unstructured.Unstructure
 		return nil
 	}
 	return u.DeepCopy()
+}
+
+// All is a copy of every object of a resource, by name.
+func (s *Server) All(resource string) []*unstructured.Unstructured {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*unstructured.Unstructured
+	c := s.collection(resource)
+	for _, k := range slices.Sorted(maps.Keys(c.objects)) {
+		all = append(all, c.objects[k].DeepCopy())
+	}
+	return all
 }
 
 // Requests counts the requests of a method for paths that end so.
@@ -365,13 +379,15 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request, t target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.collection(t.resource)
-	items := []any{}
+	items := []any{} // typed clients go by the kind of the list
+	kind, group := "List", "v1"
 	for _, k := range slices.Sorted(maps.Keys(c.objects)) {
 		if u := c.objects[k]; matches(u, r, t) {
 			items = append(items, u.Object)
+			kind, group = u.GetKind()+"List", u.GetAPIVersion()
 		}
 	}
-	answer(w, http.StatusOK, map[string]any{"kind": "List", "apiVersion": "v1",
+	answer(w, http.StatusOK, map[string]any{"kind": kind, "apiVersion": group,
 		"metadata": map[string]any{"resourceVersion": strconv.FormatInt(s.version, 10)}, "items": items})
 }
 
@@ -420,7 +436,10 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, t target) {
 		u = s.put(t.resource, next)
 	case r.Method == http.MethodDelete:
 		var options metav1.DeleteOptions
-		_ = json.Unmarshal(body, &options) // an empty body has none
+		if err := json.Unmarshal(body, &options); err != nil && len(body) > 0 {
+			Refuse(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error(), nil)
+			return
+		}
 		if p := options.Preconditions; p != nil && p.UID != nil && *p.UID != u.GetUID() {
 			Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, "the UID in the precondition does not match", nil)
 			return

@@ -1,7 +1,8 @@
-package main
+package run
 
 import (
 	"context"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -12,6 +13,11 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 )
+
+// About is what every record says of the machine and the binary: where it runs, with which versions, by which command.
+func About(ctx context.Context) history.Run {
+	return history.Run{Command: os.Args, Machine: machine(ctx), Versions: versions()}
+}
 
 // machine describes where this runs. What the system does not tell stays empty.
 func machine(ctx context.Context) history.Machine {

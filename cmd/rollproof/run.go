@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/lab"
+	"bitvault.dev/rollproof/harness/cluster"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/reports"
+	"bitvault.dev/rollproof/scenarios"
+)
+
+// labFlags say which lab a command wants.
+type labFlags struct {
+	cluster, images, pace, out string
+	rate                       string
+	keep                       bool
+}
+
+func (f *labFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.cluster, "name", cluster.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
+	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
+	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "load over the main arms together")
+	flags.StringVar(&f.out, "out", "out", "directory that gets a directory for each run")
+	flags.BoolVar(&f.keep, "keep", false, "leave a cluster running that this command made")
+}
+
+// open takes the lab for this command.
+func (f *labFlags) open(cmd *cobra.Command, holder string) (*lab.Lab, *console, error) {
+	rate, err := load.ParseRate(f.rate)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--rate %s: %w", f.rate, err)
+	}
+	display, err := newDisplay(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, nil, err
+	}
+	defer display.Close()
+	show := newConsole(cmd.ErrOrStderr())
+	l, err := lab.Open(cmd.Context(), lab.Options{
+		Name: f.cluster, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: show.say,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.keep {
+		l.Keep()
+	}
+	return l, show, nil
+}
+
+func newRunCommand() *cobra.Command {
+	var f labFlags
+	var label string
+	cmd := &cobra.Command{
+		Use:   "run [scenario…]",
+		Short: "Perform scenarios on a real cluster and judge them",
+		Long: `run performs scenarios one after another on one cluster, and makes engine, images and cluster first where they are missing.
+Each run is recorded in a directory of its own, judged, and reported there: open its report.html.
+
+Without names and label all scenarios are run; "rollproof list" shows them. A cluster that a scenario leaves broken is thrown away,
+and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.`,
+		Example: `  rollproof run canary/promotes-good
+  rollproof run --label smoke
+  rollproof run --label canary --pace spec`,
+		RunE: func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
+	return cmd
+}
+
+func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) (err error) {
+	// Before anything is made: a mistyped name must cost a second, not half an hour.
+	if _, err := scenarios.Select(scenarios.All(bitvault.World{}), label, names...); err != nil {
+		return err
+	}
+	load.TuneMemory()
+	l, show, err := f.open(cmd, "rollproof run")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(cmd.Context()))) }()
+	chosen, err := scenarios.Select(scenarios.All(l.World), label, names...)
+	if err != nil {
+		return err
+	}
+	var outcomes []outcome
+	for i, s := range chosen {
+		show.say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
+		o := perform(cmd, l, show, f.out, s)
+		outcomes = append(outcomes, o)
+		if cmd.Context().Err() != nil {
+			break
+		}
+		if !o.Healed() && i+1 < len(chosen) {
+			show.say("%s left the cluster broken: it is thrown away, and a new one made", s.Name)
+			if err := l.Renew(cmd.Context()); err != nil {
+				return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
+			}
+		}
+	}
+	return summarise(cmd.OutOrStdout(), outcomes)
+}
+
+// outcome is what became of a scenario, error included.
+type outcome struct {
+	run.Outcome
+	err error
+}
+
+// perform runs one scenario and writes its reports.
+func perform(cmd *cobra.Command, l *lab.Lab, show *console, out string, s run.Scenario) outcome {
+	runner := l.Runner(out, run.About(cmd.Context()), show.status)
+	o, err := runner.Run(cmd.Context(), s)
+	show.clear()
+	if o.Early != nil {
+		show.say("%s ended early: %v", s.Name, o.Early)
+	}
+	if o.History == nil {
+		return outcome{o, err}
+	}
+	paths, reported := reports.WriteAll(context.WithoutCancel(cmd.Context()), o.Dir, o.History, o.Result)
+	if reported == nil {
+		w := cmd.OutOrStdout()
+		reported = reports.Terminal(w, o.History.Run(), o.Result, terminalOptions(cmd, o.Dir))
+		fmt.Fprintf(w, "\nreport   %s\n\n", paths.HTML)
+	}
+	return outcome{o, errors.Join(err, reported)}
+}
+
+// summarise shows a line for each scenario and returns the error that carries the exit code: the worst of them.
+func summarise(w io.Writer, outcomes []outcome) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var errs []error
+	worst, ran := judge.Pass, 0
+	for _, o := range outcomes {
+		switch {
+		case o.err != nil:
+			errs = append(errs, o.err)
+			fmt.Fprintf(table, "could not run\t%s\t%s\n", o.Scenario, o.Dir)
+		case o.Skipped != "":
+			fmt.Fprintf(table, "skipped\t%s\t%s\n", o.Scenario, o.Skipped)
+			continue
+		default:
+			fmt.Fprintf(table, "%s\t%s\t%s\n", o.Result.Verdict, o.Scenario, o.Dir)
+			worst = judge.Worse(worst, o.Result.Verdict)
+		}
+		ran++
+	}
+	if err := table.Flush(); err != nil {
+		errs = append(errs, fmt.Errorf("show the summary: %w", err))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if ran == 0 {
+		worst = judge.Inconclusive
+	}
+	return verdictError(worst)
+}
+
+func newListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the scenarios: what each proves, judges and needs",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all := scenarios.All(bitvault.World{})
+			w := cmd.OutOrStdout()
+			for _, s := range all {
+				fmt.Fprintf(w, "%s\n    %s\n    judges %v\n", s.Name, s.Proves, s.Checks)
+				if s.Needs.Workers > 0 {
+					fmt.Fprintf(w, "    needs %d workers\n", s.Needs.Workers)
+				}
+				fmt.Fprintf(w, "    labels %v\n", s.Labels)
+			}
+			fmt.Fprintf(w, "\n%d scenarios; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n", len(all))
+			return nil
+		},
+	}
+}
+
+// console shows what happens: a line that is rewritten on a terminal, plain lines elsewhere.
+type console struct {
+	out      io.Writer
+	terminal bool
+	last     time.Time
+}
+
+func newConsole(out io.Writer) *console {
+	f, ok := out.(*os.File)
+	return &console{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+// plainEvery is how often a status is worth a line of its own where lines cannot be rewritten.
+const plainEvery = 10 * time.Second
+
+func (c *console) say(format string, args ...any) {
+	c.clear()
+	fmt.Fprintf(c.out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// clear takes the status off the terminal.
+func (c *console) clear() {
+	if c.terminal {
+		fmt.Fprint(c.out, "\r\x1b[K")
+	}
+}
+
+// status shows how far a run is.
+func (c *console) status(s run.Status) {
+	var sent, failed, unsent uint64
+	for _, arm := range s.Load {
+		sent, failed, unsent = sent+arm.Sent, failed+arm.Failed, unsent+arm.Unsent
+	}
+	rate := float64(sent) / max(s.Elapsed.Seconds(), 1)
+	line := fmt.Sprintf("%s  %s  %d hits, %.0f/s, %d failed", s.Elapsed.Round(time.Second), s.Scenario, sent, rate, failed)
+	if unsent > 0 {
+		line += fmt.Sprintf(", %d not sent", unsent)
+	}
+	line += "  " + s.Doing
+	switch {
+	case c.terminal:
+		c.clear()
+		fmt.Fprint(c.out, line)
+	case time.Since(c.last) >= plainEvery:
+		c.last = time.Now()
+		fmt.Fprintln(c.out, "  "+line)
+	}
+}
