@@ -20,6 +20,7 @@ func trafficShare(b Budgets) Check {
 		Promise: "the share of real traffic is what each step says",
 		Needs:   []Need{carriesLoad, {What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests:   []string{"rollouts", "replicasets"},
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
