@@ -137,10 +137,12 @@ func ended(pod *Track[PodView]) time.Duration {
 	return pod.Gone
 }
 
-// mine reports whether a pod ended on a drained node during the drain, and was not one that drains leave alone.
+// mine reports whether a pod ended on a drained node during the drain, and was not one that drains leave alone. A pod that was done
+// before is one of those; a pod that ends well because it was told to is Succeeded too, but only afterwards.
 func (j *pdbDrain) mine(pod *Track[PodView]) bool {
 	at, o := ended(pod), pod.last()
-	done := o.Phase == "Succeeded" || o.Phase == "Failed"
+	before := pod.at(at - 1)
+	done := before != nil && (before.Phase == "Succeeded" || before.Phase == "Failed")
 	return at >= j.Began && at <= j.end(j.t()) && j.nodes[o.Node] && !done && (o.Owner == nil || o.Owner.Kind != "DaemonSet")
 }
 
