@@ -54,8 +54,7 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) { s.Sabotage.NoCPUMetric = true }),
 		plant(canary.AbortsLate(w), "canary.aborts-late", "the second analysis is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Sabotage.NoSecondAnalysis = true }),
-		plant(canary.NoDataNoPromote(w), "canary.no-data-no-promote", "conditions that take no data for good data", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoDataPasses = true }),
+		noDataPasses(w),
 		plant(canary.AbortsOnErrors(w), "canary.blast-radius", "a router that is slow to take new weights", judge.Fail,
 			func(s *bitvault.Stack) { s.Sabotage.SlowRouter = true }),
 
@@ -100,6 +99,15 @@ func neverReady(w bitvault.World) Fault {
 	s := canary.PromotesGood(w)
 	s.Acts = []run.Act{w.GoodReverted("-never-ready"), w.Decided()}
 	return named(s, "canary.promotes-good", "a release that never gets ready", judge.Fail)
+}
+
+// noDataPasses has Prometheus answer that it knows nothing: without any Prometheus the question itself fails, which no condition can
+// take for good data.
+func noDataPasses(w bitvault.World) Fault {
+	s := canary.NoDataNoPromote(w)
+	s.Acts = []run.Act{w.GoodUnmeasured(), w.Decided(), run.Hold(10 * time.Second)}
+	return plant(s, "canary.no-data-no-promote", "conditions that take no data for good data", judge.Fail,
+		func(s *bitvault.Stack) { s.Sabotage.NoDataPasses = true })
 }
 
 func rigidBudget(w bitvault.World) Fault {
