@@ -208,7 +208,8 @@ func (r *recording) newPod(at time.Duration, name, rs, node, version string) {
 // endPod lets a pod go in half a second.
 func (r *recording) endPod(at time.Duration, name, rs, node, disruption string) {
 	r.podOf(at, "modified", name, rs, node, history.PodState{Ready: true, Terminating: true}, disruption)
-	r.podOf(at+500*ms, "deleted", name, rs, node, history.PodState{Terminating: true}, disruption)
+	// A process that ends well leaves its pod Succeeded, as a pod that was done before would be.
+	r.podOf(at+500*ms, "deleted", name, rs, node, history.PodState{Terminating: true, Phase: "Succeeded"}, disruption)
 }
 
 // goodCanary is a release from v1 to v2 that goes the whole way.

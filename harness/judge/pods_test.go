@@ -55,6 +55,7 @@ func TestReadiness(t *testing.T) {
 		{name: "as early as a watch may be late", spoil: func(r *recording) { r.at("get", 1910*time.Millisecond).Pod = "pod-b" }, want: Pass},
 		{name: "answered long after it was deleted", spoil: func(r *recording) { r.at("get", 4600*time.Millisecond).Pod = "pod-a" }, want: Fail},
 		{name: "answered while routers follow", spoil: func(r *recording) { r.at("get", 4400*time.Millisecond).Pod = "pod-a" }, want: Pass},
+		{name: "a ready pod that cannot serve", spoil: func(r *recording) { status503(r.at("get", 3*time.Second), "v1") }, want: Fail, reason: "1 hit answered"},
 		{name: "a pod that no watch saw", spoil: func(r *recording) { r.at("get", time.Second).Pod = "pod-x" }, want: Inconclusive, reason: "no watch saw"},
 		{name: "no pod changed", spoil: func(r *recording) { r.forgetPods(); r.pod(0, "added", "pod-a", history.PodState{Ready: true}) },
 			want: Inconclusive, reason: "became ready or unready"},

@@ -2,6 +2,8 @@ package judge
 
 import (
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -11,6 +13,9 @@ const slugReadiness = "mechanics.readiness"
 
 // readiness looks for answers of pods that should not have got the question. Routers are given a propagation time to follow,
 // and a watch may tell of readiness a little later than a router acts on it.
+//
+// What Kubernetes calls ready is not all: without a probe a pod is Ready when its process starts. So a pod that answers 503 itself,
+// which says that it cannot serve now (RFC 9110, 15.6.4), got traffic that it should not have got.
 func readiness(b Budgets) Check {
 	return Check{
 		Slug:    slugReadiness,
@@ -42,8 +47,9 @@ type ready struct {
 }
 
 type armReady struct {
-	pods    podFinder
-	budgets Budgets
+	pods       podFinder
+	budgets    Budgets
+	injections []injection
 
 	judged, outside, unseen uint64
 	found                   findings
@@ -67,7 +73,7 @@ func (f *ready) Arm(arm *Arm) HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armReady{pods: podFinder{pods: f.t.Pods}, budgets: f.budgets}
+	a := &armReady{pods: podFinder{pods: f.t.Pods}, budgets: f.budgets, injections: injectionsOf(f.t)}
 	f.arms = append(f.arms, a)
 	return f.t.whileKnown(a)
 }
@@ -82,11 +88,23 @@ func (a *armReady) Hit(h *history.Hit) {
 		return
 	}
 	a.judged++
-	if !pod.mayAnswer(h.At, h.End(), &a.budgets) {
-		a.outside++
-		if a.found.wants(h.At) {
-			a.found.keep(hitFinding(h, fmt.Sprintf("pod %s answered a request started when it was not ready: %s", pod.Name, pod.readyText(h.At))))
-		}
+	switch {
+	case !pod.mayAnswer(h.At, h.End(), &a.budgets):
+		a.note(h, "pod %s answered a request started when it was not ready: %s", pod.Name, pod.readyText(h.At))
+	case h.Code == http.StatusServiceUnavailable && !a.meant(h):
+		a.note(h, "pod %s got a request and answered that it cannot serve: whoever sent it took it for ready", pod.Name)
+	}
+}
+
+// meant reports whether the answer is of a version that is bad on purpose.
+func (a *armReady) meant(h *history.Hit) bool {
+	return slices.ContainsFunc(a.injections, func(i injection) bool { return i.version == h.Version && h.End() >= i.from })
+}
+
+func (a *armReady) note(h *history.Hit, format string, args ...any) {
+	a.outside++
+	if a.found.wants(h.At) {
+		a.found.keep(hitFinding(h, fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -172,6 +172,13 @@ func TestAborts(t *testing.T) {
 					}
 				})
 			}},
+			{name: "analyses were seen before their release", want: Pass, spoil: func(r *recording) {
+				for i := range r.events {
+					if c := r.events[i].Change; c != nil && c.Resource == "rollouts" && r.events[i].At > time.Second {
+						r.events[i].At += 450 * ms // each resource has a watch of its own
+					}
+				}
+			}},
 			{name: "failed without a measurement", want: Fail, reason: "with a measurement", spoil: func(r *recording) {
 				lastRun(r, func(o *history.AnalysisRunObject) {
 					for i := range o.Metrics {
