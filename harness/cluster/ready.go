@@ -39,6 +39,8 @@ const (
 	readyNamespace = "rollproof-readiness-"
 	probeBinary    = "/usr/local/bin/probe"
 	probePort      = 8080
+
+	probeServiceName = "probe"
 )
 
 // Result is the outcome of one readiness check.
@@ -162,6 +164,10 @@ func (p *proving) cleanUp(ctx context.Context) error {
 	defer cancel()
 	core := p.cluster.Client.CoreV1()
 	now, all := metav1.DeleteOptions{}, metav1.ListOptions{}
+	// the next one to want its node port must not find it taken
+	if err := core.Services(p.namespace).Delete(ctx, probeServiceName, now); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the Service of the readiness checks: %w", err)
+	}
 	empty := func(ctx context.Context) (bool, string) {
 		err := errors.Join(
 			p.cluster.Client.AppsV1().DaemonSets(p.namespace).DeleteCollection(ctx, now, all),
