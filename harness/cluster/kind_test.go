@@ -525,8 +525,8 @@ func (e *e2e) teeth(t *testing.T, c *Cluster, probe string) {
 				t.Fatal("nothing turned red")
 			}
 			for _, result := range results {
-				if result.Name == fault.check && result.Passed {
-					t.Errorf("its check passed: %s", result.Evidence)
+				if result.Passed == (result.Name == fault.check) {
+					t.Errorf("check %q passed: %v, %s%s", result.Name, result.Passed, result.Evidence, result.Error)
 				}
 			}
 			t.Log(err)
