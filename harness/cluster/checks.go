@@ -340,7 +340,7 @@ func probeClaim() *corev1.PersistentVolumeClaim {
 
 func probeService() *corev1.Service {
 	return &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: "probe"},
+		ObjectMeta: metav1.ObjectMeta{Name: probeServiceName},
 		Spec: corev1.ServiceSpec{
 			Type: corev1.ServiceTypeNodePort, Selector: map[string]string{"app": "probe"},
 			Ports: []corev1.ServicePort{{Port: probePort, TargetPort: intstr.FromInt32(probePort), NodePort: ProbeNodePort}},

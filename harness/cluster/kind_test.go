@@ -60,8 +60,8 @@ func newE2E(t *testing.T) *e2e {
 	if err := os.WriteFile(e.userKubeconfig(), []byte(kubeconfig("of-the-user")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, port := range []string{"18080", "18443", "18081"} {
-		raw = bytes.ReplaceAll(raw, []byte("hostPort: "+port), []byte("hostPort: "+freePort(t)))
+	for i, port := range freePorts(t, 3) {
+		raw = bytes.ReplaceAll(raw, []byte("hostPort: "+[]string{"18080", "18443", "18081"}[i]), []byte("hostPort: "+port))
 	}
 	if err := os.WriteFile(e.config, raw, 0o644); err != nil {
 		t.Fatal(err)
@@ -69,16 +69,21 @@ func newE2E(t *testing.T) *e2e {
 	return e
 }
 
-// freePort is one that nobody listens on right now: other clusters may be in use on this machine.
-func freePort(t *testing.T) string {
+// freePorts are ports that nobody uses right now, below those of outgoing connections: other clusters may be in use on this machine.
+func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var free []string
+	for port := 20000 + os.Getpid()%10000; len(free) < n && port < 32768; port++ {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			listener.Close()
+			free = append(free, fmt.Sprint(port))
+		}
 	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
+	if len(free) < n {
+		t.Fatal("no free ports")
+	}
+	return free
 }
 
 func (e *e2e) command(args ...string) *exec.Cmd {
@@ -520,8 +525,8 @@ func (e *e2e) teeth(t *testing.T, c *Cluster, probe string) {
 				t.Fatal("nothing turned red")
 			}
 			for _, result := range results {
-				if result.Name == fault.check && result.Passed {
-					t.Errorf("its check passed: %s", result.Evidence)
+				if result.Passed == (result.Name == fault.check) {
+					t.Errorf("check %q passed: %v, %s%s", result.Name, result.Passed, result.Evidence, result.Error)
 				}
 			}
 			t.Log(err)

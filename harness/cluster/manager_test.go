@@ -436,6 +436,26 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
+func TestAPortThatAConnectionHasIsExplained(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	who, err := listeningProcess(context.Background(), connection.LocalAddr().String())
+	if err != nil || !strings.Contains(who, "ESTABLISHED to "+listener.Addr().String()) {
+		t.Errorf("%q %v", who, err)
+	}
+	if who, err := listeningProcess(context.Background(), "127.0.0.1:1"); err == nil {
+		t.Errorf("nobody is there, yet it is %q", who)
+	}
+}
+
 func TestUpChecksBeforeItMakesAnything(t *testing.T) {
 	cases := map[string]struct {
 		plant func(*fixture, *UpOptions)

@@ -82,6 +82,8 @@ func (m *Manager) portHolder(ctx context.Context, address string, port uint16) s
 	return who
 }
 
+// listeningProcess names the process that keeps an address from being listened on: one that listens there, else one whose connection has
+// that port at this end, which happens to ports of the range that outgoing connections take theirs from.
 func listeningProcess(ctx context.Context, address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -91,20 +93,31 @@ func listeningProcess(ctx context.Context, address string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list sockets: %w", err)
 	}
-	for _, socket := range sockets {
-		if socket.Status != "LISTEN" || fmt.Sprint(socket.Laddr.Port) != port || !overlaps(host, socket.Laddr.IP) {
+	var connection *psnet.ConnectionStat
+	for i, socket := range sockets {
+		if fmt.Sprint(socket.Laddr.Port) != port || !overlaps(host, socket.Laddr.IP) {
 			continue
 		}
-		if socket.Pid == 0 {
-			return "", errors.New("it belongs to another user; `sudo ss -ltnp` shows it")
+		if socket.Status == "LISTEN" {
+			return processName(ctx, socket.Pid)
 		}
-		name := "?"
-		if p, err := process.NewProcessWithContext(ctx, socket.Pid); err == nil {
-			name, _ = p.NameWithContext(ctx)
-		}
-		return fmt.Sprintf("process %s (pid %d)", name, socket.Pid), nil
+		connection = &sockets[i]
 	}
-	return "", errors.New("it listens no more")
+	if connection == nil {
+		return "", errors.New("it is gone already: try again")
+	}
+	return fmt.Sprintf("an outgoing connection (%s to %s:%d), which may last a minute", connection.Status, connection.Raddr.IP, connection.Raddr.Port), nil
+}
+
+func processName(ctx context.Context, pid int32) (string, error) {
+	if pid == 0 {
+		return "", errors.New("it belongs to another user; `sudo ss -ltnp` shows it")
+	}
+	name := "?"
+	if p, err := process.NewProcessWithContext(ctx, pid); err == nil {
+		name, _ = p.NameWithContext(ctx)
+	}
+	return fmt.Sprintf("process %s (pid %d)", name, pid), nil
 }
 
 // overlaps reports whether two listening addresses exclude each other.

@@ -39,6 +39,8 @@ const (
 	readyNamespace = "rollproof-readiness-"
 	probeBinary    = "/usr/local/bin/probe"
 	probePort      = 8080
+
+	probeServiceName = "probe"
 )
 
 // Result is the outcome of one readiness check.
@@ -155,13 +157,17 @@ func (p *proving) setUp(ctx context.Context) error {
 	return nil
 }
 
-// cleanUp removes the namespace and all in it, also after a cancel. Pods and claims go first: claims are protected while a pod uses them,
-// and the controller that empties a namespace looks again only after half of 15 s.
+// cleanUp removes all that the checks made, also after a cancel. Pods and claims go before their namespace: claims are protected while a pod
+// uses them, and the controller that empties a namespace looks again only after half of 15 s.
 func (p *proving) cleanUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*p.limits.clean)
 	defer cancel()
 	core := p.cluster.Client.CoreV1()
 	now, all := metav1.DeleteOptions{}, metav1.ListOptions{}
+	// the next one to want its node port must not find it taken
+	if err := core.Services(p.namespace).Delete(ctx, probeServiceName, now); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove the Service of the readiness checks: %w", err)
+	}
 	empty := func(ctx context.Context) (bool, string) {
 		err := errors.Join(
 			p.cluster.Client.AppsV1().DaemonSets(p.namespace).DeleteCollection(ctx, now, all),
@@ -177,13 +183,11 @@ func (p *proving) cleanUp(ctx context.Context) error {
 	if err := poll(ctx, "pods of the readiness checks gone", p.limits.clean, empty); err != nil {
 		return err
 	}
-	return poll(ctx, "readiness checks cleaned up", p.limits.clean, func(ctx context.Context) (bool, string) {
-		err := core.Namespaces().Delete(ctx, p.namespace, now)
-		if apierrors.IsNotFound(err) {
-			return true, ""
-		}
-		return false, fmt.Sprintf("namespace %s is still there (%v)", p.namespace, err)
-	})
+	// What ran is gone. The empty namespace goes by itself; waiting for it would also wait for any API service that does not answer.
+	if err := core.Namespaces().Delete(ctx, p.namespace, now); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("remove namespace %s of the readiness checks: %w", p.namespace, err)
+	}
+	return nil
 }
 
 func (p *proving) listProbePods(ctx context.Context) ([]corev1.Pod, error) {
