@@ -1,7 +1,6 @@
 package reports_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -139,10 +138,11 @@ func sampleEvents() []history.Event {
 		events = append(events, history.Event{At: s.at * time.Second, Kind: history.KindStep, Step: &history.Step{Name: s.name, Stable: "v1", Canary: "v2", Weight: s.weight}})
 	}
 	events = append(events, samplePods()...)
-	evicted, _ := json.Marshal(map[string]string{"status": "429 TooManyRequests"})
+	evicted := func(at time.Duration, code int, message string) history.Event {
+		return history.Event{At: at, Kind: history.KindEviction, Eviction: &history.Eviction{Disturbance: "drain-1", Namespace: "bitvault", Pod: "bitvaultd-5d77-c", Code: code, Message: message}}
+	}
 	return append(events,
-		history.Event{At: 50500 * ms, Kind: history.KindChange, Change: &history.Change{Type: "refused", Resource: "evictions", Namespace: "bitvault", Name: "bitvaultd-5d77-c", Object: evicted}},
-		history.Event{At: 51 * time.Second, Kind: history.KindChange, Change: &history.Change{Type: "allowed", Resource: "evictions", Namespace: "bitvault", Name: "bitvaultd-5d77-c"}},
+		evicted(50500*ms, 429, "the budget needs 3 healthy pods and has 3"), evicted(51*time.Second, 201, ""),
 		history.Event{At: 9 * time.Second, Kind: history.KindMilestone, Milestone: &history.Milestone{Name: "settled", Text: "all workloads Ready"}},
 	)
 }

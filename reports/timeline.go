@@ -77,7 +77,7 @@ type podState struct {
 	State string `json:"state"` // starting, ready, unready, terminating, gone
 }
 
-// changes are the changes of one resource other than pods, evictions among them.
+// changes are the changes of one resource other than pods, the answers to evictions, or the gaps in what was seen.
 type changes struct {
 	Resource string   `json:"resource"`
 	Marks    []change `json:"marks"`
@@ -246,7 +246,13 @@ func (f *eventFold) add(e *history.Event) {
 	case e.Change != nil && e.Change.Pod != nil:
 		f.pod(at, e.Change)
 	case e.Change != nil:
-		f.change(at, e.Change)
+		name := strings.TrimPrefix(e.Change.Namespace+"/"+e.Change.Name, "/")
+		f.change(e.Change.Resource, change{at, e.Change.Type, name, string(e.Change.Object)})
+	case e.Eviction != nil:
+		f.change("evictions", change{at, e.Eviction.Answer(), e.Eviction.Namespace + "/" + e.Eviction.Pod, e.Eviction.Message})
+	case e.Gap != nil:
+		text := fmt.Sprintf("from %v to %v: %s", e.Gap.From.Round(time.Millisecond), e.Gap.To.Round(time.Millisecond), e.Gap.Why)
+		f.change("gaps in what was seen", change{inUs(e.Gap.From), "gap", e.Gap.Resource, text})
 	case e.Milestone != nil:
 		f.t.milestones = append(f.t.milestones, milestone{at, shorten(e.Milestone.Name), shorten(e.Milestone.Text)})
 	case e.Note != nil:
@@ -290,7 +296,7 @@ func (f *eventFold) disturbance(at us, d *history.Disturbance) {
 		joined.Landed = at
 	case history.Healed:
 		joined.Healed = at
-	case history.Failed:
+	case history.Failed, history.Unhealed:
 		joined.Failed = at
 	}
 	for _, e := range d.Evidence {
@@ -341,20 +347,20 @@ func (p *pod) next(c *history.Change) string {
 	return "starting"
 }
 
-func (f *eventFold) change(at us, c *history.Change) {
-	i, known := f.resources[c.Resource]
+func (f *eventFold) change(resource string, c change) {
+	i, known := f.resources[resource]
 	if !known {
 		i = len(f.t.changes)
-		f.resources[c.Resource] = i
-		f.t.changes = append(f.t.changes, changes{Resource: c.Resource, Marks: []change{}})
+		f.resources[resource] = i
+		f.t.changes = append(f.t.changes, changes{Resource: resource, Marks: []change{}})
 	}
 	r := &f.t.changes[i]
 	if len(r.Marks) == maxChanges {
 		r.Beyond++
 		return
 	}
-	name := strings.TrimPrefix(c.Namespace+"/"+c.Name, "/")
-	r.Marks = append(r.Marks, change{at, c.Type, shorten(name), shorten(string(c.Object))})
+	c.Name, c.Text = shorten(c.Name), shorten(c.Text)
+	r.Marks = append(r.Marks, c)
 }
 
 // MarshalJSON gives what the chart of the report reads. Times are microseconds since the run's start.

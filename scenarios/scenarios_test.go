@@ -8,6 +8,7 @@ import (
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
 // Every file of an area is a scenario of the list, and every scenario says what a reader needs and judges checks that exist.
@@ -32,13 +33,36 @@ func TestTheListIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if filepath.Base(file) != "doc.go" && !strings.HasSuffix(file, "_test.go") && !byFile[file] {
+		if filepath.Dir(file) != "teeth" && filepath.Base(file) != "doc.go" && !strings.HasSuffix(file, "_test.go") && !byFile[file] {
 			t.Errorf("%s is no scenario of the list", file)
 		}
 	}
 	for file := range byFile {
 		if _, err := os.Stat(file); err != nil {
 			t.Errorf("a scenario has no file of its own: %v", err)
+		}
+	}
+}
+
+// Each check that a scenario judges, and each that is always judged, has a fault that is planted under it.
+func TestEveryCheckHasAPlantedFault(t *testing.T) {
+	planted := map[string]bool{}
+	for _, f := range teeth.All(bitvault.World{}) {
+		planted[f.Check] = true
+		if _, err := judge.Find(judge.All(judge.DefaultBudgets()), f.Check); err != nil {
+			t.Errorf("a fault is planted under nothing: %v", err)
+		}
+		if f.Planted == "" || f.Verdict != judge.Fail && f.Verdict != judge.Inconclusive {
+			t.Errorf("the fault under %s is incomplete: %+v", f.Check, f)
+		}
+	}
+	checks := []string{"load.held", "load.zero-dropped", "disruption.landed", "stack.healed"}
+	for _, s := range All(bitvault.World{}) {
+		checks = append(checks, s.Checks...)
+	}
+	for _, check := range checks {
+		if !planted[check] {
+			t.Errorf("no fault is planted under %s: nobody has seen it fail", check)
 		}
 	}
 }

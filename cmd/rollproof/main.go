@@ -80,6 +80,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newRunCommand(),
 		newListCommand(),
+		newTeethCommand(),
 		newDemoCommand(),
 		newAttackCommand(),
 		newJudgeCommand(),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -24,7 +25,9 @@ func startRecord(about history.Run, dir string) (*history.Recorder, error) {
 // closeRecord ends a record with what its run came to, and returns the run's error.
 func closeRecord(rec *history.Recorder, ran error) error {
 	reason := "finished"
-	if ran != nil {
+	if errors.Is(ran, context.Canceled) {
+		reason = "interrupted"
+	} else if ran != nil {
 		reason = ran.Error()
 	}
 	err := rec.Close(reason)

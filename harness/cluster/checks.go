@@ -179,18 +179,19 @@ func gonePodRefuses(ctx context.Context, p *proving) (string, error) {
 	if err := p.removePod(ctx, gone.Name); err != nil {
 		return "", err
 	}
-	slowest := make([]time.Duration, len(callers))
+	refusals := make([]string, len(callers))
 	err = forEachIndexed(callers, func(i int, caller corev1.Pod) error {
+		first := ""
 		return p.untilJudged(ctx, "dial of a gone pod from "+caller.Spec.NodeName, p.limits.gone, caller.Name, func(m measurement) error {
-			slowest[i] = m.took()
-			return judgeRefusal(m)
+			refusals[i] = fmt.Sprintf("%s %s%s", caller.Spec.NodeName, m.took().Round(100*time.Microsecond), first)
+			err := judgeRefusal(m)
+			if err != nil && first == "" { // part of the evidence: how it was at first
+				first = fmt.Sprintf(" (at first: %s after %s)", m.Outcome, m.took().Round(time.Millisecond))
+			}
+			return err
 		}, "dial", address, "--timeout", dialTimeout.String())
 	})
-	var parts []string
-	for i, caller := range callers {
-		parts = append(parts, fmt.Sprintf("%s %s", caller.Spec.NodeName, slowest[i].Round(100*time.Microsecond)))
-	}
-	return "refused after " + strings.Join(parts, ", ") + " (pod ran on " + gone.Spec.NodeName + ")", err
+	return "refused after " + strings.Join(refusals, ", ") + " (pod ran on " + gone.Spec.NodeName + ")", err
 }
 
 // untilJudged repeats a check of the probe image in a pod until judge accepts what it measured.

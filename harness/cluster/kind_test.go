@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,10 +60,25 @@ func newE2E(t *testing.T) *e2e {
 	if err := os.WriteFile(e.userKubeconfig(), []byte(kubeconfig("of-the-user")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(e.config, bytes.ReplaceAll(raw, []byte("hostPort: 18"), []byte("hostPort: 28")), 0o644); err != nil {
+	for _, port := range []string{"18080", "18443", "18081"} {
+		raw = bytes.ReplaceAll(raw, []byte("hostPort: "+port), []byte("hostPort: "+freePort(t)))
+	}
+	if err := os.WriteFile(e.config, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// freePort is one that nobody listens on right now: other clusters may be in use on this machine.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
 }
 
 func (e *e2e) command(args ...string) *exec.Cmd {
@@ -207,18 +223,20 @@ func (e *e2e) interrupt(t *testing.T, name string, signal syscall.Signal, reache
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	err := poll(context.Background(), name+" half-way", 10*time.Minute, func(context.Context) (bool, string) {
-		return reached(output.String()), output.String()
+		return len(ended) > 0 || reached(output.String()), "not yet"
 	})
-	if err != nil {
+	if err != nil || len(ended) > 0 {
 		_ = cmd.Process.Kill()
-		t.Fatal(err)
+		t.Fatalf("it never was half-way: %v\n%s", err, output.String())
 	}
 	seen := e.left(t)
 	if err := cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
 	}
-	err = cmd.Wait()
+	err = <-ended
 	t.Logf("%d things were there at signal %v, then: %v\n%s", len(seen), signal, err, output.String())
 	if err == nil {
 		t.Fatalf("it succeeded before signal %v: this proves nothing", signal)

@@ -155,27 +155,34 @@ func (p *proving) setUp(ctx context.Context) error {
 	return nil
 }
 
-// cleanUp removes the namespace and waits until it is gone, also after a cancel.
+// cleanUp removes the namespace and all in it, also after a cancel. Pods and claims go first: claims are protected while a pod uses them,
+// and the controller that empties a namespace looks again only after half of 15 s.
 func (p *proving) cleanUp(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.limits.clean+time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*p.limits.clean)
 	defer cancel()
-	namespaces := p.cluster.Client.CoreV1().Namespaces()
-	err := namespaces.Delete(ctx, p.namespace, metav1.DeleteOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
+	core := p.cluster.Client.CoreV1()
+	now, all := metav1.DeleteOptions{}, metav1.ListOptions{}
+	empty := func(ctx context.Context) (bool, string) {
+		err := errors.Join(
+			p.cluster.Client.AppsV1().DaemonSets(p.namespace).DeleteCollection(ctx, now, all),
+			core.Pods(p.namespace).DeleteCollection(ctx, now, all),
+			core.PersistentVolumeClaims(p.namespace).DeleteCollection(ctx, now, all))
+		pods, podsErr := core.Pods(p.namespace).List(ctx, all)
+		claims, claimsErr := core.PersistentVolumeClaims(p.namespace).List(ctx, all)
+		if err := errors.Join(err, podsErr, claimsErr); err != nil {
+			return false, oneLine(err)
+		}
+		return len(pods.Items)+len(claims.Items) == 0, fmt.Sprintf("%d pods and %d claims left", len(pods.Items), len(claims.Items))
 	}
-	if err != nil {
-		return fmt.Errorf("clean up after readiness checks: %w", err)
+	if err := poll(ctx, "pods of the readiness checks gone", p.limits.clean, empty); err != nil {
+		return err
 	}
 	return poll(ctx, "readiness checks cleaned up", p.limits.clean, func(ctx context.Context) (bool, string) {
-		namespace, err := namespaces.Get(ctx, p.namespace, metav1.GetOptions{})
+		err := core.Namespaces().Delete(ctx, p.namespace, now)
 		if apierrors.IsNotFound(err) {
 			return true, ""
 		}
-		if err != nil {
-			return false, oneLine(err)
-		}
-		return false, fmt.Sprintf("namespace %s is %s", namespace.Name, namespace.Status.Phase)
+		return false, fmt.Sprintf("namespace %s is still there (%v)", p.namespace, err)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -119,8 +120,9 @@ func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight
 			return history.Evidence{}, err
 		case granted(answer.Code):
 			evicted = true
-		case sight.of(pod.UID).gone:
-			return history.Evidence{}, nil
+		case answer.Code == http.StatusNotFound, answer.Code == http.StatusConflict: // gone, or another pod has its name by now
+			_, err := sight.await(ctx, pod.UID, func(s seen) bool { return s.gone })
+			return history.Evidence{}, err
 		case !mayPass(answer.Code):
 			return history.Evidence{}, fmt.Errorf("evict pod %s: %d: %s", name, answer.Code, answer.Message)
 		default:

@@ -129,7 +129,7 @@ func TestADrainThatDidNotLand(t *testing.T) {
 					return false
 				})
 			}
-		}, []string{"evict pod"}},
+		}, []string{"no pod went by eviction"}},
 		"a pod ends by another hand after the eviction": {Drain{Node: "n1"}, func(b *bench) {
 			b.kubelet("b")
 			b.api.Handle(http.MethodPost, "/a/eviction", func(w http.ResponseWriter, r *http.Request) bool {

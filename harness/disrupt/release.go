@@ -38,7 +38,9 @@ type Release struct {
 	// Args are -name=value or -name: each takes the place of the argument of that name, or is added.
 	Args   []string
 	Labels map[string]string // more labels of the template
-	Bound  time.Duration     // to land; default 3 min
+	// Annotations are more annotations of the template.
+	Annotations map[string]string
+	Bound       time.Duration // to land; default 3 min
 	// Revert makes healing put the old template back and wait until it is the current one.
 	Revert bool
 }
@@ -206,6 +208,11 @@ func (r Release) change(u *unstructured.Unstructured) error {
 	for k, v := range labels {
 		if err := unstructured.SetNestedField(u.Object, v, "spec", "template", "metadata", "labels", k); err != nil {
 			return fmt.Errorf("label the template of %s %s: %w", r.kind(), r.Workload, err)
+		}
+	}
+	for k, v := range r.Annotations {
+		if err := unstructured.SetNestedField(u.Object, v, "spec", "template", "metadata", "annotations", k); err != nil {
+			return fmt.Errorf("annotate the template of %s %s: %w", r.kind(), r.Workload, err)
 		}
 	}
 	return nil

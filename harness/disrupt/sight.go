@@ -86,12 +86,6 @@ func (s *sight) wakeLocked() {
 	s.changed = make(chan struct{})
 }
 
-func (s *sight) of(uid types.UID) seen {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pods[uid]
-}
-
 // await waits until enough was seen of a pod, and returns what was.
 func (s *sight) await(ctx context.Context, uid types.UID, enough func(seen) bool) (seen, error) {
 	for {

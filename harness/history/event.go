@@ -2,6 +2,8 @@ package history
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -127,6 +129,19 @@ type Eviction struct {
 	Message     string        `json:"message,omitempty"` // the server's, or the error where there was no answer
 	RetryAfter  time.Duration `json:"retryAfter,omitempty"`
 	Latency     time.Duration `json:"latency"`
+}
+
+// Answer is the answer in words.
+func (e *Eviction) Answer() string {
+	switch {
+	case e.Code == http.StatusOK || e.Code == http.StatusCreated:
+		return "allowed"
+	case e.Code == http.StatusTooManyRequests:
+		return "refused"
+	case e.Code == 0:
+		return "not answered"
+	}
+	return fmt.Sprintf("status %d", e.Code)
 }
 
 // PodState is what judges need of a pod. The demo fills it for plain processes too.

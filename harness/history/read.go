@@ -96,6 +96,7 @@ func (h *History) Arms() ([]string, error) {
 			}
 		}
 	}
+	slices.Sort(arms) // the order of file names is another: get-close comes before get there
 	return arms, nil
 }
 

@@ -244,6 +244,10 @@ func readBundle(ctx context.Context, r io.Reader, blobs blobDir) (*bundleContent
 }
 
 func readBundleEntry(in *tar.Reader, header *tar.Header, blobs blobDir, texts map[string][]byte) error {
+	// Save writes plain files only. A sparse one could unpack to far more than the bundle's size.
+	if header.Typeflag != tar.TypeReg || len(header.PAXRecords) > 0 {
+		return fmt.Errorf("it is altered or no bundle: %q is not a plain file", header.Name)
+	}
 	if m := blobEntry.FindStringSubmatch(header.Name); m != nil {
 		_, _, err := blobs.write(in, &v1.Hash{Algorithm: "sha256", Hex: m[1]})
 		if errors.Is(err, io.ErrUnexpectedEOF) {

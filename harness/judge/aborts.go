@@ -58,6 +58,7 @@ func aborts(b Budgets, kind regression) Check {
 			{What: "release of a Rollout that is bad on purpose", Met: func(t *Timeline) bool { return len(badReleases(t)) > 0 }}},
 		Rests:  append([]string{"traefikservices"}, canaryRests...),
 		During: duringReleases,
+		Late:   b.Propagation,
 		New: func(t *Timeline) Fold {
 			f := &abortion{t: t, budgets: b, kind: kind}
 			all := t.releases()

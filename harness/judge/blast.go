@@ -21,6 +21,7 @@ func blastRadius(b Budgets) Check {
 			{What: "disturbance that injects failures", Met: func(t *Timeline) bool { return len(injectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests: []string{"rollouts", "replicasets"},
+		Late:  b.Propagation,
 		New: func(t *Timeline) Fold {
 			f := &blast{t: t, budgets: b}
 			for _, i := range injectionsOf(t) {

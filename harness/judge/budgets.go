@@ -45,7 +45,7 @@ func DefaultBudgets() Budgets {
 	return Budgets{
 		Lag: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Files: 0.9, Around: 10,
 		Settle: 3 * time.Second, Propagation: 5 * time.Second, Watch: time.Second, Abort: 5 * time.Minute, Straddling: 10,
-		Weights: []int32{10, 30}, Metrics: Metrics{Errors: "error-rate", Latency: "p99-latency", CPU: "cpu-saturation", Late: "error-rate"},
+		Weights: []int32{10, 30}, Metrics: Metrics{Errors: "errors", Latency: "latency", CPU: "cpu", Late: "errors"},
 		Measurements: 2, Slow: 500 * time.Millisecond, Notice: 5 * time.Minute, Drain: 5 * time.Minute, Ending: time.Minute,
 	}
 }

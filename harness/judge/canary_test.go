@@ -90,6 +90,17 @@ func TestBlastRadius(t *testing.T) {
 		{name: "more than its share", spoil: func(r *recording) { r.serve(50, 2*time.Second, 6*time.Second); r.injure(2) }, want: Fail, reason: "its share of the traffic allowed"},
 		{name: "hurt after the abort", spoil: func(r *recording) { status503(r.at("get", 6600*time.Millisecond), "v2") }, want: Fail, reason: "after its abort"},
 		{name: "hurt while routers follow the abort", spoil: func(r *recording) { status503(r.at("get", 6400*time.Millisecond), "v2") }, want: Pass},
+		{name: "all of its share hurt, also while routers follow the abort", spoil: func(r *recording) {
+			for _, e := range r.events {
+				if e.Step != nil && e.Step.Weight == 10 {
+					e.Step.Weight = 100
+				}
+			}
+			r.serve(100, 2*time.Second, 6400*time.Millisecond)
+			r.injure(1)
+		}, want: Pass, reason: "caused 1 320 failures"},
+		{name: "a step without it before its first share is no abort", spoil: func(r *recording) { r.step(2*time.Second-1, "stable still", 0) },
+			want: Pass, reason: "caused 24 failures"},
 		{name: "aborted too late", spoil: func(r *recording) {
 			r.budgets(t, func(b *Budgets) { b.Propagation, b.Abort = time.Second, 3*time.Second })
 		}, want: Fail, reason: "not aborted within 3s"},

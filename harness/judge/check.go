@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -20,6 +21,7 @@ type Check struct {
 	// it inconclusive; During is the time that counts, that of the load when nil.
 	Rests  []string
 	During func(*Timeline) Span
+	Late   time.Duration // by how much changes may be recorded late all the same, when none was lost
 	// New starts judging one record. It is called when every event was read and no hit yet.
 	New func(*Timeline) Fold
 }
@@ -68,7 +70,7 @@ func All(b Budgets) []Check {
 		trafficShare(b),
 		blastRadius(b),
 		canarySteps(b),
-		promotesGood(),
+		promotesGood(b),
 		abortsOnErrors(b),
 		abortsOnLatency(b),
 		abortsOnCPU(b),
@@ -99,9 +101,7 @@ func Find(all []Check, slugs ...string) ([]Check, error) {
 		if i < 0 {
 			return nil, &UnknownCheckError{Slug: slug}
 		}
-		check := all[i]
-		check.Optional = false
-		found = append(found, check)
+		found = append(found, all[i])
 	}
 	return found, nil
 }

@@ -64,10 +64,13 @@ func (r *recording) forgetAbout(resource, name string, from time.Duration) {
 	}
 }
 
-func (r *recording) blind(resource string, from, to time.Duration) {
+// gap records that changes of a resource went unseen, or, when none was lost, were recorded late.
+func (r *recording) gap(resource string, from, to time.Duration, lost bool) {
 	r.events = append(r.events, history.Event{At: to + 5, Kind: history.KindGap,
-		Gap: &history.Gap{Resource: resource, From: from, To: to, Why: "the API server was away", Lost: true}})
+		Gap: &history.Gap{Resource: resource, From: from, To: to, Why: "the API server was away", Lost: lost}})
 }
+
+func (r *recording) blind(resource string, from, to time.Duration) { r.gap(resource, from, to, true) }
 
 // podOf records a pod of the app; running in phase Running unless state says otherwise.
 func (r *recording) podOf(at time.Duration, typ, name, rs, node string, state history.PodState, disruption string) {
@@ -163,8 +166,8 @@ func measuredAs(name, phase string, values ...string) history.MetricResult {
 }
 
 func healthyMetrics() []history.MetricResult {
-	return []history.MetricResult{measuredAs("error-rate", "Successful", "[0]", "[0]"), measuredAs("p99-latency", "Successful", "[0.02]", "[0.02]"),
-		measuredAs("cpu-saturation", "Successful", "[0.1]", "[0.1]")}
+	return []history.MetricResult{measuredAs("errors", "Successful", "[0]", "[0]"), measuredAs("latency", "Successful", "[0.02]", "[0.02]"),
+		measuredAs("cpu", "Successful", "[0.1]", "[0.1]")}
 }
 
 // metricsWith are healthy ones but for the one given.
@@ -268,9 +271,9 @@ func badCanary(t testing.TB, r *recording, metric, value string) {
 	r.abortAt(4*time.Second, 10, metric)
 	r.serve(10, 2300*ms, 4100*ms)
 	switch metric {
-	case "error-rate":
+	case "errors":
 		r.injure(5)
-	case "p99-latency":
+	case "latency":
 		for _, arm := range []string{"get", "post", "post-close"} {
 			for _, h := range r.between(arm, 0, testLength) {
 				if h.Version == "v2" {
@@ -291,8 +294,8 @@ func lateCanary(t testing.TB, r *recording) {
 	r.weightTo(2300*ms, 10)
 	r.analysis("first", "1", 2400*ms, 3400*ms, "Successful", healthyMetrics()...)
 	r.weightTo(3500*ms, 30)
-	r.analysis("second", "3", 3600*ms, 4900*ms, "Failed", metricsWith(measuredAs("error-rate", "Failed", "[0]", "[0.2]"))...)
-	r.abortAt(5*time.Second, 30, "error-rate")
+	r.analysis("second", "3", 3600*ms, 4900*ms, "Failed", metricsWith(measuredAs("errors", "Failed", "[0]", "[0.2]"))...)
+	r.abortAt(5*time.Second, 30, "errors")
 	r.serve(10, 2300*ms, 3500*ms)
 	r.serve(30, 3500*ms, 5100*ms)
 	for _, h := range r.between("get", 4*time.Second, 5*time.Second) {
@@ -311,9 +314,9 @@ func blindCanary(t testing.TB, r *recording) {
 	r.rollout(2*time.Second, "h1", "h2", -1, nil)
 	r.newPod(2*time.Second, "pod-c", "rs-h2", "n1", "v2")
 	r.weightTo(2300*ms, 10)
-	r.analysis("first", "1", 2400*ms, 3900*ms, "Error", history.MetricResult{Name: "error-rate", Phase: "Error", Error: 1,
+	r.analysis("first", "1", 2400*ms, 3900*ms, "Error", history.MetricResult{Name: "errors", Phase: "Error", Error: 1,
 		Measurements: []history.Measurement{{Phase: "Error", Message: "connection refused"}}})
-	r.abortAt(4*time.Second, 10, "error-rate")
+	r.abortAt(4*time.Second, 10, "errors")
 	r.serve(10, 2300*ms, 4100*ms)
 }
 

@@ -52,7 +52,7 @@ func (t *Timeline) drain(d *Disturbance) *drain {
 			all.nodes[e.Node] = true
 		}
 	}
-	target := d.Target[strings.LastIndex(d.Target, "/")+1:]
+	target := d.Target[strings.LastIndexAny(d.Target, "/ ")+1:]
 	for _, node := range t.Cluster.Nodes {
 		if node.Name == target {
 			all.nodes[target] = true
@@ -164,11 +164,15 @@ func (f *deadlock) judge(d *drain, r *ruling) uint64 {
 		}
 	}
 	for _, e := range stuck {
-		note(r.missing, f.blockers(&e), "pod %s was never evicted, the last answer is %s", e.Pod, answerText(&e))
+		rule := r.missing
+		if d.Failed != Never && e.refused() { // it was asked for until the drain gave up
+			rule = r.broken
+		}
+		note(rule, f.blockers(&e), "pod %s was never evicted, the last answer is %s", e.Pod, answerText(&e))
 	}
 	switch {
 	case d.Failed != Never:
-		note(r.broken, evidenceText(d.Evidence), "it failed after %s", span(d.Failed-d.Began))
+		note(r.unsure, evidenceText(d.Left), "it failed after %s", span(d.Failed-d.Began))
 	case d.Landed == Never:
 		note(r.missing, nil, "it never ended")
 	case d.Landed-d.Began > f.budgets.Drain:

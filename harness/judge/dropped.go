@@ -327,6 +327,6 @@ func (a *armDrops) figures() []Figure {
 		{Name: "injected, arm " + a.arm.Name, Value: float64(a.injected), Unit: "hits"},
 		{Name: "masked by a silent retry, arm " + a.arm.Name, Value: float64(a.masked), Unit: "hits"},
 		{Name: "longest outage, arm " + a.arm.Name, Value: (o.until - o.from).Seconds() * 1000, Unit: "ms"},
-		{Name: "longest time without a hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
+		{Name: "longest time without a whole hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
 	}
 }

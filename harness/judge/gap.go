@@ -30,7 +30,13 @@ func wholeRun(t *Timeline) Span { return Span{From: 0, Until: t.Last} }
 
 // admitGaps takes the word from a promise that rests on watches which had a gap: a pass may have missed the failure, and a
 // failure in the time of a gap may be a change that was recorded late. A failure clear of the gaps stands.
-func (p *Promise) admitGaps(gaps []history.Gap) {
+//
+// Changes of a gap that lost none were recorded at most as late as it is long; up to late that takes no pass.
+func (p *Promise) admitGaps(gaps []history.Gap, late time.Duration) {
+	long := slices.DeleteFunc(slices.Clone(gaps), func(g history.Gap) bool { return !g.Lost && g.To-g.From <= late })
+	if p.Verdict == Pass {
+		gaps = long
+	}
 	if len(gaps) == 0 || p.Verdict == Skipped {
 		return
 	}

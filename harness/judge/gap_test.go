@@ -62,6 +62,24 @@ func TestAGapIsEvidence(t *testing.T) {
 	}
 }
 
+// A gap of which every change is there, if late, takes no pass when it was short; a failure in it may be a change that came late.
+func TestShortGapsThatLostNothing(t *testing.T) {
+	spoilt(t, slugSteps, goodCanary, []verdictCase{
+		{name: "green, short", want: Pass, spoil: func(r *recording) { r.gap("rollouts", 3*time.Second, 3400*ms, false) }},
+		{name: "green, long", want: Inconclusive, reason: "were recorded late", spoil: func(r *recording) { r.gap("rollouts", 3*time.Second, 3600*ms, false) }},
+		{name: "red, short", want: Inconclusive, reason: "all that speaks against", spoil: func(r *recording) {
+			r.forgetAbout("analysisruns", "first", 0)
+			r.analysis("first", "1", 2400*ms, 3700*ms, "Successful", healthyMetrics()...)
+			r.gap("analysisruns", 3300*ms, 3700*ms, false)
+		}},
+		{name: "red, elsewhere", want: Fail, reason: "before its analysis was over", spoil: func(r *recording) {
+			r.forgetAbout("analysisruns", "first", 0)
+			r.analysis("first", "1", 2400*ms, 3700*ms, "Successful", healthyMetrics()...)
+			r.gap("analysisruns", 5*time.Second, 5400*ms, false)
+		}},
+	})
+}
+
 func TestObjectsOfOneName(t *testing.T) {
 	r := cleanRun()
 	r.events = nil

@@ -19,6 +19,7 @@ func graceful(b Budgets) Check {
 		Promise: "requests in flight finish after SIGTERM",
 		Needs:   []Need{carriesLoad, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
 		Rests:   []string{"pods"},
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 )
 
+// releaseName is the name of a disturbance that releases a good version.
+const releaseName = "release"
+
 const slugHealed = "stack.healed"
 
 // stackHealed compares how the cluster was left with how it was found. What is still on its way is left broken: the run waits for
@@ -22,6 +25,7 @@ func stackHealed(b Budgets) Check {
 		Needs:   []Need{{What: "node of a cluster", Met: func(t *Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
 		Rests:   []string{"pods", "nodes", "rollouts", "replicasets"},
 		During:  func(t *Timeline) Span { return Span{From: t.Last - b.Watch, Until: t.Last} },
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &healed{budgets: b, ruling: ruling{t: t}} },
 	}
 }
@@ -59,6 +63,8 @@ func (f *healed) disturbances() {
 		switch {
 		case d.Unhealed != Never && d.Healed == Never:
 			f.left(d.Unhealed, d.label()+" could not be healed", evidenceText(d.Left)...)
+		case d.Name == releaseName:
+			// It leaves the new version, which is no damage; whether that one is whole the Rollout tells.
 		case d.Healed == Never && d.Failed == Never:
 			f.left(min(d.Began, d.Landed), d.label()+" was never healed")
 		}

@@ -272,8 +272,8 @@ func TestWindowWithoutAPlannedEnd(t *testing.T) {
 	}
 	r.abandon = true
 	p := assertVerdict(t, r.judged(t), slugDropped, Inconclusive)
-	if p.Hits != 3000 || p.Power == nil || p.Power.OutageSeen > 5*time.Second {
-		t.Errorf("judged by %d hits with power %+v, want 3000 in about 6 s", p.Hits, p.Power)
+	if p.Hits != 3000 || p.Power == nil || p.Power.OutageSeen != 15*time.Millisecond || p.Power.Rate != 500 {
+		t.Errorf("judged by %d hits with power %+v, want 3000 in the 6 s that events tell of", p.Hits, p.Power)
 	}
 }
 

@@ -116,11 +116,10 @@ type outages struct {
 	// The run of failures that is going on, and the worst so far.
 	current, worst outage
 
-	// Gaps between starts. A later hit that started before an earlier one makes no gap: latest is the latest start so far.
 	index  int32
 	window *Window
-	latest time.Duration
-	gaps   map[*Window]time.Duration
+	blind  blindness
+	gaps   map[*Window]time.Duration // the longest time in which nothing looked, of each window
 }
 
 // outage is a run of failures without a correct answer in between.
@@ -135,11 +134,8 @@ func (o *outages) visit(s slot) {
 	if s.window != o.index || o.gaps == nil {
 		o.enter(s.window)
 	}
-	if s.outcome != unsent && s.at > o.latest {
-		if gap := s.at - o.latest; o.window != nil && gap > o.gaps[o.window] {
-			o.gaps[o.window] = gap
-		}
-		o.latest = s.at
+	if s.outcome != unsent && o.window != nil {
+		o.blind.saw(s.at, s.end)
 	}
 	switch s.outcome {
 	case answered:
@@ -176,14 +172,15 @@ func (o *outages) enter(index int32) {
 	}
 	o.index, o.window = index, o.arm.window(int(index))
 	if o.window != nil {
-		o.latest = max(o.latest, o.window.Begin)
+		o.blind = blindness{waiting: o.blind.waiting}
+		o.blind.begin(o.window.Begin)
 	}
 }
 
 // leave closes a window: the time from its last hit to its end is a gap too.
 func (o *outages) leave() {
 	if o.window != nil {
-		o.gaps[o.window] = max(o.gaps[o.window], o.window.Until()-o.latest)
+		o.gaps[o.window] = max(o.gaps[o.window], o.blind.until(o.window.Until()))
 	}
 }
 

@@ -23,6 +23,7 @@ func pdbHonoured(b Budgets) Check {
 		Needs:   []Need{drained},
 		Rests:   []string{"pods", "poddisruptionbudgets"},
 		During:  duringDrains,
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &pdbs{t: t, budgets: b} },
 	}
 }
@@ -86,7 +87,7 @@ type pdbDrain struct {
 func (j *pdbDrain) judge(p *Promise) {
 	protecting := j.removals()
 	for _, e := range slices.Concat(j.evictions, j.probes) {
-		if e.refused() {
+		if e.refused() && j.protects(&e) {
 			j.refused++
 		}
 	}
@@ -119,6 +120,13 @@ func (j *pdbDrain) t() *Timeline { return j.pdbs.t }
 
 func (j *pdbDrain) label() string { return j.drain.label() }
 
+// protects reports whether an eviction is of a pod that a budget selects, as far as the cluster is watched.
+func (j *pdbDrain) protects(e *Eviction) bool {
+	return slices.ContainsFunc(j.t().Cluster.Pods, func(pod *Track[PodView]) bool {
+		return e.of(pod) && len(j.t().budgetsOf(pod, e.At)) > 0
+	})
+}
+
 // ended is when a pod's end began; never when it did not.
 func ended(pod *Track[PodView]) time.Duration {
 	for _, s := range pod.Seen {
@@ -129,10 +137,12 @@ func ended(pod *Track[PodView]) time.Duration {
 	return pod.Gone
 }
 
-// mine reports whether a pod ended on a drained node during the drain, and was not one that drains leave alone.
+// mine reports whether a pod ended on a drained node during the drain, and was not one that drains leave alone. A pod that was done
+// before is one of those; a pod that ends well because it was told to is Succeeded too, but only afterwards.
 func (j *pdbDrain) mine(pod *Track[PodView]) bool {
 	at, o := ended(pod), pod.last()
-	done := o.Phase == "Succeeded" || o.Phase == "Failed"
+	before := pod.at(at - 1)
+	done := before != nil && (before.Phase == "Succeeded" || before.Phase == "Failed")
 	return at >= j.Began && at <= j.end(j.t()) && j.nodes[o.Node] && !done && (o.Owner == nil || o.Owner.Kind != "DaemonSet")
 }
 

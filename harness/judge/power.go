@@ -56,8 +56,8 @@ func segments(windows []*Window) []Span {
 	return spans
 }
 
-// outageSeen is the longest time in which no arm started a hit: in every segment of time, the arm that looked most often
-// counts. gaps holds the longest time between two starts in each window. It rather overstates than understates.
+// outageSeen is how long an outage of every arm must be to be seen for certain: in every segment of time, the arm that looked most
+// often counts. gaps holds the longest time of each window in which no hit both began and ended. It overstates where arms take turns.
 func outageSeen(windows []*Window, gaps map[*Window]time.Duration) time.Duration {
 	var worst time.Duration
 	for _, s := range segments(windows) {

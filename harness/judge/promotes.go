@@ -13,7 +13,7 @@ const slugPromotes = "canary.promotes-good"
 
 // promotesGood asks two things of every release that is not bad on purpose: that it became the stable one, and that meanwhile
 // no request was dropped, which is judged as load.zero-dropped does.
-func promotesGood() Check {
+func promotesGood(b Budgets) Check {
 	return Check{
 		Slug:    slugPromotes,
 		Promise: "a good version reaches 100 % with no dropped request",
@@ -21,6 +21,7 @@ func promotesGood() Check {
 			{What: "release of a Rollout that is not bad on purpose", Met: func(t *Timeline) bool { return len(goodReleases(t)) > 0 }}},
 		Rests:  canaryRests,
 		During: duringReleases,
+		Late:   b.Propagation,
 		New:    func(t *Timeline) Fold { return &promotes{t: t, Fold: zeroDropped().New(t)} },
 	}
 }

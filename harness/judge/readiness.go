@@ -17,6 +17,7 @@ func readiness(b Budgets) Check {
 		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
 		Needs:   []Need{carriesLoad, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
 		Rests:   []string{"pods"},
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &ready{t: t, budgets: b} },
 	}
 }

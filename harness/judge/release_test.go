@@ -73,13 +73,13 @@ func TestCanarySteps(t *testing.T) {
 			r.events = without(r.events, "rollouts", 0, 2200*ms)
 		}},
 		{name: "a gap in the analyses", want: Inconclusive, reason: "changes of analysisruns from 3s to 4s may be missing", spoil: func(r *recording) {
-			r.blind("analysisruns", 3*time.Second, 4*time.Second)
+			r.gap("analysisruns", 3*time.Second, 4*time.Second, true)
 		}},
 		{name: "a gap in which a step is missed", want: Inconclusive, reason: "all that speaks against", spoil: func(r *recording) {
 			r.forgetAbout("analysisruns", "second", 0)
-			r.blind("*", 3*time.Second, 5500*ms)
+			r.gap("*", 3*time.Second, 5500*ms, true)
 		}},
-		{name: "a gap before the release", want: Pass, spoil: func(r *recording) { r.blind("rollouts", 500*ms, time.Second) }},
+		{name: "a gap before the release", want: Pass, spoil: func(r *recording) { r.gap("rollouts", 500*ms, time.Second, true) }},
 		{name: "no release", want: Inconclusive, reason: "no release of a Rollout", spoil: func(r *recording) { r.forgetAbout("rollouts", "bitvaultd", 0) }},
 	})
 }
@@ -139,15 +139,15 @@ func TestPromotesGood(t *testing.T) {
 				}
 			}
 		}},
-		{name: "a gap at its end", want: Inconclusive, reason: "rollouts", spoil: func(r *recording) { r.blind("rollouts", 5*time.Second, 6*time.Second) }},
+		{name: "a gap at its end", want: Inconclusive, reason: "rollouts", spoil: func(r *recording) { r.gap("rollouts", 5*time.Second, 6*time.Second, true) }},
 	})
 }
 
 func TestAborts(t *testing.T) {
 	good := map[string]func(testing.TB, *recording){
-		slugAbortsErrors:  func(t testing.TB, r *recording) { badCanary(t, r, "error-rate", "[0.2]") },
-		slugAbortsLatency: func(t testing.TB, r *recording) { badCanary(t, r, "p99-latency", "[0.7]") },
-		slugAbortsCPU:     func(t testing.TB, r *recording) { badCanary(t, r, "cpu-saturation", "[0.95]") },
+		slugAbortsErrors:  func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") },
+		slugAbortsLatency: func(t testing.TB, r *recording) { badCanary(t, r, "latency", "[0.7]") },
+		slugAbortsCPU:     func(t testing.TB, r *recording) { badCanary(t, r, "cpu", "[0.95]") },
 		slugAbortsLate:    lateCanary,
 	}
 	for slug, base := range good {
@@ -242,7 +242,7 @@ func TestAborts(t *testing.T) {
 			{name: "the same version as before", want: Inconclusive, reason: "do not tell them apart", spoil: func(r *recording) {
 				edit(r, "replicasets", "rs-h1", 0, func(o *history.ReplicaSetObject) { o.Version = "v2" })
 			}},
-			{name: "a gap", want: Inconclusive, reason: "changes of rollouts", spoil: func(r *recording) { r.blind("rollouts", 2*time.Second, 5*time.Second) }},
+			{name: "a gap", want: Inconclusive, reason: "changes of rollouts", spoil: func(r *recording) { r.gap("rollouts", 2*time.Second, 5*time.Second, true) }},
 		})
 	}
 }
@@ -285,7 +285,7 @@ func TestAbortsLate(t *testing.T) {
 
 func TestTimesOfAnAbort(t *testing.T) {
 	r := cleanRun()
-	badCanary(t, r, "error-rate", "[0.2]")
+	badCanary(t, r, "errors", "[0.2]")
 	p := assertVerdict(t, r.judged(t, slugAbortsErrors), slugAbortsErrors, Pass)
 	first := Never
 	for _, hits := range r.hits {
@@ -309,25 +309,25 @@ func TestTimesOfAnAbort(t *testing.T) {
 
 func TestNoDataNoPromote(t *testing.T) {
 	spoilt(t, slugNoData, blindCanary, []verdictCase{
-		{name: "held back", want: Pass, reason: "was not promoted in 6s: error-rate Error"},
+		{name: "held back", want: Pass, reason: "was not promoted in 6s: errors Error"},
 		{name: "a guard failed", want: Pass, reason: "min-requests Failed", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) {
-				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("min-requests", "Failed", "[0]"), measuredAs("cpu-saturation", "Successful", "[0.01]")}
+				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("min-requests", "Failed", "[0]"), measuredAs("cpu", "Successful", "[0.01]")}
 			})
 		}},
-		{name: "not a number", want: Pass, reason: "error-rate Failed", spoil: func(r *recording) {
+		{name: "not a number", want: Pass, reason: "errors Failed", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) {
-				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("error-rate", "Failed", "[NaN]")}
+				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("errors", "Failed", "[NaN]")}
 			})
 		}},
-		{name: "an empty result passed", want: Fail, reason: `metric error-rate passed (value "[]") without data`, spoil: func(r *recording) {
+		{name: "an empty result passed", want: Fail, reason: `metric errors passed (value "[]") without data`, spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) {
-				o.Phase, o.Metrics = "Successful", []history.MetricResult{measuredAs("error-rate", "Successful", "[]", "[]")}
+				o.Phase, o.Metrics = "Successful", []history.MetricResult{measuredAs("errors", "Successful", "[]", "[]")}
 			})
 		}},
 		{name: "an analysis passed unmeasured", want: Fail, reason: "analysis first passed without data", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) {
-				o.Phase, o.Metrics = "Successful", []history.MetricResult{{Name: "error-rate", Phase: "Successful"}}
+				o.Phase, o.Metrics = "Successful", []history.MetricResult{{Name: "errors", Phase: "Successful"}}
 			})
 		}},
 		{name: "promoted", want: Fail, reason: "it was promoted", spoil: func(r *recording) {
@@ -336,7 +336,7 @@ func TestNoDataNoPromote(t *testing.T) {
 		{name: "promoted, as a step tells", want: Fail, reason: "it was promoted", spoil: func(r *recording) { r.step(6*time.Second, "promoted", 100) }},
 		{name: "there was data", want: Inconclusive, reason: "nothing was tested", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *history.AnalysisRunObject) {
-				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("error-rate", "Failed", "[0.2]")}
+				o.Phase, o.Metrics = "Failed", []history.MetricResult{measuredAs("errors", "Failed", "[0.2]")}
 			})
 		}},
 		{name: "the analysis never began", want: Inconclusive, reason: "no analysis of it was seen", spoil: func(r *recording) { r.forgetAbout("analysisruns", "first", 0) }},
@@ -345,7 +345,7 @@ func TestNoDataNoPromote(t *testing.T) {
 		}},
 		{name: "ended by taking the release back", want: Inconclusive, reason: "no analysis told", spoil: func(r *recording) {
 			r.forgetAbout("analysisruns", "first", 3800*ms)
-			r.analysis("ended", "1", 2500*ms, 8500*ms, "Successful", history.MetricResult{Name: "error-rate", Phase: "Successful", Error: 2})
+			r.analysis("ended", "1", 2500*ms, 8500*ms, "Successful", history.MetricResult{Name: "errors", Phase: "Successful", Error: 2})
 		}},
 		{name: "nobody tells why", want: Fail, reason: "tells why", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 0, func(o *history.AnalysisRunObject) {
@@ -356,6 +356,6 @@ func TestNoDataNoPromote(t *testing.T) {
 			})
 			edit(r, "rollouts", "bitvaultd", 0, func(o *history.RolloutObject) { o.Message = "" })
 		}},
-		{name: "a gap", want: Inconclusive, reason: "analysisruns", spoil: func(r *recording) { r.blind("analysisruns", 5*time.Second, 6*time.Second) }},
+		{name: "a gap", want: Inconclusive, reason: "analysisruns", spoil: func(r *recording) { r.gap("analysisruns", 5*time.Second, 6*time.Second, true) }},
 	})
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"strings"
 	"time"
 )
 
@@ -47,8 +48,11 @@ func (r *ruling) into(p *Promise, reason string) {
 	all.into(p)
 }
 
-// finished reports whether the run came to the end it planned.
-func (t *Timeline) finished() bool { return t.End != nil && t.End.Reason == "finished" }
+// finished reports whether the run saw as much as it planned to: it came to its end, or it waited in vain for as long as it would
+// for something of the product, as observe.Await puts it.
+func (t *Timeline) finished() bool {
+	return t.End != nil && (t.End.Reason == "finished" || strings.HasPrefix(t.End.Reason, "wait for ") && strings.Contains(t.End.Reason, ": not within "))
+}
 
 // since is a finding about the time from a moment to the end of the record.
 func (t *Timeline) since(at time.Duration, text string, evidence ...string) Finding {

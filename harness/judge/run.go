@@ -140,7 +140,7 @@ func (j *judging) result(t *Timeline) Promise {
 	switch {
 	case j.fold != nil:
 		p = j.fold.Result()
-		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)))
+		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)), j.check.Late)
 	case j.check.Optional:
 		p = Promise{Verdict: Skipped, Reason: j.unmet}
 	default:

@@ -20,6 +20,7 @@ func trafficShare(b Budgets) Check {
 		Promise: "the share of real traffic is what each step says",
 		Needs:   []Need{carriesLoad, {What: "step", Met: func(t *Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests:   []string{"rollouts", "replicasets"},
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
@@ -101,6 +102,7 @@ func (a *armShare) Hit(h *history.Hit) {
 func (f *share) Result() Promise {
 	p := Promise{Verdict: Pass}
 	var found findings
+	var judged uint64
 	for i := range f.steps {
 		var n shareCount
 		for _, a := range f.arms {
@@ -110,6 +112,10 @@ func (f *share) Result() Promise {
 		}
 		p.Hits += n.canary + n.others
 		verdict, text := f.steps[i].judge(n)
+		if verdict == Inconclusive && f.steps[i].passing() {
+			continue
+		}
+		judged++
 		if verdict != Pass {
 			found.note(Finding{At: f.steps[i].from, Until: f.steps[i].until, Class: string(verdict), Text: text,
 				Evidence: []string{fmt.Sprintf("%s without a version in the answer", plural(n.nobody, "hit"))}})
@@ -122,12 +128,19 @@ func (f *share) Result() Promise {
 				Value: 100 * float64(n.canary) / float64(total), Unit: "%"})
 		}
 	}
-	if p.Verdict == Pass {
-		p.Reason = fmt.Sprintf("%s within %d sigma of their share, by %s", plural(uint64(len(f.steps)), "step"), sigmas, plural(p.Hits, "answer"))
+	switch {
+	case judged == 0:
+		p.Verdict, p.Reason = Inconclusive, "no step lasted longer than its settling time"
+	case p.Verdict == Pass:
+		p.Reason = fmt.Sprintf("%s within %d sigma of their share, by %s", plural(judged, "step"), sigmas, plural(p.Hits, "answer"))
 	}
 	found.into(&p)
 	return p
 }
+
+// passing reports whether the next step came before this one had settled: the last weight of a release, which is its promotion,
+// mostly lasts no longer. canary.steps sees to it that a step with an analysis lasts.
+func (s *settledStep) passing() bool { return s.from == s.until }
 
 // judge holds one step against the binomial bound. Shares of 0 and 100 % have no tolerance.
 func (s *settledStep) judge(n shareCount) (Verdict, string) {

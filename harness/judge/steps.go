@@ -32,6 +32,7 @@ func canarySteps(b Budgets) Check {
 		Needs:   []Need{{What: "release of a Rollout", Met: func(t *Timeline) bool { return len(t.releases()) > 0 }}},
 		Rests:   canaryRests,
 		During:  duringReleases,
+		Late:    b.Propagation,
 		New:     func(t *Timeline) Fold { return &stepsTaken{t: t, budgets: b} },
 	}
 }

@@ -290,6 +290,7 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		d.Healed = min(d.Healed, at)
 	case history.Failed:
 		d.Failed = min(d.Failed, at)
+		d.Left = append(d.Left, e.Evidence...)
 	case history.Unhealed:
 		d.Unhealed = min(d.Unhealed, at)
 		d.Left = append(d.Left, e.Evidence...)

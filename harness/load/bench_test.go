@@ -357,7 +357,7 @@ func benchRecord() error {
 	return errors.Join(arms.Wait(), rec.Close("finished"))
 }
 
-// TestBenchRecordingMemory: ten times the hits take no more memory, and never more than 200 MB.
+// TestBenchRecordingMemory: ten times the hits take no more memory but for what the collector leaves lying (32 MB), and never more than 200 MB.
 func TestBenchRecordingMemory(t *testing.T) {
 	most := benchSetting(envHits, 10_000_000, strconv.Atoi)
 	memory := map[int]float64{}
@@ -375,7 +375,7 @@ func TestBenchRecordingMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if memory[most] > 200e6 || memory[most] > 1.25*memory[most/10] {
+	if memory[most] > 200e6 || memory[most] > memory[most/10]+32e6 {
 		t.Errorf("recording %d hits took %.0f MB, a tenth of them %.0f MB: want at most 200 MB, and flat", most, memory[most]/1e6, memory[most/10]/1e6)
 	}
 }

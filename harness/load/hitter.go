@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -22,7 +21,7 @@ import (
 
 const (
 	keptBody   = 512 // bytes of a failed hit's answer that are kept
-	readBuffer = 32 << 10
+	readBuffer = 16 << 10
 )
 
 // hitter sends hits and says what became of them. It follows no redirect, uses no proxy, and asks for no compression: what is
@@ -53,7 +52,6 @@ type state struct {
 	id       []string
 	trace    context.Context
 	gotConn  int
-	buf      []byte
 	kept     []byte
 	sum      [sha256.Size]byte
 	h256     hash.Hash
@@ -83,7 +81,7 @@ func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, 
 }
 
 func newState() *state {
-	s := &state{buf: make([]byte, readBuffer), h256: sha256.New(), header: http.Header{}, id: make([]string, 1)}
+	s := &state{h256: sha256.New(), header: http.Header{}, id: make([]string, 1)}
 	s.trace = httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 		// Called in the goroutine of the hit, once for each connection the transport tries it on.
 		GotConn: func(httptrace.GotConnInfo) { s.gotConn++ },
@@ -131,7 +129,10 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	if lines := resp.Header["Content-Digest"]; len(lines) > 0 && !bodyless {
 		want, malformed = parseDigest(lines, &s.sum)
 	}
-	out.Err = errors.Join(s.read(resp.Body, want), resp.Body.Close())
+	out.Err = s.read(resp.Body, want)
+	if err := resp.Body.Close(); out.Err == nil {
+		out.Err = err
+	}
 	if out.Err != nil {
 		return &out
 	}
@@ -182,6 +183,9 @@ func (h *hitter) request(ctx context.Context, s *state, in intent) *http.Request
 	return req.WithContext(ctx)
 }
 
+// buffers are held only while a body is read: of the thousands of hits that wait when a server hangs, none needs one.
+var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
 // read takes in the whole body: counts it, hashes it, and keeps its beginning.
 func (s *state) read(body io.Reader, want digestWant) error {
 	if want.sha256 != nil {
@@ -193,9 +197,11 @@ func (s *state) read(body io.Reader, want digestWant) error {
 		}
 		s.h512.Reset()
 	}
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
 	for {
-		n, err := body.Read(s.buf)
-		part := s.buf[:n]
+		n, err := body.Read(buf[:])
+		part := buf[:n]
 		s.hit.BytesIn += uint64(n)
 		if room := keptBody - len(s.kept); room > 0 {
 			s.kept = append(s.kept, part[:min(room, n)]...)

@@ -28,6 +28,7 @@ const (
 	minWorkers         = 32
 	maxWorkers         = 8000
 	maxIdleConns       = 512 // per host
+	burst              = 10  // times its mean rate is what recorded traffic is taken to reach
 )
 
 // Plan is one window of load: the same for every arm, which the pacing is spread over. Control arms come on top: each runs at the
@@ -118,6 +119,7 @@ type armPlan struct {
 	arm      Arm
 	schedule schedule
 	rate     float64 // hits per second, averaged over the window; 0 when not known
+	peak     float64 // hits per second when there are most
 	planned  uint64  // hits intended; unless endless
 	length   time.Duration
 	pacing   string
@@ -138,10 +140,7 @@ func (p Plan) deal(arms []Arm) ([]armPlan, error) {
 			plan, err = p.main(arms, i)
 		}
 		if err != nil {
-			for _, earlier := range plans {
-				err = errors.Join(err, earlier.schedule.close())
-			}
-			return nil, fmt.Errorf("plan arm %s: %w", arms[i].Name, err)
+			return nil, errors.Join(fmt.Errorf("plan arm %s: %w", arms[i].Name, err), closeAll(plans))
 		}
 		plans = append(plans, plan)
 	}
@@ -194,6 +193,13 @@ func (p Plan) main(arms []Arm, i int) (armPlan, error) {
 		}
 	}
 	plan.rate = p.rate(part, plan)
+	plan.peak = plan.rate
+	switch pacing := p.Pacing.(type) {
+	case Ramp:
+		plan.peak = max(pacing.From, pacing.To) / float64(part.every)
+	case Recorded:
+		plan.peak = burst * plan.rate
+	}
 	return plan, nil
 }
 
@@ -273,7 +279,7 @@ func (p Plan) control(arms []Arm, i int) (armPlan, error) {
 	}
 	// Of twice the rate it takes every other hit, from the second on: the shift by half a step.
 	pacing, part := Constant{PerSecond: 2 * rate}, share{first: 1, every: 2}
-	plan := armPlan{arm: arms[i], length: length, rate: rate, pacing: Constant{rate}.String()}
+	plan := armPlan{arm: arms[i], length: length, rate: rate, peak: rate, pacing: Constant{rate}.String()}
 	plan.schedule = &formula{pacing: pacing, share: part, length: length, requests: requests}
 	if plan.endless = length == 0; !plan.endless {
 		plan.planned = dueBefore(pacing, length, part.first, part.every)
@@ -300,14 +306,11 @@ func (p Plan) controlRate(arms []Arm) (float64, time.Duration) {
 }
 
 // workers is how many hits of one arm may be in flight.
-func (p Plan) workers(rate float64) uint64 {
+func (p Plan) workers(peak float64) uint64 {
 	if p.MaxWorkers > 0 {
 		return p.MaxWorkers
 	}
-	if rate == 0 {
-		return minWorkers
-	}
-	return min(max(uint64(1.2*rate*p.Deadline.Seconds())+1, minWorkers), maxWorkers)
+	return min(max(uint64(1.2*peak*p.Deadline.Seconds())+1, minWorkers), maxWorkers)
 }
 
 // Check says what is wrong with the plan for these arms, without sending or recording anything.
@@ -320,6 +323,10 @@ func (p Plan) Check(arms []Arm) error {
 		return err
 	}
 	plans, err := p.deal(arms)
+	return errors.Join(err, closeAll(plans))
+}
+
+func closeAll(plans []armPlan) (err error) {
 	for _, plan := range plans {
 		err = errors.Join(err, plan.schedule.close())
 	}

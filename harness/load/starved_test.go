@@ -3,13 +3,14 @@
 package load
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,7 +71,6 @@ const pausedChild = "ROLLPROOF_TEST_PAUSED_CHILD"
 func TestPausedProcessIsOnRecord(t *testing.T) {
 	if url := os.Getenv(pausedChild); url != "" {
 		r := record(t)
-		fmt.Println("READY")
 		if err := r.run(t.Context(), arms(t, url, "get"), Plan{Pacing: Constant{200}, Length: time.Second}); err != nil {
 			t.Fatal(err)
 		}
@@ -82,33 +82,31 @@ func TestPausedProcessIsOnRecord(t *testing.T) {
 		return
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPausedProcessIsOnRecord$")
-	child.Env = append(os.Environ(), pausedChild+"="+serve(t, app))
-	var rest strings.Builder
-	child.Stderr = &rest
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	var once sync.Once
+	loading := make(chan struct{})
+	child.Env = append(os.Environ(), pausedChild+"="+serve(t, func(w http.ResponseWriter, r *http.Request) {
+		once.Do(func() { close(loading) })
+		app(w, r)
+	}))
+	var out strings.Builder
+	child.Stdout, child.Stderr = &out, &out
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "READY" {
+	select {
+	case <-loading:
+	case <-t.Context().Done():
+		t.Fatal("the child sent nothing")
 	}
-	pause := time.NewTimer(300 * time.Millisecond) // into its load
-	<-pause.C
 	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	pause.Reset(300 * time.Millisecond) // the fault itself
+	pause := time.NewTimer(300 * time.Millisecond) // the fault itself
 	<-pause.C
 	if err := child.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	for lines.Scan() {
-		rest.WriteString(lines.Text() + "\n")
-	}
 	if err := child.Wait(); err != nil {
-		t.Errorf("the paused process: %v\n%s", err, &rest)
+		t.Errorf("the paused process: %v\n%s", err, &out)
 	}
 }

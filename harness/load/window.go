@@ -101,14 +101,14 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 	for i, a := range g.arms {
 		arms[i] = a.arm
 	}
-	plans, err := plan.deal(arms)
-	if err != nil {
-		return nil, err
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.running {
 		return nil, errors.New("start load: a window is still running: stop it and wait for its end")
+	}
+	plans, err := plan.deal(arms)
+	if err != nil {
+		return nil, err
 	}
 	w := &Window{gen: g, plan: plan, begin: g.rec.Clock().Now() + lead, halt: make(chan struct{}), done: make(chan struct{})}
 	conns := &connCount{}
@@ -118,7 +118,7 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 	}
 	for _, a := range w.attacks {
 		if err := a.recordBegin(); err != nil {
-			return nil, err
+			return nil, errors.Join(err, closeAll(plans))
 		}
 	}
 	w.health = startMonitor(conns)
@@ -200,7 +200,7 @@ type attack struct {
 }
 
 func newAttack(w *Window, state *armState, plan armPlan, index int, conns *connCount) *attack {
-	workers := w.plan.workers(plan.rate)
+	workers := w.plan.workers(plan.peak)
 	rec := w.gen.rec
 	return &attack{
 		window: w, state: state, plan: plan, index: index, workers: workers,

@@ -31,7 +31,7 @@ type feed struct {
 
 	mu       sync.Mutex
 	position string    // resource version up to which everything is in the record
-	heard    time.Time // when the watch last said something
+	heard    time.Time // when the watch, or the list before it, last said something
 	absent   bool      // the resource is not served
 	last     error
 }
@@ -82,8 +82,8 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	f.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-	case apierrors.IsNotFound(err) && f.optional:
-		f.vanished()
+	case apierrors.IsNotFound(err) && f.optional && !f.listed: // later it is an API server that has not loaded its CRDs yet
+		f.missing()
 		f.ready(nil)
 		pause(ctx, f.o.cfg.Recheck)
 		return
@@ -93,12 +93,11 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	pause(ctx, f.o.cfg.Retry)
 }
 
-// vanished records that every object is gone with the resource itself.
-func (f *feed) vanished() {
+// missing says, once, that the resource is not served yet.
+func (f *feed) missing() {
 	if !f.isAbsent() {
 		f.o.note("%s is not served by this cluster: it is observed from when it is", f)
 	}
-	f.merge(&unstructured.UnstructuredList{})
 	f.setAbsent(true)
 }
 
@@ -124,14 +123,15 @@ func (f *feed) merge(list *unstructured.UnstructuredList) {
 		}
 	}
 	f.listed = true
+	f.hear()
 	f.setAbsent(false)
 	f.moveTo(list.GetResourceVersion())
 }
 
 // follow watches from the position until that is impossible, and says since when nothing was seen and why. Where nothing is lost
-// the blind time begins when the watch is seen to end; where something may be, at the last sign of life before that.
-func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
-	var noticed, seen time.Time
+// the blind time begins when the watch is seen to end; where something may be, at the last thing that the watch or the list before it said.
+func (f *feed) follow(ctx context.Context) (blind time.Time, because string) {
+	noticed, seen, why := time.Now(), time.Now(), "the watch did not open"
 	for {
 		opened, delivered := false, false
 		w, err := f.api.Watch(ctx, metav1.ListOptions{ResourceVersion: f.at(), AllowWatchBookmarks: true})
@@ -142,17 +142,18 @@ func (f *feed) follow(ctx context.Context) (blind time.Time, why string) {
 		if ctx.Err() != nil {
 			return seen, why
 		}
-		// A version that is too old is often told only in an open watch: it was as blind as before.
-		if seen.IsZero() || delivered || opened && !lost(err) {
-			noticed, seen = time.Now(), f.lastSign()
+		// An open watch that delivered nothing, not even a bookmark, does not show that nothing was lost before it.
+		if delivered {
+			seen = f.lastHeard()
 		}
-		if err != nil {
-			noticed, why = seen, err.Error()
-		} else {
-			why = "the watch ended"
+		if opened && !lost(err) {
+			noticed, why = time.Now(), "the watch ended"
+			if err != nil {
+				noticed, why = f.lastSign(), err.Error()
+			}
 		}
 		if lost(err) {
-			return seen, why
+			return seen, why + ": " + err.Error()
 		}
 		if err != nil || !delivered {
 			pause(ctx, f.o.cfg.Retry)
@@ -171,10 +172,9 @@ func lost(err error) bool {
 // over as soon as the watch is open; it is a gap when it was long.
 func (f *feed) read(ctx context.Context, w watch.Interface, blind time.Time, why string) (delivered bool, err error) {
 	defer w.Stop()
-	if !blind.IsZero() && time.Since(blind) > f.o.cfg.Tolerance {
+	if time.Since(blind) > f.o.cfg.Tolerance {
 		f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why})
 	}
-	f.hear()
 	for {
 		select {
 		case <-ctx.Done():
@@ -391,13 +391,17 @@ func (f *feed) hear() {
 
 // lastSign is when the API server last gave a sign of life, here or elsewhere.
 func (f *feed) lastSign() time.Time {
-	alive := f.o.lastAlive()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.heard.After(alive) {
-		return f.heard
+	alive, heard := f.o.lastAlive(), f.lastHeard()
+	if heard.After(alive) {
+		return heard
 	}
 	return alive
+}
+
+func (f *feed) lastHeard() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.heard
 }
 
 // pause waits, or less when ctx ends.

@@ -265,6 +265,44 @@ func TestAForgottenVersionIsAGapAndWhatChangedIsFound(t *testing.T) {
 	}
 }
 
+// An API server that has just started answers 404 for CRDs it has not loaded, and 403 before it knows its roles (seen on a real one).
+func TestAnAPIServerThatComesBackInPiecesDeletesNothing(t *testing.T) {
+	b := newBench(t)
+	rollout := map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": map[string]any{"name": "vault", "namespace": "shop"}}
+	b.api.Put("rollouts", rollout)
+	b.watched(b.config())
+	b.api.Hide("rollouts", true)
+	asked := b.api.Requests(http.MethodGet, "/rollouts")
+	b.api.EndWatches()
+	for b.api.Requests(http.MethodGet, "/rollouts") < asked+3 { // it was watched, listed and listed again in vain
+		if t.Context().Err() != nil {
+			t.Fatal("it was not asked for")
+		}
+		pause(t.Context(), time.Millisecond)
+	}
+	b.api.Hide("rollouts", false)
+	rollout["status"] = map[string]any{"phase": "Healthy"}
+	b.api.Put("rollouts", rollout)
+	b.await("the rollout's phase", func(s State) bool {
+		u := s.Get("rollouts", "shop", "vault")
+		o, err := trimRollout(u)
+		return err == nil && o.Phase == "Healthy"
+	})
+	var got []string
+	events := b.stop()
+	for _, e := range events {
+		if e.Change != nil && e.Change.Resource == "rollouts" {
+			got = append(got, e.Change.Type)
+		}
+	}
+	if strings.Join(got, " ") != "added modified" {
+		t.Errorf("recorded %q of the rollout", got)
+	}
+	if g := gaps(events); len(g) != 1 || g[0].Resource != "rollouts" || !g[0].Lost {
+		t.Errorf("gaps %+v, want one of rollouts", g)
+	}
+}
+
 func TestABlindTimeIsAGapOfLateChanges(t *testing.T) {
 	b := newBench(t)
 	cfg := b.config()

@@ -10,13 +10,14 @@ import (
 // AbortsOnCPU releases a version that burns CPU with every request.
 func AbortsOnCPU(w bitvault.World) run.Scenario {
 	return run.Scenario{
-		Name:   "canary/aborts-on-cpu",
-		Proves: "a release that burns more CPU than it may is stopped by itself",
-		Labels: []string{"canary"},
-		Stack:  bitvault.Stack{World: w},
-		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Bad("-cpu-burn=15ms"), w.Decided(), run.Hold(10 * time.Second)},
-		After:  10 * time.Second,
-		Checks: []string{"canary.aborts-on-cpu", "canary.blast-radius", "canary.traffic-share"},
+		Name:    "canary/aborts-on-cpu",
+		Proves:  "a release that burns more CPU than it may is stopped by itself",
+		Labels:  []string{"canary"},
+		Stack:   bitvault.Stack{World: w},
+		Before:  10 * time.Second,
+		Acts:    []run.Act{w.Bad("-cpu-burn=15ms"), w.Decided(), run.Hold(10 * time.Second)},
+		After:   10 * time.Second,
+		Budgets: w.Notice,
+		Checks:  []string{"canary.aborts-on-cpu", "canary.blast-radius", "canary.traffic-share"},
 	}
 }

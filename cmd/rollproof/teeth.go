@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/lab"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/reports"
+	"bitvault.dev/rollproof/scenarios/teeth"
+)
+
+func newTeethCommand() *cobra.Command {
+	var f labFlags
+	var label string
+	cmd := &cobra.Command{
+		Use:   "teeth [check…]",
+		Short: "Plant a fault under each check on the real stack, and see whether the check turns",
+		Long: `A check that was never seen to fail proves nothing when it is green. teeth plants a fault under each check (no preStop, a threshold
+that is too wide, a budget that selects nothing, …), runs a scenario, and wants the check red. The matrix is printed and written as
+teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
+		Example: `  rollproof teeth --label smoke
+  rollproof teeth mechanics.pdb canary.steps`,
+		RunE: func(cmd *cobra.Command, checks []string) error { return bite(cmd, f, label, checks) },
+	}
+	f.register(cmd)
+	cmd.Flags().StringVar(&label, "label", "", "only faults with this label, e.g. smoke")
+	return cmd
+}
+
+func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err error) {
+	if _, err := chosenFaults(bitvault.World{}, label, checks); err != nil {
+		return err
+	}
+	load.TuneMemory()
+	l, show, err := f.open(cmd, "rollproof teeth")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(cmd.Context()))) }()
+	faults, err := chosenFaults(l.World, label, checks)
+	if err != nil {
+		return err
+	}
+	matrix := &reports.Teeth{Started: time.Now().UTC()}
+	for i, fault := range faults {
+		show.say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
+		tooth, healed := plantFault(cmd, l, show, f.out, fault)
+		matrix.Add(tooth)
+		show.say("%s: %s", fault.Check, tooth.Said)
+		if cmd.Context().Err() != nil {
+			break
+		}
+		if !healed && i+1 < len(faults) {
+			show.say("the fault left the cluster broken: it is thrown away, and a new one made")
+			if err := l.Renew(cmd.Context()); err != nil {
+				return err
+			}
+		}
+	}
+	dir := filepath.Join(f.out, matrix.Started.Format("20060102-150405")+"-teeth")
+	if err := writeTeeth(dir, matrix); err != nil {
+		return err
+	}
+	if err := reports.TeethTerminal(cmd.OutOrStdout(), matrix); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "report   %s\n", filepath.Join(dir, "teeth.html"))
+	if !matrix.Sharp() || len(matrix.Faults) < len(faults) {
+		return exitError(exitBroken)
+	}
+	return nil
+}
+
+func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Fault, error) {
+	all := teeth.All(w)
+	for _, check := range checks {
+		if !slices.ContainsFunc(all, func(f teeth.Fault) bool { return f.Check == check }) {
+			return nil, fmt.Errorf("no fault is planted under %q: `rollproof list` shows the checks", check)
+		}
+	}
+	chosen := slices.DeleteFunc(all, func(f teeth.Fault) bool {
+		return label != "" && !f.Scenario.Labelled(label) || len(checks) > 0 && !slices.Contains(checks, f.Check)
+	})
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no planted fault carries the label %q: say smoke, or leave it out", label)
+	}
+	return chosen, nil
+}
+
+// plantFault runs one fault's scenario. healed says whether the next may use the cluster.
+func plantFault(cmd *cobra.Command, l *lab.Lab, show *console, out string, fault teeth.Fault) (tooth reports.Tooth, healed bool) {
+	began := time.Now()
+	o := perform(cmd, l, show, out, fault.Scenario)
+	tooth = reports.Tooth{
+		Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Dir: o.Dir, Took: time.Since(began),
+	}
+	switch {
+	case o.Skipped != "":
+		tooth.Said = "skipped: " + o.Skipped
+		return tooth, true
+	case o.History == nil:
+		tooth.Said = fmt.Sprintf("could not run: %v", o.err)
+		return tooth, false
+	}
+	// An error of the run may be the fault itself; what was recorded until then is judged.
+	tooth.Seen, tooth.Said = fault.Seen(o.Result)
+	return tooth, o.Healed()
+}
+
+func writeTeeth(dir string, matrix *reports.Teeth) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write the matrix of planted faults: %w", err)
+	}
+	if err := history.WriteJSON(filepath.Join(dir, "teeth.json"), matrix); err != nil {
+		return err
+	}
+	views := map[string]func(io.Writer, *reports.Teeth) error{"junit.xml": reports.TeethJUnit, "teeth.html": reports.TeethHTML}
+	for name, view := range views {
+		var buf bytes.Buffer
+		if err := view(&buf, matrix); err != nil {
+			return err
+		}
+		if err := history.WriteFile(filepath.Join(dir, name), buf.Bytes()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,124 @@
+// Package teeth plants a fault under each check on the real stack. A check that does not turn is worth nothing, and fails the build.
+package teeth
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/scenarios/canary"
+	"bitvault.dev/rollproof/scenarios/mechanics"
+)
+
+// Fault is one planted fault, and what the check under it must say.
+type Fault struct {
+	Check    string        // slug
+	Planted  string        // what is wrong on purpose
+	Scenario run.Scenario  // under which it is planted
+	Verdict  judge.Verdict // Fail, or Inconclusive where the check can only say that nothing is proved
+}
+
+// Seen reports whether the check turned as it must, and what it said.
+func (f Fault) Seen(result judge.Result) (bool, string) {
+	i := slices.IndexFunc(result.Promises, func(p judge.Promise) bool { return p.Slug == f.Check })
+	if i < 0 {
+		return false, "it was not judged"
+	}
+	p := result.Promises[i]
+	return p.Verdict == f.Verdict, string(p.Verdict) + ": " + p.Reason
+}
+
+// All lists every fault. The last one leaves the cluster broken.
+func All(w bitvault.World) []Fault {
+	return []Fault{
+		plant(canary.AbortsOnErrors(w), "canary.aborts-on-errors", "a success condition that is always true", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.ErrorsAlwaysPass = true }, "smoke"),
+		plant(mechanics.Readiness(w), "load.zero-dropped", "no preStop, and an end without grace", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.NoPreStop, s.BaseArgs = true, []string{"-exit-at-once"} }, "smoke"),
+		plant(mechanics.Readiness(w), "load.held", "a generator with one worker, and a slow target", judge.Inconclusive,
+			func(s *bitvault.Stack) { s.Starve, s.BaseArgs = true, []string{"-latency=100ms"} }, "smoke"),
+		aimedAtNothing(w),
+
+		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.SkipSecondWeight = true }),
+		plant(canary.PromotesGood(w), "canary.traffic-share", "the router splits evenly, whatever the controller says", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.StaticWeights = true }),
+		neverReady(w),
+		plant(canary.AbortsOnLatency(w), "canary.aborts-on-latency", "a threshold of 50 s", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.LaxLatency = true }),
+		plant(canary.AbortsOnCPU(w), "canary.aborts-on-cpu", "the metric is not in the template", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.NoCPUMetric = true }),
+		plant(canary.AbortsLate(w), "canary.aborts-late", "the second analysis is left out", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.NoSecondAnalysis = true }),
+		noDataPasses(w),
+		plant(canary.AbortsOnErrors(w), "canary.blast-radius", "a router that is slow to take new weights", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.SlowRouter = true }),
+
+		plant(mechanics.Readiness(w), "mechanics.readiness", "no readiness probe, and an application that takes time to load", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.NoReadinessProbe, s.BaseArgs = true, []string{"-load-time=5s"} }),
+		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
+			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
+		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.NoBudget = true }),
+		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
+			func(s *bitvault.Stack) { s.Sabotage.WrongBudget = true }),
+		rigidBudget(w),
+		leftCordoned(w),
+	}
+}
+
+// plant puts a fault under a scenario.
+func plant(s run.Scenario, check, planted string, verdict judge.Verdict, sabotage func(*bitvault.Stack), labels ...string) Fault {
+	stack := s.Stack.(bitvault.Stack)
+	sabotage(&stack)
+	s.Stack = stack
+	return named(s, check, planted, verdict, labels...)
+}
+
+func named(s run.Scenario, check, planted string, verdict judge.Verdict, labels ...string) Fault {
+	s.Name = "teeth/" + strings.ReplaceAll(check, ".", "-")
+	s.Proves = "with " + planted + ", " + check + " turns"
+	s.Labels = append([]string{"teeth"}, labels...)
+	if !slices.Contains(s.Checks, check) {
+		s.Checks = append(slices.Clone(s.Checks), check)
+	}
+	return Fault{Check: check, Planted: planted, Scenario: s, Verdict: verdict}
+}
+
+func aimedAtNothing(w bitvault.World) Fault {
+	s := mechanics.Readiness(w)
+	s.Acts = []run.Act{w.KillOf("nobody", disrupt.Deleted)}
+	return named(s, "disruption.landed", "a kill that is aimed at nothing", judge.Inconclusive, "smoke")
+}
+
+func neverReady(w bitvault.World) Fault {
+	s := canary.PromotesGood(w)
+	s.Acts = []run.Act{w.GoodReverted("-never-ready"), w.Decided()}
+	return named(s, "canary.promotes-good", "a release that never gets ready", judge.Fail)
+}
+
+// noDataPasses has Prometheus answer that it knows nothing: without any Prometheus the question itself fails, which no condition can
+// take for good data.
+func noDataPasses(w bitvault.World) Fault {
+	s := canary.NoDataNoPromote(w)
+	s.Acts = []run.Act{w.GoodUnmeasured(), w.Decided(), run.Hold(10 * time.Second)}
+	return plant(s, "canary.no-data-no-promote", "conditions that take no data for good data", judge.Fail,
+		func(s *bitvault.Stack) { s.Sabotage.NoDataPasses = true })
+}
+
+func rigidBudget(w bitvault.World) Fault {
+	s := mechanics.PDBNoDeadlock(w)
+	s.Acts = []run.Act{w.Drain(1, 45*time.Second)}
+	return plant(s, "mechanics.pdb-no-deadlock", "a budget of as many pods as there are replicas", judge.Fail,
+		func(s *bitvault.Stack) { s.Sabotage.RigidBudget = true })
+}
+
+func leftCordoned(w bitvault.World) Fault {
+	s := mechanics.Readiness(w)
+	s.Acts = []run.Act{w.LeaveCordoned(0), run.Hold(5 * time.Second)}
+	return named(s, "stack.healed", "a node that is left cordoned", judge.Fail)
+}

@@ -1,0 +1,104 @@
+// Package stage gives the suites of `go test` their cluster. go starts packages side by side and kills each after its -timeout, so
+// they take turns by a lock, and a scenario that no longer fits before the end is not begun.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/lab"
+	"bitvault.dev/rollproof/harness/images"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/reports"
+)
+
+// spare is the time kept for what comes after the last scenario: healing, reports, the cluster's removal.
+const spare = 90 * time.Second
+
+// Stage is a cluster held by one suite.
+type Stage struct {
+	lab    *lab.Lab
+	ending time.Time
+	out    string
+	dirty  bool // the last scenario left it broken
+}
+
+// Open takes the cluster for a suite, waiting for another that holds it. It never builds images: without them it ends at once with
+// the command to type first. ending is when go test kills the process; zero for never.
+func Open(ctx context.Context, suite, pace string, ending time.Time) (*Stage, error) {
+	root, err := images.FindRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	cache, err := images.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	load.TuneMemory()
+	display := progress.New(os.Stderr, filepath.Join(cache, "durations.json"))
+	defer display.Close()
+	l, err := lab.Open(ctx, lab.Options{
+		Root: root, Images: "source", Pace: pace, Holder: suite, Wait: true, NoBuild: true, Display: display, Say: say,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Stage{lab: l, ending: ending, out: filepath.Join(root, "out")}, nil
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+// World is what scenarios are made for.
+func (s *Stage) World() bitvault.World { return s.lab.World }
+
+// NoTimeFor says why a scenario is not begun, "" when it fits before the end.
+func (s *Stage) NoTimeFor(scenario run.Scenario) string {
+	if s.ending.IsZero() {
+		return ""
+	}
+	left, needed := time.Until(s.ending), scenario.Usually()*3/2+spare
+	if left >= needed {
+		return ""
+	}
+	return fmt.Sprintf("%s usually takes %v and go test ends in %v: say -timeout 60m", scenario.Name,
+		scenario.Usually().Round(time.Second), left.Round(time.Second))
+}
+
+// Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is thrown away first.
+func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome, error) {
+	if s.dirty {
+		say("the scenario before left the cluster broken: it is thrown away, and a new one made")
+		if err := s.lab.Renew(ctx); err != nil {
+			return run.Outcome{}, err
+		}
+	}
+	runner := s.lab.Runner(s.out, run.About(ctx), nil)
+	outcome, err := runner.Run(ctx, scenario)
+	s.dirty = !outcome.Healed()
+	if outcome.History == nil {
+		return outcome, err
+	}
+	paths, reported := reports.WriteAll(context.WithoutCancel(ctx), outcome.Dir, outcome.History, outcome.Result)
+	if reported == nil {
+		reported = reports.Terminal(os.Stderr, outcome.History.Run(), outcome.Result, reports.TerminalOptions{Dir: outcome.Dir})
+		say("report %s", paths.HTML)
+	}
+	return outcome, errors.Join(err, reported)
+}
+
+// Close gives the cluster back, and removes it if this suite made it. A nil stage is closed already.
+func (s *Stage) Close(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	return s.lab.Close(context.WithoutCancel(ctx))
+}
