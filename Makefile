@@ -5,14 +5,35 @@ BIN := bin/rollproof
 # Modules of their own with code of ours: ./... of the root module does not reach them.
 MODULES := $(sort $(dir $(wildcard fixtures/images/*/main.go fixtures/images/*/*/main.go)))
 
-.PHONY: help build demo docker docker-down cluster cluster-down test test-docker test-kind lint bench clean
+.PHONY: help run demo test smoke teeth build images docker docker-down cluster cluster-down chromium lint \
+        test-docker test-kind bench clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
+run: docker ## from a bare machine to a canary promoted when good and aborted when bad, and a report
+	$(BIN) run canary/promotes-good canary/aborts-on-errors
+
+demo: build ## thirty seconds, no Docker: servers replaced under load, gracefully and rudely
+	$(BIN) demo
+
+test: lint chromium ## every test that needs no cluster
+	go test -race ./...
+	go test -tags browser -count=1 ./reports
+	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test ./...); done
+
+smoke: docker ## the scenarios labelled smoke on kind, and their planted faults
+	@trap '$(BIN) cluster down' EXIT; set -ex; $(BIN) run --label smoke --keep; $(BIN) teeth --label smoke
+
+teeth: docker ## a fault under each check on the real stack: half an hour
+	$(BIN) teeth
+
 build: ## build bin/rollproof
 	go build -buildvcs=auto -o $(BIN) ./cmd/rollproof
 	CGO_ENABLED=0 go build -buildvcs=auto -o bin/rollproof-oci ./cmd/rollproof-oci
+
+images: docker ## build every image that is not there yet
+	$(BIN) images build
 
 docker: build ## use the Docker engine that answers, or install and start one (root, Debian or Ubuntu)
 	$(BIN) docker up
@@ -26,17 +47,16 @@ cluster: docker ## make the cluster of kind-config.yaml, from nothing but this f
 cluster-down: build ## remove the cluster with everything that belongs to it
 	$(BIN) cluster down
 
-demo: build ## thirty seconds, no Docker: servers replaced under load, gracefully and rudely
-	$(BIN) demo
+# The report is tested in a real browser.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qy install chromium >/dev/null; \
+	  else echo "make test needs Chromium to open the report in: install the package chromium"; exit 1; fi; }
 
-test: lint ## every test that needs no cluster
-	go test -race ./...
-	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test ./...); done
+test-docker: docker ## the tests that need a Docker engine
+	go test -tags docker -count 1 -timeout 20m ./harness/images/... ./harness/docker/...
 
-test-docker: ## the tests that need a Docker engine: images run, are pushed and are pulled by digest
-	go test -tags docker -timeout 30m -count 1 ./harness/images
-
-test-kind: build ## the end-to-end tests, on real kind clusters
+test-kind: docker ## the end-to-end tests of the cluster, on real kind clusters
 	go test -tags kind -timeout 30m -count 1 -v ./harness/cluster/...
 
 lint: ## gofmt, go vet, staticcheck
@@ -45,8 +65,9 @@ lint: ## gofmt, go vet, staticcheck
 	go tool staticcheck ./...
 	@set -e; check=$$(go tool -n staticcheck); for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && $$check ./...); done
 
-bench: ## speed against what there is: ratios of medians of one run
-	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -v ./harness/...
+bench: ## speed against what there is: ratios of medians of one run; leave the machine alone meanwhile
+	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -p 1 -v ./harness/...
+	ROLLPROOF_BENCH_HITS=10000000 go test -tags bench -run xxx -bench Report -benchtime 1x ./reports
 
 clean: ## remove what make made in this folder
 	rm -rf bin out

@@ -119,6 +119,9 @@ func (m *Manager) ownedRecord(ctx context.Context, name string) (Record, bool, e
 	return Record{}, false, nil
 }
 
+// ErrUnhealthy is a cluster of ours that is there and cannot be used any more, after a restart of the machine for instance.
+var ErrUnhealthy = errors.New("not healthy")
+
 // loaded are the images a cluster is made of, in the engine.
 type loaded struct{ nodeTag, nodeKey, registryTag string }
 
@@ -145,13 +148,13 @@ func (m *Manager) reuse(ctx context.Context, r Record, o UpOptions, build loaded
 	}
 	c, err := m.handle(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("cluster %s exists but is not healthy: %w; %s", r.Name, err, again)
+		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
 	}
 	if ours, err := c.CreatedByUs(ctx); err != nil || !ours {
 		return nil, fmt.Errorf("cluster %s exists but is not the one that was made under this name (%v): %s", r.Name, err, again)
 	}
 	if err := c.waitNodesReady(ctx, 20*time.Second); err != nil {
-		return nil, fmt.Errorf("cluster %s exists but is not healthy: %w; %s", r.Name, err, again)
+		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
 	}
 	return c, m.export(&r, o.ExportTo)
 }
