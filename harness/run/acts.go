@@ -49,7 +49,7 @@ func (h Hold) Do(ctx context.Context, _ *Stage) error {
 // Disturb performs a disturbance. It is healed when all acts are done, or when one failed.
 type Disturb struct{ disrupt.Disturbance }
 
-func (d Disturb) String() string { return d.Name() + " of " + d.Target() }
+func (d Disturb) String() string { return d.Name() + ": " + d.Target() }
 
 // Do returns when the disturbance has landed.
 func (d Disturb) Do(ctx context.Context, s *Stage) error {
