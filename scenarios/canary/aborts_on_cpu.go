@@ -18,6 +18,6 @@ func AbortsOnCPU(w bitvault.World) run.Scenario {
 		Acts:    []run.Act{w.Bad("-cpu-burn=15ms"), w.Decided(), run.Hold(10 * time.Second)},
 		After:   10 * time.Second,
 		Budgets: w.Notice,
-		Checks:  []string{"canary.aborts-on-cpu", "canary.blast-radius", "canary.traffic-share"},
+		Checks:  []string{"canary.aborts-on-cpu", "canary.traffic-share"},
 	}
 }

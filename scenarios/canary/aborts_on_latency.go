@@ -18,6 +18,6 @@ func AbortsOnLatency(w bitvault.World) run.Scenario {
 		Acts:    []run.Act{w.Bad("-latency=700ms"), w.Decided(), run.Hold(10 * time.Second)},
 		After:   10 * time.Second,
 		Budgets: w.Notice,
-		Checks:  []string{"canary.aborts-on-latency", "canary.blast-radius", "canary.traffic-share"},
+		Checks:  []string{"canary.aborts-on-latency", "canary.traffic-share"},
 	}
 }
