@@ -189,7 +189,7 @@ func gonePodRefuses(ctx context.Context, p *proving) (string, error) {
 				first = fmt.Sprintf(" (at first: %s after %s)", m.Outcome, m.took().Round(time.Millisecond))
 			}
 			return err
-		}, "dial", address, "--timeout", dialTimeout.String())
+		}, "dial", address, "--timeout", refusalTimeout.String())
 	})
 	return "refused after " + strings.Join(refusals, ", ") + " (pod ran on " + gone.Spec.NodeName + ")", err
 }

@@ -35,7 +35,9 @@ var defaultLimits = limits{
 }
 
 const (
-	dialTimeout    = 5 * time.Second // a dial that nobody answers is given up after this, and is a hang
+	dialTimeout = 5 * time.Second // a dial that nobody answers is given up after this, and is a hang
+	// refusalTimeout bounds a dial of a pod that is gone: slower than a second is no refusal, so there is nothing to wait for.
+	refusalTimeout = 1500 * time.Millisecond
 	readyNamespace = "rollproof-readiness-"
 	probeBinary    = "/usr/local/bin/probe"
 	probePort      = 8080
