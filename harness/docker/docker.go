@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+
+	"bitvault.dev/rollproof/harness/flock"
 )
 
 const (
@@ -64,6 +66,13 @@ func local() host {
 func (h host) pidFile() string { return filepath.Join(h.state, "dockerd.pid") }
 func (h host) logFile() string { return filepath.Join(h.state, "dockerd.log") }
 
+// lock keeps other processes from starting or stopping the engine.
+func (h host) lock(ctx context.Context, say Say) (*flock.Lock, error) {
+	return flock.Take(ctx, filepath.Join(h.state, "lock"), "a process that starts or stops the engine", func(holder string) {
+		say("waiting for %s", holder)
+	})
+}
+
 func (h host) status(ctx context.Context) (Engine, error) {
 	api, err := h.connect(ctx, h.endpoint(ctx))
 	if err != nil {
@@ -83,11 +92,11 @@ func (h host) ensure(ctx context.Context, say Say) (Engine, error) {
 	if err := h.mayStart(ctx, err); err != nil {
 		return Engine{}, err
 	}
-	unlock, err := lockFile(ctx, filepath.Join(h.state, "lock"), say)
+	lock, err := h.lock(ctx, say)
 	if err != nil {
 		return Engine{}, err
 	}
-	defer unlock()
+	defer lock.Release()
 	if engine, err := h.status(ctx); err == nil { // another process started it while this one waited
 		return engine, checkDriver(engine)
 	}
@@ -274,11 +283,11 @@ func (h host) stop(ctx context.Context, say Say) (bool, error) {
 	if len(h.ours()) == 0 {
 		return false, nil
 	}
-	unlock, err := lockFile(ctx, filepath.Join(h.state, "lock"), say)
+	lock, err := h.lock(ctx, say)
 	if err != nil {
 		return false, err
 	}
-	defer unlock()
+	defer lock.Release()
 	say("stopping dockerd")
 	return true, h.terminate(ctx)
 }

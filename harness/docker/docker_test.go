@@ -275,11 +275,11 @@ func TestOursIsTheDockerdThatNamesOurPidFile(t *testing.T) {
 
 func TestACancelledWaitForTheLockEnds(t *testing.T) {
 	r := newRig(t)
-	unlock, err := lockFile(context.Background(), filepath.Join(r.state, "lock"), silent)
+	lock, err := r.lock(context.Background(), silent)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock()
+	defer lock.Release()
 	ctx, cancel := context.WithCancel(context.Background())
 	_, err = r.ensure(ctx, func(format string, _ ...any) {
 		if strings.Contains(format, "waiting") {

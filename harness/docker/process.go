@@ -109,34 +109,6 @@ func buildRuntime(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// lockFile takes an exclusive lock that ends with this process, and says so when it has to wait for another one.
-func lockFile(ctx context.Context, path string, say Say) (unlock func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make folder for the lock: %w", err)
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open lock: %w", err)
-	}
-	for waiting := false; ; waiting = true {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { file.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		}
-		if !waiting {
-			say("another process is starting or stopping the engine: waiting for it (lock %s)", path)
-		}
-		if err := pause(ctx, pollInterval); err != nil {
-			file.Close()
-			return nil, fmt.Errorf("wait for the lock %s: %w", path, err)
-		}
-	}
-}
-
 // pause waits, but not longer than the context lives.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
