@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -183,13 +184,13 @@ func newListCommand() *cobra.Command {
 			all := scenarios.All(bitvault.World{})
 			w := cmd.OutOrStdout()
 			for _, s := range all {
-				fmt.Fprintf(w, "%s\n    %s\n    judges %v\n", s.Name, s.Proves, s.Checks)
+				fmt.Fprintf(w, "%s\n    %s\n    judges  %s\n", s.Name, s.Proves, strings.Join(s.Checks, ", "))
 				if s.Needs.Workers > 0 {
-					fmt.Fprintf(w, "    needs %d workers\n", s.Needs.Workers)
+					fmt.Fprintf(w, "    needs   %d workers\n", s.Needs.Workers)
 				}
-				fmt.Fprintf(w, "    labels %v\n", s.Labels)
+				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "\n%d scenarios; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n", len(all))
+			fmt.Fprintf(w, "%d scenarios; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n", len(all))
 			return nil
 		},
 	}
