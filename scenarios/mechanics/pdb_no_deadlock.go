@@ -16,7 +16,7 @@ func PDBNoDeadlock(w bitvault.World) run.Scenario {
 		Needs:  run.Needs{Workers: 2},
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
-		Acts:   []run.Act{w.Drain(4*time.Minute)},
+		Acts:   []run.Act{w.Drain(4 * time.Minute)},
 		After:  10 * time.Second,
 		Checks: []string{"mechanics.pdb-no-deadlock"},
 	}

@@ -112,7 +112,7 @@ func noDataPasses(w bitvault.World) Fault {
 
 func rigidBudget(w bitvault.World) Fault {
 	s := mechanics.PDBNoDeadlock(w)
-	s.Acts = []run.Act{w.Drain(45*time.Second)}
+	s.Acts = []run.Act{w.Drain(45 * time.Second)}
 	return plant(s, "mechanics.pdb-no-deadlock", "a budget of as many pods as there are replicas", judge.Fail,
 		func(s *bitvault.Stack) { s.Sabotage.RigidBudget = true })
 }
