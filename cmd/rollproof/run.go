@@ -25,14 +25,15 @@ import (
 
 // labFlags say which lab a command wants.
 type labFlags struct {
-	cluster, images, pace, out string
-	rate                       string
-	keep                       bool
+	cluster, config, images, pace, out string
+	rate                               string
+	keep                               bool
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cluster, "name", cluster.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
 	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "load over the main arms together")
@@ -53,7 +54,7 @@ func (f *labFlags) open(cmd *cobra.Command, holder string) (*lab.Lab, *console, 
 	defer display.Close()
 	show := newConsole(cmd.ErrOrStderr())
 	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: show.say,
+		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: show.say,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -86,9 +87,17 @@ and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 }
 
 func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) (err error) {
-	// Before anything is made: a mistyped name must cost a second, not half an hour.
-	if _, err := scenarios.Select(scenarios.All(bitvault.World{}), label, names...); err != nil {
+	// Before anything is made: a mistyped name, or a cluster that is too small, must cost a second and not half an hour.
+	wanted, err := scenarios.Select(scenarios.All(bitvault.World{}), label, names...)
+	if err != nil {
 		return err
+	}
+	planned, err := lab.Planned(lab.Options{Config: f.config})
+	if err != nil {
+		return err
+	}
+	if none := unmet(wanted, planned); len(none) == len(wanted) {
+		return summarise(cmd.OutOrStdout(), none)
 	}
 	load.TuneMemory()
 	l, show, err := f.open(cmd, "rollproof run")
@@ -116,6 +125,17 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		}
 	}
 	return summarise(cmd.OutOrStdout(), outcomes)
+}
+
+// unmet are the scenarios that a cluster cannot hold, as skipped.
+func unmet(wanted []run.Scenario, c run.Cluster) []outcome {
+	var skipped []outcome
+	for _, s := range wanted {
+		if lacks := s.Needs.Unmet(c); lacks != "" {
+			skipped = append(skipped, outcome{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
+		}
+	}
+	return skipped
 }
 
 // outcome is what became of a scenario, error included.

@@ -153,6 +153,8 @@ type PodState struct {
 	Ready       bool   `json:"ready"`
 	Terminating bool   `json:"terminating,omitempty"` // deletion asked for: SIGTERM follows preStop
 	Signalled   bool   `json:"signalled,omitempty"`   // SIGTERM was seen by the process itself
+	// SignalledAt is when the process saw its SIGTERM, as it told itself at its end by the clock of its node; zero when it did not.
+	SignalledAt time.Time `json:"signalledAt,omitzero"`
 }
 
 // Step is the share of traffic that a release should get from this moment on.

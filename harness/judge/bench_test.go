@@ -104,7 +104,7 @@ func recordSynthetic(t *testing.T, dir string, arms, hits int) {
 		r.pod(1, "added", name, history.PodState{Ready: true})
 		r.pod(length-time.Duration(i+1)*time.Second, "modified", name, history.PodState{Terminating: true, Signalled: true})
 	}
-	rec, err := history.Create(dir, r.run, history.NewClock())
+	rec, err := history.Create(dir, r.run, r.clock)
 	must(t, err)
 	for i := range arms {
 		w := history.Window{Arm: fmt.Sprint("arm", i), Index: 1, Length: length, Rate: rate, Planned: uint64(each), Deadline: 5 * time.Second}

@@ -14,6 +14,7 @@ import (
 // recording is a run as a test wants it recorded. Tests start from cleanRun, break one thing and look at the verdict.
 type recording struct {
 	run      history.Run
+	clock    history.Clock
 	windows  []history.Window // as they end; Sent is counted from the hits unless a test set it
 	sent     map[string]uint64
 	noEnd    map[string]bool // windows of these arms never end
@@ -37,6 +38,7 @@ const (
 func cleanRun() *recording {
 	r := &recording{
 		run:    history.Run{ID: "r1", Scenario: "test/clean"},
+		clock:  history.NewClock(),
 		hits:   map[string][]history.Hit{},
 		sent:   map[string]uint64{},
 		noEnd:  map[string]bool{},
@@ -126,7 +128,7 @@ func (r *recording) record(t testing.TB) string {
 
 func (r *recording) recordIn(t testing.TB, dir string) string {
 	t.Helper()
-	rec, err := history.Create(dir, r.run, history.NewClock())
+	rec, err := history.Create(dir, r.run, r.clock)
 	must(t, err)
 	for _, e := range r.allEvents() {
 		must(t, rec.Append(e))

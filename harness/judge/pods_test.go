@@ -38,6 +38,19 @@ func (r *recording) pod(at time.Duration, change, name string, state history.Pod
 		Change: &history.Change{Type: change, Resource: "pods", Name: name, Pod: &state}})
 }
 
+// tellAtTheEnd lets pod-a tell of its SIGTERM when it is gone, and not at that moment.
+func (r *recording) tellAtTheEnd(at time.Duration) {
+	for _, e := range r.events {
+		if e.Change == nil || e.Change.Name != "pod-a" {
+			continue
+		}
+		e.Change.Pod.Signalled = false
+		if e.Change.Type == "deleted" {
+			e.Change.Pod.SignalledAt = r.clock.Wall(at)
+		}
+	}
+}
+
 func (r *recording) forgetPods() {
 	var kept []history.Event
 	for _, e := range r.events {
@@ -117,6 +130,20 @@ func TestGraceful(t *testing.T) {
 				h.Latency = time.Second
 			}
 		}, want: Pass, reason: "judged by its deletion"},
+		{name: "the process tells of it at its end", spoil: func(r *recording) { r.tellAtTheEnd(5 * time.Second) }, want: Pass,
+			reason: "30 requests in flight across the stop of 1 pod, all finished"},
+		{name: "torn, and the process tells of it at its end", spoil: func(r *recording) { r.tellAtTheEnd(5 * time.Second); tear(r.slow("get")[0]) },
+			want: Fail, reason: "1 of 30 requests"},
+		{name: "in flight at the deletion and done before SIGTERM", spoil: func(r *recording) {
+			r.tellAtTheEnd(5 * time.Second)
+			for arm := range r.hits {
+				for _, h := range r.slow(arm) {
+					h.At, h.Latency = 3800*time.Millisecond, time.Second
+				}
+			}
+		}, want: Inconclusive, reason: "0 requests in flight"},
+		{name: "the node's clock is ahead", spoil: func(r *recording) { r.tellAtTheEnd(7 * time.Second) }, want: Inconclusive, reason: "0 requests in flight"},
+		{name: "the node's clock is behind", spoil: func(r *recording) { r.tellAtTheEnd(2 * time.Second) }, want: Inconclusive, reason: "0 requests in flight"},
 		{name: "a failure long before", spoil: func(r *recording) { reset(r.at("get", time.Second)) }, want: Pass, run: Fail},
 	}
 	for _, c := range cases {
@@ -135,7 +162,7 @@ func tear(h *history.Hit) {
 // A StatefulSet gives the same name to one pod after another: each of them has a ready time and an end of its own.
 func TestPodsOfOneName(t *testing.T) {
 	seen := func(at time.Duration, change, uid string, state history.PodState) podChange {
-		return podChange{at: at, gone: change == "deleted", name: "db-0", uid: uid, PodState: state}
+		return podChange{at: at, gone: change == "deleted", name: "db-0", uid: uid, signalled: Never, PodState: state}
 	}
 	up, down, gone := history.PodState{Ready: true}, history.PodState{Ready: true, Terminating: true}, history.PodState{Terminating: true}
 	cases := map[string]struct {

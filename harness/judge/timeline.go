@@ -117,6 +117,9 @@ type Stop struct {
 	Gone        time.Duration
 }
 
+// tellsLate is how much later than it happened a watch may tell of a deletion.
+const tellsLate = time.Second
+
 // Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
 
@@ -193,10 +196,11 @@ type timelineBuilder struct {
 }
 
 type podChange struct {
-	at   time.Duration
-	gone bool
-	name string
-	uid  string
+	at        time.Duration
+	gone      bool
+	name      string
+	uid       string
+	signalled time.Duration
 	history.PodState
 }
 
@@ -236,7 +240,7 @@ func (b *timelineBuilder) add(e *history.Event) {
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:
 		b.disturbance(e.At, e.Disturbance)
 	case e.Kind == history.KindChange && e.Change != nil:
-		b.change(e.At, e.Change)
+		b.change(e, e.Change)
 	case e.Kind == history.KindEviction && e.Eviction != nil:
 		b.t.Evictions = append(b.t.Evictions, Eviction{At: e.At, Eviction: *e.Eviction})
 	case e.Kind == history.KindGap && e.Gap != nil:
@@ -250,11 +254,24 @@ func (b *timelineBuilder) add(e *history.Event) {
 	}
 }
 
-func (b *timelineBuilder) change(at time.Duration, c *history.Change) {
+func (b *timelineBuilder) change(e *history.Event, c *history.Change) {
 	if c.Pod != nil {
-		b.pods = append(b.pods, podChange{at: at, gone: c.Type == "deleted", name: c.Name, uid: c.UID, PodState: *c.Pod})
+		b.pods = append(b.pods, podChange{
+			at: e.At, gone: c.Type == "deleted", name: c.Name, uid: c.UID, signalled: signalled(e, c.Pod), PodState: *c.Pod,
+		})
 	}
-	b.changes = append(b.changes, change{at: at, Change: *c})
+	b.changes = append(b.changes, change{at: e.At, Change: *c})
+}
+
+// signalled is when the process of a pod got its SIGTERM, on the clock of the run; never when it did not tell.
+func signalled(e *history.Event, pod *history.PodState) time.Duration {
+	switch {
+	case pod.Signalled:
+		return e.At
+	case !pod.SignalledAt.IsZero():
+		return e.At - e.Wall.Sub(pod.SignalledAt)
+	}
+	return Never
 }
 
 func (b *timelineBuilder) window(w *history.Window) {
@@ -361,7 +378,7 @@ func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1
 func (p *Pod) stopping(c *podChange) {
 	last := len(p.Stops) - 1
 	open := last >= 0 && p.Stops[last].Gone == Never
-	if !c.Terminating && !c.Signalled {
+	if !c.Terminating && c.signalled == Never {
 		if open {
 			p.Stops[last].Gone = c.at // gone, or another one by now
 		}
@@ -375,8 +392,9 @@ func (p *Pod) stopping(c *podChange) {
 	if c.Terminating {
 		s.Terminating = min(s.Terminating, c.at)
 	}
-	if c.Signalled {
-		s.Signalled = min(s.Signalled, c.at)
+	// A word that cannot be true is that of a clock which does not agree with ours: preStop and SIGTERM come after the deletion.
+	if c.signalled <= c.at && (s.Terminating == Never || c.signalled >= s.Terminating-tellsLate) {
+		s.Signalled = min(s.Signalled, c.signalled)
 	}
 	if c.gone {
 		s.Gone = c.at

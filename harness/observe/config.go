@@ -29,6 +29,9 @@ type Config struct {
 	Beat      time.Duration // how often the API server is asked for a sign of life; default 1 s
 	Start     time.Duration // bound of Start; default 30 s
 	Drain     time.Duration // bound of Stop's wait for changes that are on their way; default 5 s
+	// Lost is how long the API server may give no sign of life before Observer.Lost tells of it; default 1 min, which a control plane of one
+	// node that starts anew stays below.
+	Lost time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -38,6 +41,7 @@ func (c Config) withDefaults() Config {
 	c.Beat = cmp.Or(c.Beat, time.Second)
 	c.Start = cmp.Or(c.Start, 30*time.Second)
 	c.Drain = cmp.Or(c.Drain, 5*time.Second)
+	c.Lost = cmp.Or(c.Lost, time.Minute)
 	return c
 }
 

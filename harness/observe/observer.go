@@ -35,6 +35,7 @@ type Observer struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	ended  chan struct{} // closed when every goroutine has ended
+	lost   chan struct{} // closed when the API server was silent for too long
 	stop   func() error
 
 	mu        sync.RWMutex
@@ -86,7 +87,7 @@ func newObserver(rec Recorder, cfg Config) (*Observer, error) {
 		return nil, fmt.Errorf("observe the cluster: make a client: %w", err)
 	}
 	o := &Observer{
-		cfg: cfg, rec: rec, client: client, pulse: disco.RESTClient(), ended: make(chan struct{}), alive: time.Now(),
+		cfg: cfg, rec: rec, client: client, pulse: disco.RESTClient(), ended: make(chan struct{}), lost: make(chan struct{}), alive: time.Now(),
 		latest: map[key]*unstructured.Unstructured{}, changed: make(chan struct{}),
 	}
 	o.steps = newSteps(rec.Clock(), o.append)
@@ -186,10 +187,15 @@ func (o *Observer) append(e history.Event) {
 	}
 }
 
+// Lost is closed when the API server gave no sign of life for Config.Lost: what is waited for would be waited for in vain. The
+// observation goes on; a server that comes back is heard again.
+func (o *Observer) Lost() <-chan struct{} { return o.lost }
+
 // beat asks the API server for a sign of life and records the times it gave none: changes of such a time were seen late.
 func (o *Observer) beat(ctx context.Context) {
 	tick := time.NewTicker(o.cfg.Beat)
 	defer tick.Stop()
+	lose := sync.OnceFunc(func() { close(o.lost) })
 	for {
 		select {
 		case <-ctx.Done():
@@ -203,6 +209,8 @@ func (o *Observer) beat(ctx context.Context) {
 			return
 		case err == nil:
 			o.lives(asked)
+		case time.Since(o.lastAlive()) > o.cfg.Lost:
+			lose()
 		}
 	}
 }

@@ -343,6 +343,28 @@ func TestASilentAPIServerIsAGapOfEverything(t *testing.T) {
 	b.stop()
 }
 
+func TestAnAPIServerThatIsGoneIsTold(t *testing.T) {
+	b := newBench(t)
+	cfg := b.config()
+	cfg.Beat, cfg.Lost = time.Millisecond, 20*time.Millisecond
+	b.watched(cfg)
+	select {
+	case <-b.o.Lost():
+		t.Error("an API server that answers is told to be lost")
+	default:
+	}
+	b.api.Down(true)
+	select {
+	case <-b.o.Lost():
+	case <-time.After(10 * time.Second):
+		t.Error("an API server that was gone for 10 s is not told to be lost after 20 ms")
+	}
+	b.api.Down(false)
+	b.pod("after it", true)
+	b.await("the pod", func(s State) bool { return ready(s, "after it") })
+	b.stop()
+}
+
 func TestAWatchThatStaysBehindIsAGapAtTheEnd(t *testing.T) {
 	b := newBench(t)
 	hold := make(chan struct{})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -65,6 +66,9 @@ func trimPod(u *unstructured.Unstructured) (*history.PodState, any, error) {
 	}
 	for _, c := range pod.Status.ContainerStatuses {
 		object.Containers = append(object.Containers, containerState(c))
+		if at := signalledAt(c); state.Terminating && !at.IsZero() {
+			state.SignalledAt = at
+		}
 	}
 	return state, object, nil
 }
@@ -78,6 +82,24 @@ func containerState(c corev1.ContainerStatus) history.ContainerState {
 		s.Terminated, s.ExitCode = end.Reason, end.ExitCode
 	}
 	return s
+}
+
+// SignalMessage begins the line of a container's termination message that tells when its process got SIGTERM: an RFC 3339 time follows.
+// Kubernetes says when a pod is to end, and when it is gone; how long preStop took in between nobody else tells.
+const SignalMessage = "rollproof.dev/sigterm="
+
+// signalledAt is when a container that ended got its SIGTERM by its own word; zero when it did not tell.
+func signalledAt(c corev1.ContainerStatus) time.Time {
+	if c.State.Terminated == nil {
+		return time.Time{}
+	}
+	for line := range strings.Lines(c.State.Terminated.Message) {
+		text, told := strings.CutPrefix(strings.TrimSpace(line), SignalMessage)
+		if at, err := time.Parse(time.RFC3339Nano, text); told && err == nil {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // versionOf is the version of a pod, or of a pod template: its label, its annotation, or the value of a container's argument

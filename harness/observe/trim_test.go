@@ -30,6 +30,19 @@ status:
 			`{"labels":{"app.kubernetes.io/version":"v2"},"owner":{"kind":"ReplicaSet","name":"rs","uid":"u1"},` +
 				`"containers":[{"name":"app","imageID":"r/app@sha256:1","containerID":"containerd://9","restarts":2,"ready":true,"terminated":"OOMKilled","exitCode":137}],` +
 				`"disruption":"EvictionByEvictionAPI"}`},
+		{"a pod that ended and told of its SIGTERM", "pods", `
+metadata: {deletionTimestamp: "2026-11-23T09:00:00Z"}
+status: {phase: Running, containerStatuses: [{name: app, state: {terminated: {reason: Completed,
+  message: "goodbye\nrollproof.dev/sigterm=2026-11-23T09:00:06.25Z\n"}}}, {name: silent, state: {terminated: {reason: Completed}}}]}
+`, `{"phase":"Running","ready":false,"terminating":true,"signalledAt":"2026-11-23T09:00:06.25Z"}`,
+			`{"containers":[{"name":"app","terminated":"Completed"},{"name":"silent","terminated":"Completed"}]}`},
+		{"a pod whose word of its SIGTERM is no time", "pods", `
+metadata: {deletionTimestamp: "2026-11-23T09:00:00Z"}
+status: {containerStatuses: [{name: app, state: {terminated: {reason: Completed, message: "rollproof.dev/sigterm=soon"}}}]}
+`, `{"ready":false,"terminating":true}`, `{"containers":[{"name":"app","terminated":"Completed"}]}`},
+		{"a container that was started anew told of an earlier SIGTERM", "pods", `
+status: {containerStatuses: [{name: app, lastState: {terminated: {reason: Error, message: "rollproof.dev/sigterm=2026-11-23T09:00:06Z"}}}]}
+`, `{"ready":false}`, `{"containers":[{"name":"app","terminated":"Error"}]}`},
 		{"a pod that waits, its version an argument", "pods", `
 spec: {containers: [{name: app, args: [-entries=5, -version=v3]}]}
 status: {phase: Pending, containerStatuses: [{name: app, state: {waiting: {reason: CrashLoopBackOff}}}]}

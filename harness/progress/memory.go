@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/google/renameio/v2"
 )
 
 // remembered is how many durations per step the median is taken of: few, so that a changed machine is believed soon.
@@ -55,15 +57,7 @@ func (m *memory) write(all map[string][]float64) {
 	if err != nil || os.MkdirAll(filepath.Dir(m.path), 0o755) != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(m.path), filepath.Base(m.path)+".*")
-	if err != nil {
-		return
-	}
-	defer os.Remove(tmp.Name()) // gone already when the rename succeeded
-	_, err = tmp.Write(append(data, '\n'))
-	if tmp.Close() == nil && err == nil {
-		_ = os.Rename(tmp.Name(), m.path)
-	}
+	_ = renameio.WriteFile(m.path, append(data, '\n'), 0o644) // it only costs the estimates
 }
 
 func median(seconds []float64) time.Duration {

@@ -36,6 +36,7 @@ type Runner struct {
 // observer is an Observer that can be ended.
 type observer interface {
 	Observer
+	Lost() <-chan struct{} // closed when the cluster no longer answers
 	Stop() error
 }
 
@@ -72,7 +73,7 @@ type Status struct {
 // error. What was recorded before an error is judged all the same, and never a pass.
 func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	out := Outcome{Scenario: s.Name}
-	if out.Skipped = s.Needs.unmet(r.Cluster); out.Skipped != "" {
+	if out.Skipped = s.Needs.Unmet(r.Cluster); out.Skipped != "" {
 		return out, nil
 	}
 	aim, err := s.Stack.Ready(ctx, r.Cluster, r.tell)
@@ -176,7 +177,7 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	}
 	for _, act := range p.scenario.Acts {
 		if err := p.act(ctx, act); err != nil {
-			if _, waiting := act.(Await); waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) {
+			if _, waiting := act.(Await); waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost) {
 				return err, nil
 			}
 			return nil, err
@@ -246,10 +247,14 @@ func (p *performance) hold(ctx context.Context, name string, d time.Duration) er
 	return p.underLoad(ctx, func(ctx context.Context) error { return Hold(d).Do(ctx, p.stage) })
 }
 
-// errLoadEnded ends acts when load does: without load nothing is proved, and disturbing on would be for nothing.
-var errLoadEnded = errors.New("the load ended by itself")
+// What ends acts before their plan: without load nothing is proved, and disturbing on would be for nothing; without a cluster there is
+// nothing to disturb, or to wait for.
+var (
+	errLoadEnded   = errors.New("the load ended by itself")
+	errClusterLost = errors.New("the cluster no longer answers: its API server gave no sign of life for too long")
+)
 
-// underLoad does something with a context that ends when load does.
+// underLoad does something with a context that ends when load does, or the cluster.
 func (p *performance) underLoad(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -260,6 +265,8 @@ func (p *performance) underLoad(ctx context.Context, do func(context.Context) er
 		select {
 		case <-p.window.Done():
 			cancel(errLoadEnded)
+		case <-p.observer.Lost():
+			cancel(errClusterLost)
 		case <-ctx.Done():
 		}
 	}()

@@ -25,6 +25,7 @@ type theatre struct {
 	panics bool   // it panics instead
 	cancel context.CancelFunc
 	url    string
+	lost   chan struct{} // of the observer
 	diary  []string
 }
 
@@ -72,6 +73,8 @@ func (w watcher) Await(ctx context.Context, name string, _ time.Duration, _ func
 	return nil
 }
 
+func (w watcher) Lost() <-chan struct{} { return w.lost }
+
 func (w watcher) Stop() error { return w.part(context.Background(), "unobserve") }
 
 // shove is a disturbance that must be healed.
@@ -104,6 +107,11 @@ func (th *theatre) scenario() Scenario {
 
 func (th *theatre) run(t *testing.T) (Outcome, error) {
 	t.Helper()
+	return th.perform(t, th.scenario())
+}
+
+func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Rollproof-Version", "v1")
 		fmt.Fprint(w, "well")
@@ -119,7 +127,7 @@ func (th *theatre) run(t *testing.T) (Outcome, error) {
 		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil })},
 		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
 	}
-	return r.Run(ctx, th.scenario())
+	return r.Run(ctx, s)
 }
 
 func TestARunThatGoesWell(t *testing.T) {
@@ -220,6 +228,28 @@ func TestWhatDoesNotComeTrueIsForTheJudges(t *testing.T) {
 		t.Errorf("the verdict is %s with %d promises", out.Result.Verdict, len(out.Result.Promises))
 	}
 }
+
+// Without a cluster nothing that is waited for will come: the acts end at once, and this is no verdict on a promise.
+func TestALostClusterEndsTheActs(t *testing.T) {
+	th := &theatre{lost: make(chan struct{})}
+	scenario := th.scenario()
+	scenario.Acts = []Act{Disturb{shove{th}}, loseCluster{th}, Hold(time.Hour)}
+	out, err := th.perform(t, scenario)
+	if err == nil || !strings.Contains(err.Error(), "the cluster no longer answers") || out.Early != nil {
+		t.Errorf("error %v, early %v", err, out.Early)
+	}
+	th.verify(t, out, err)
+	if out.Result.Verdict != judge.Inconclusive {
+		t.Errorf("the verdict is %s, want inconclusive", out.Result.Verdict)
+	}
+}
+
+// loseCluster is the end of the cluster in the middle of the acts.
+type loseCluster struct{ *theatre }
+
+func (loseCluster) String() string { return "the cluster is gone" }
+
+func (l loseCluster) Do(context.Context, *Stage) error { close(l.lost); return nil }
 
 func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
 	th := &theatre{}

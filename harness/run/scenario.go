@@ -66,8 +66,8 @@ type Needs struct {
 	Workers int // nodes that run pods, at least
 }
 
-// unmet says what of the needs a cluster lacks, or "".
-func (n Needs) unmet(c Cluster) string {
+// Unmet says what of the needs a cluster lacks, or "".
+func (n Needs) Unmet(c Cluster) string {
 	if c.Workers < n.Workers {
 		return plural(n.Workers, "worker") + " needed, the cluster has " + plural(c.Workers, "worker")
 	}

@@ -26,5 +26,6 @@ func Graceful(w bitvault.World) run.Scenario {
 	}
 }
 
-// longExports keeps about fifty requests in flight that outlast preStop by some seconds.
-func longExports(m *traffic.Mix) { m.Long, m.LongTime = .03, 9*time.Second }
+// longExports keeps about a hundred requests in flight. Each lasts longer than preStop: at a pod's SIGTERM, when the router has sent it
+// nothing new for some seconds, a dozen are still there.
+func longExports(m *traffic.Mix) { m.Long, m.LongTime = .06, 9*time.Second }

@@ -1,9 +1,7 @@
 package conformance
 
 import (
-	"flag"
 	"testing"
-	"time"
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
@@ -15,31 +13,14 @@ import (
 	"bitvault.dev/rollproof/suites/stage"
 )
 
-var pace = flag.String("pace", "fast", "fast, or spec for the strategy's own windows")
-
-var (
-	theatre *stage.Stage
-	ending  time.Time // when go test kills this process; zero when it does not
-)
+var suite = stage.NewSuite("conformance")
 
 func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: scenarios need a cluster and minutes")
 	}
-	ending, _ = t.Deadline()
-	gomega.RegisterFailHandler(ginkgo.Fail)
-	ginkgo.RunSpecs(t, "conformance")
+	suite.Run(t)
 }
-
-var _ = ginkgo.BeforeSuite(func(ctx ginkgo.SpecContext) {
-	var err error
-	theatre, err = stage.Open(ctx, "suites/conformance", *pace, ending)
-	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-})
-
-var _ = ginkgo.AfterSuite(func(ctx ginkgo.SpecContext) {
-	gomega.Expect(theatre.Close(ctx)).To(gomega.Succeed())
-})
 
 // The specs are there before any cluster is: which scenario is meant is looked up when it runs.
 var _ = ginkgo.Describe("scenario", ginkgo.Ordered, ginkgo.ContinueOnFailure, func() {
@@ -51,13 +32,13 @@ var _ = ginkgo.Describe("scenario", ginkgo.Ordered, ginkgo.ContinueOnFailure, fu
 })
 
 func perform(ctx ginkgo.SpecContext, name string) {
-	chosen, err := scenarios.Select(scenarios.All(theatre.World()), "", name)
+	chosen, err := scenarios.Select(scenarios.All(suite.World()), "", name)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	scenario := chosen[0]
-	if why := theatre.NoTimeFor(scenario); why != "" {
+	if why := suite.NoTimeFor(scenario); why != "" {
 		ginkgo.Skip(why)
 	}
-	outcome, err := theatre.Perform(ctx, scenario)
+	outcome, err := suite.Perform(ctx, scenario)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	if outcome.Skipped != "" {
 		ginkgo.Skip(outcome.Skipped)

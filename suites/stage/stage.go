@@ -65,12 +65,16 @@ func (s *Stage) NoTimeFor(scenario run.Scenario) string {
 	if s.ending.IsZero() {
 		return ""
 	}
-	left, needed := time.Until(s.ending), scenario.Usually()*3/2+spare
-	if left >= needed {
+	return tooShort(scenario, time.Until(s.ending))
+}
+
+// tooShort says why a scenario does not fit into the time that is left, "" when it does.
+func tooShort(scenario run.Scenario, left time.Duration) string {
+	usually := scenario.Usually()
+	if left >= usually*3/2+spare {
 		return ""
 	}
-	return fmt.Sprintf("%s usually takes %v and go test ends in %v: say -timeout 60m", scenario.Name,
-		scenario.Usually().Round(time.Second), left.Round(time.Second))
+	return fmt.Sprintf("%s usually takes %v and go test ends in %v: say -timeout 60m", scenario.Name, usually.Round(time.Second), left.Round(time.Second))
 }
 
 // Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is thrown away first.

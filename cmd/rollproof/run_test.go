@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/run"
+)
+
+// smallCluster writes a configuration with one worker.
+func smallCluster(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "small.yaml")
+	text := "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What is wrong with a command is told before an engine, an image or a cluster is asked for: none of them is there.
+func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
+	t.Setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+	t.Setenv("DOCKER_CONTEXT", "")
+	small := smallCluster(t)
+	cases := map[string]struct {
+		args []string
+		code int
+		want []string
+	}{
+		"a mistyped scenario":   {[]string{"run", "canary/promote-good"}, exitCouldNotRun, []string{`"canary/promote-good"`, "did you mean canary/promotes-good?"}},
+		"a mistyped label":      {[]string{"run", "--label", "smok"}, exitCouldNotRun, []string{`"smok"`, "canary, mechanics, smoke"}},
+		"a mistyped pace":       {[]string{"run", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
+		"a rate that is none":   {[]string{"run", "--rate", "many"}, exitCouldNotRun, []string{"--rate many"}},
+		"no such configuration": {[]string{"run", "--config", "/nonexistent.yaml"}, exitCouldNotRun, []string{"/nonexistent.yaml"}},
+		"a mistyped check":      {[]string{"teeth", "canary.step"}, exitCouldNotRun, []string{`"canary.step"`, "rollproof list"}},
+		"teeth at no pace":      {[]string{"teeth", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
+		"a cluster that is too small for it": {[]string{"run", "--config", small, "mechanics/pdb"}, exitInconclusive,
+			[]string{"skipped", "mechanics/pdb", "2 workers needed, the cluster has 1 worker"}},
+		"a cluster that is too small for all of them": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/pdb-no-deadlock"}, exitInconclusive,
+			[]string{"mechanics/pdb-no-deadlock"}},
+		"a cluster that is too small for one of two": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/readiness"}, exitCouldNotRun, nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			began := time.Now()
+			code, out := runCommand(c.args...)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d: %s", code, c.code, out)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q does not say %q", out, want)
+				}
+			}
+			t.Logf("told after %v: %s", time.Since(began), out)
+		})
+	}
+}
+
+func outcomeOf(v judge.Verdict) outcome {
+	return outcome{Outcome: run.Outcome{Scenario: "canary/" + string(v), Dir: "out/" + string(v), Result: judge.Result{Verdict: v}}}
+}
+
+func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
+	broken := outcomeOf(judge.Inconclusive)
+	broken.err = errors.New("run canary/x: the load ended by itself")
+	skipped := outcome{Outcome: run.Outcome{Scenario: "mechanics/pdb", Skipped: "2 workers needed"}}
+	cases := map[string]struct {
+		outcomes []outcome
+		code     int
+		line     string
+	}{
+		"all pass":             {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
+		"one fails":            {[]outcome{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
+		"one is inconclusive":  {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
+		"one is skipped":       {[]outcome{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing ran":          {[]outcome{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing was asked":    {nil, exitInconclusive, ""},
+		"one could not be run": {[]outcome{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := summarise(&out, c.outcomes)
+			code := exitPass
+			var told exitError
+			switch {
+			case errors.As(err, &told):
+				code = int(told)
+			case err != nil:
+				code = exitCouldNotRun
+			}
+			if code != c.code {
+				t.Errorf("exit code %d (%v), want %d", code, err, c.code)
+			}
+			if !strings.Contains(out.String(), c.line) {
+				t.Errorf("the summary\n%sdoes not have the line %q", &out, c.line)
+			}
+		})
+	}
+}
+
+// Where lines cannot be rewritten a status is a line of its own, and not every second.
+func TestStatusInALogFile(t *testing.T) {
+	var out bytes.Buffer
+	show := newConsole(&out)
+	s := run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: 10 * time.Second,
+		Load: []load.Status{{Sent: 1500, Failed: 2}, {Sent: 500, Unsent: 1}}}
+	show.status(s)
+	show.status(s)
+	want := "  10s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+}
+
+func TestListTellsWhatEachScenarioNeeds(t *testing.T) {
+	code, out := runCommand("list")
+	if code != exitPass {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "judges  mechanics.pdb, mechanics.readiness\n    needs   2 workers", "10 scenarios"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q does not say %q", out, want)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package stage
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/gomega"
+)
+
+// Suite is a Ginkgo suite whose specs share one cluster, held from before the first of them until after the last. Make it in a
+// package variable: Ginkgo wants to know what comes before and after a suite when the specs are made.
+type Suite struct {
+	*Stage // while specs run
+
+	name   string
+	pace   *string
+	ending time.Time // when go test kills this process; zero when it does not
+}
+
+// NewSuite frames the suite of a package below suites, and gives its test binary the flag -pace.
+func NewSuite(name string) *Suite {
+	s := &Suite{name: name, pace: flag.String("pace", "fast", "fast, or spec for the strategy's own windows")}
+	ginkgo.BeforeSuite(func(ctx ginkgo.SpecContext) {
+		var err error
+		s.Stage, err = Open(ctx, "suites/"+name, *s.pace, s.ending)
+		gomega.Expect(err).NotTo(gomega.HaveOccurred())
+	})
+	ginkgo.AfterSuite(func(ctx ginkgo.SpecContext) {
+		gomega.Expect(s.Close(ctx)).To(gomega.Succeed())
+	})
+	return s
+}
+
+// Run runs the specs.
+func (s *Suite) Run(t *testing.T) {
+	s.ending, _ = t.Deadline()
+	gomega.RegisterFailHandler(ginkgo.Fail)
+	ginkgo.RunSpecs(t, s.name)
+}
