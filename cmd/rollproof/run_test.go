@@ -14,12 +14,19 @@ import (
 	"bitvault.dev/rollproof/harness/run"
 )
 
-// smallCluster writes a configuration with one worker.
+// smallCluster writes the project's configuration with one worker less: one.
 func smallCluster(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "small.yaml")
-	text := "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n- role: worker\n"
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	raw, err := os.ReadFile("../../kind-config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	small := bytes.Replace(raw, []byte("- role: worker\n"), nil, 1)
+	if bytes.Equal(small, raw) {
+		t.Fatal("kind-config.yaml has no worker to leave out")
+	}
+	if err := os.WriteFile(path, small, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return path

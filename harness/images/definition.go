@@ -59,10 +59,19 @@ type GoBuild struct {
 	Package string  `json:"package,omitempty"` // package of rollproof's own module, as ./fixtures/apps/bitvaultd
 	Source  *Source `json:"source,omitempty"`  // built in a copy of the upstream module's own folder
 
+	Overlay []Overlay           `json:"overlay,omitempty"` // only with Module
 	Tags    []string            `json:"tags,omitempty"`
 	Vars    map[string]string   `json:"vars,omitempty"`    // package.variable to string, for -ldflags -X
 	Rename  map[string]string   `json:"rename,omitempty"`  // what go build names a binary, to its name in the image
 	Install map[string][]string `json:"install,omitempty"` // folder in the image, to binaries
+}
+
+// Overlay compiles a file of the component's folder in the place of a file of a module: what the product can do without is left out, and
+// with it all that would be compiled for it alone.
+type Overlay struct {
+	Module string `json:"module"` // at the version of the build's go.mod
+	File   string `json:"file"`   // below the module's folder; it must exist
+	With   string `json:"with"`   // below the folder of the build's go.mod
 }
 
 // Source is an upstream module that must be built where its own go.mod is, with its own versions and replace lines.
@@ -229,6 +238,11 @@ func (g GoBuild) check() error {
 	}
 	if g.Package != "" && !strings.HasPrefix(g.Package, "./") {
 		return fmt.Errorf("package %q must begin with ./ (it is one of rollproof's own module)", g.Package)
+	}
+	for _, o := range g.Overlay {
+		if g.Module == "" || o.Module == "" || !localPath(o.File) || !localPath(o.With) {
+			return fmt.Errorf("overlay: give module, file and with, all paths below their folders, in a build with a module: %+v", o)
+		}
 	}
 	for dir, binaries := range g.Install {
 		if !path.IsAbs(dir) {

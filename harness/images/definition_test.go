@@ -16,6 +16,8 @@ func TestMalformedDefinitionsAreOneClearLine(t *testing.T) {
 		"no version":          {"about: x\nfiles: [{path: a, to: /}]\n", "version is missing"},
 		"nothing to build":    {head, "nothing to build"},
 		"two kinds of go":     {head + "go: [{module: a, package: ./b}]\n", "exactly one of module, package and source, not 2"},
+		"an overlay outside":  {head + "go: [{module: a, overlay: [{module: example.test/m, file: a.go, with: ../b.go}]}]\n", "overlay: give module, file and with"},
+		"overlay of a source": {head + "go: [{package: ./b, overlay: [{module: example.test/m, file: a.go, with: b.go}]}]\n", "overlay: give module, file and with"},
 		"no kind of go":       {head + "go: [{tags: [a]}]\n", "exactly one of module, package and source, not 0"},
 		"module outside":      {head + "go: [{module: ../x}]\n", "below the component's folder"},
 		"package not local":   {head + "go: [{package: fmt}]\n", "begin with ./"},

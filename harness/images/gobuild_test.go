@@ -201,3 +201,36 @@ func TestMissingDebootstrapAndDocker(t *testing.T) {
 		}
 	})
 }
+
+// A file of a module is compiled from the component's folder, with the module's version and checksum as pinned; one that the module does
+// not have is an error, for it would change nothing; another content is another build.
+func TestAnOverlayTakesThePlaceOfAFile(t *testing.T) {
+	p := newProject(t)
+	proxy := moduleProxy(t)
+	upMod := "module example.test/up\n\ngo 1.26.0\n"
+	sum := serve(t, proxy, "example.test/up", "v1.0.0", map[string]string{
+		"go.mod": upMod, "cmd/up/main.go": "package main\n\nimport \"example.test/up/clouds\"\n\nfunc main() { println(clouds.Names) }\n",
+		"clouds/all.go": "package clouds\n\nconst Names = \"a hundred and ninety clouds\"\n",
+	})
+	modSum, err := dirhash.Hash1([]string{"go.mod"}, func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(upMod)), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	definition := func(file string) string {
+		return "about: x\nversion: v1.0.0\ngo:\n- module: .\n  overlay: [{module: example.test/up, file: " + file + ", with: clouds.go}]\n  install: {/bin: [up]}\n"
+	}
+	p.component("up", definition("clouds/all.go"))
+	p.write("fixtures/images/up/go.mod", "module example.test/image\n\ngo 1.26.0\n\ntool example.test/up/cmd/up\n\nrequire example.test/up v1.0.0\n")
+	p.write("fixtures/images/up/go.sum", "example.test/up v1.0.0 "+sum+"\nexample.test/up v1.0.0/go.mod "+modSum+"\n")
+	for _, names := range []string{"not one cloud", "one cloud only"} {
+		p.write("fixtures/images/up/clouds.go", "package clouds\n\nconst Names = \""+names+"\"\n")
+		binary := files(t, p.open("source"), p.ensure("up")[0])["bin/up"]
+		if !strings.Contains(binary, names) || strings.Contains(binary, "a hundred and ninety clouds") {
+			t.Errorf("the binary is not made of the file that says %q", names)
+		}
+	}
+	p.component("up", definition("clouds/none.go"))
+	if _, err := p.open("source").Ensure(t.Context(), "up"); err == nil || !strings.Contains(err.Error(), "it has no file clouds/none.go") {
+		t.Errorf("an overlay of a file that is not there: %v", err)
+	}
+}

@@ -174,6 +174,9 @@ func (l *locker) goBuild(ctx context.Context, d *Definition, g GoBuild) (Lock, e
 	w := &lockWriter{}
 	w.add("%s %s", l.toolchain, l.platform)
 	w.add("%s", strings.Join(buildFlags(g), " "))
+	for _, o := range g.Overlay {
+		w.add("overlay %s %s with %s", o.Module, o.File, o.With) // its content is among the folder's files
+	}
 	var err error
 	switch {
 	case g.Module != "":

@@ -94,7 +94,7 @@ func recordSynthetic(t *testing.T, dir string, arms, hits int) {
 	const rate = 10_000
 	each := hits / arms
 	length := time.Duration(each) * time.Second / rate
-	r := &recording{run: history.Run{ID: "bench", Checks: everything()}}
+	r := &recording{clock: history.NewClock(), run: history.Run{ID: "bench", Checks: everything()}}
 	r.disturbance("d1", "regression", "v2", length/4, length/4+time.Second, length*3/4)
 	for i, weight := range []float64{0, 10, 30, 0} {
 		r.step(time.Duration(i)*length/4+1, fmt.Sprint("step", i), weight)

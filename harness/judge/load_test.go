@@ -290,7 +290,7 @@ func TestLostHitsAreMissedByCount(t *testing.T) {
 			r := cleanRun()
 			c.spoil(r)
 			dir := r.record(t)
-			empty := &recording{run: r.run, windows: r.windows[:1], reason: "finished"}
+			empty := &recording{clock: r.clock, run: r.run, windows: r.windows[:1], reason: "finished"}
 			whole, err := os.ReadFile(filepath.Join(empty.record(t), "hits-get.bin"))
 			must(t, err)
 			must(t, os.WriteFile(filepath.Join(dir, "hits-get.bin"), whole, 0o644))

@@ -28,7 +28,7 @@ func everything() []string {
 
 // anyRecording is a small run in which anything may have gone wrong, with counts that agree.
 func anyRecording(t *rapid.T) *recording {
-	r := &recording{run: history.Run{ID: "r", Checks: everything()}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
+	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r", Checks: everything()}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
 		noEnd: map[string]bool{}, reason: "finished"}
 	if rapid.IntRange(0, 9).Draw(t, "reason") == 0 {
 		r.reason = "interrupted"
@@ -294,7 +294,7 @@ func TestEveryCheckCanBeGreen(t *testing.T) {
 
 // A run of two seconds, cut at every byte of every file.
 func TestCutAnywhereIsInconclusive(t *testing.T) {
-	r := &recording{run: history.Run{ID: "r", Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
+	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r", Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
 		noEnd: map[string]bool{}, reason: "finished"}
 	r.addArm("get", 6, 2*time.Second)
 	r.addArm("control", 1, 2*time.Second)
