@@ -15,6 +15,7 @@ import (
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
+	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
@@ -196,24 +197,35 @@ func summarise(w io.Writer, outcomes []outcome) error {
 }
 
 func newListCommand() *cobra.Command {
-	return &cobra.Command{
+	var pace string
+	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the scenarios: what each proves, judges and needs",
+		Short: "List the scenarios: what each proves, judges and needs, and how long it takes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			all := scenarios.All(bitvault.World{})
+			timing, err := bitvaultd.PaceOf(pace)
+			if err != nil {
+				return err
+			}
+			all := scenarios.All(bitvault.World{Pace: timing})
 			w := cmd.OutOrStdout()
+			var total time.Duration
 			for _, s := range all {
+				total += s.Usually()
 				fmt.Fprintf(w, "%s\n    %s\n    judges  %s\n", s.Name, s.Proves, strings.Join(s.Checks, ", "))
+				fmt.Fprintf(w, "    takes   about %v on a ready stack\n", s.Usually().Round(5*time.Second))
 				if s.Needs.Workers > 0 {
 					fmt.Fprintf(w, "    needs   %d workers\n", s.Needs.Workers)
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n", len(all))
+			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
+				len(all), total.Round(time.Minute), timing.Name)
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
+	return cmd
 }
 
 // console shows what happens: a line that is rewritten on a terminal, plain lines elsewhere.

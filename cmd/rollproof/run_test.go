@@ -47,6 +47,7 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 		"a mistyped pace":       {[]string{"run", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
 		"a rate that is none":   {[]string{"run", "--rate", "many"}, exitCouldNotRun, []string{"--rate many"}},
 		"no such configuration": {[]string{"run", "--config", "/nonexistent.yaml"}, exitCouldNotRun, []string{"/nonexistent.yaml"}},
+		"a pace nobody lists":   {[]string{"list", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
 		"a mistyped check":      {[]string{"teeth", "canary.step"}, exitCouldNotRun, []string{`"canary.step"`, "rollproof list"}},
 		"teeth at no pace":      {[]string{"teeth", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
 		"a cluster that is too small for it": {[]string{"run", "--config", small, "mechanics/pdb"}, exitInconclusive,
@@ -134,7 +135,7 @@ func TestListTellsWhatEachScenarioNeeds(t *testing.T) {
 	if code != exitPass {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "judges  mechanics.pdb, mechanics.readiness\n    needs   2 workers", "10 scenarios"} {
+	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", "10 scenarios, about "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q does not say %q", out, want)
 		}

@@ -41,7 +41,8 @@ type Release struct {
 	// Annotations are more annotations of the template.
 	Annotations map[string]string
 	Bound       time.Duration // to land; default 3 min
-	// Revert makes healing put the old template back and wait until it is the current one.
+	// Revert makes healing put the old template back and wait until it is the current one. Without it healing does so too for a Rollout
+	// that has not made the release its stable one: one that was given up, or interrupted half-way, is damage; a promoted one is none.
 	Revert bool
 }
 
@@ -122,7 +123,7 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Revert {
+	if r.Revert || r.kind() == "Rollout" {
 		r.onHeal(a, was, before)
 	}
 	if err := r.apply(ctx, a.Env); err != nil {
@@ -335,11 +336,22 @@ func (r Release) started(pod *corev1.Pod) (bool, string) {
 	return ok && c.ContainerID != "" && c.ImageID != "" && strings.Contains(c.ImageID, digest), saw
 }
 
-// onHeal puts the old template back.
+// onHeal puts the old template back, where the release is not there to stay.
 func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 	template, _, _ := unstructured.NestedMap(was.Object, "spec", "template")
-	a.OnHeal("put the old template back", workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
-		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+	what := "put the old template back"
+	if !r.Revert {
+		what += ", unless the release is the stable one"
+	}
+	a.OnHeal(what, workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
+		stable, err := r.stable(ctx, a.Env)
+		if err != nil {
+			return nil, err
+		}
+		if !r.Revert && stable != "" && stable != before {
+			return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + stable + " is the stable one"}}, nil
+		}
+		err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 			u, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
 			if err != nil {
 				return err
@@ -359,4 +371,14 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 		}
 		return []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: "is the current one again, pod template hash " + before}}, nil
 	})
+}
+
+// stable is the pod template hash that a Rollout calls stable; "" for other kinds, and before there is one.
+func (r Release) stable(ctx context.Context, e *Env) (string, error) {
+	u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+	if err != nil {
+		return "", fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+	}
+	hash, _, err := unstructured.NestedString(u.Object, "status", "stableRS")
+	return hash, err
 }

@@ -131,6 +131,7 @@ type performance struct {
 	observer observer
 	window   *load.Window
 	stage    *Stage
+	settled  bool // it was tried to let the stack come to rest
 	live     live
 }
 
@@ -139,8 +140,8 @@ type performance struct {
 func (p *performance) perform(ctx context.Context) (early, err error) {
 	defer p.show()()
 	early, err = p.acts(ctx)
-	ended := p.end(ctx, early == nil && err == nil)
-	err = errors.Join(err, ended)
+	restless, ended := p.end(ctx)
+	early, err = errors.Join(early, restless), errors.Join(err, ended)
 	reason := "finished"
 	if failed := errors.Join(err, early); failed != nil {
 		reason = failed.Error()
@@ -183,8 +184,8 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 			return nil, err
 		}
 	}
-	if err := p.heal(ctx); err != nil {
-		return nil, err
+	if early, err := p.heal(ctx); early != nil || err != nil {
+		return early, err
 	}
 	return nil, p.hold(ctx, "load after healing", p.scenario.After)
 }
@@ -273,21 +274,38 @@ func (p *performance) underLoad(ctx context.Context, do func(context.Context) er
 	return do(ctx)
 }
 
-// heal undoes what the acts did, under load, and lets the stack come to rest.
-func (p *performance) heal(ctx context.Context) error {
+// heal undoes what the acts did, under load, and lets the stack come to rest. That it does not is for the judges to say.
+func (p *performance) heal(ctx context.Context) (early, err error) {
 	p.say("healing")
 	if err := p.stage.Disrupt.Heal(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	if err := p.scenario.Stack.Settle(ctx, p.runner.Cluster); err != nil {
-		return fmt.Errorf("let the stack come to rest after healing: %w", err)
+	switch err := p.settle(ctx); {
+	case err == nil:
+		return nil, p.milestone("settled", "")
+	case ctx.Err() != nil:
+		return nil, err
+	default:
+		return err, nil
 	}
-	return p.milestone("settled", "")
 }
 
-// end stops the load, heals what is not healed and stops observing. It runs whatever happened, with a context of its own.
-// orderly says that the acts went to plan: then healing is done already.
-func (p *performance) end(ctx context.Context, orderly bool) error {
+// settle lets the stack come to rest, once: what did not come to rest within its time will not do so in another.
+func (p *performance) settle(ctx context.Context) error {
+	if p.settled || p.lost() {
+		return nil
+	}
+	err := p.scenario.Stack.Settle(ctx, p.runner.Cluster)
+	p.settled = ctx.Err() == nil
+	if err != nil {
+		return fmt.Errorf("wait for the stack to come to rest after healing: %w", err)
+	}
+	return nil
+}
+
+// end stops the load, heals what is not healed and stops observing. It runs whatever happened, with a context of its own. restless
+// says that the stack did not come to rest.
+func (p *performance) end(ctx context.Context) (restless, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var errs []error
@@ -302,14 +320,25 @@ func (p *performance) end(ctx context.Context, orderly bool) error {
 			p.say("healing: %s", strings.Join(due, "; "))
 		}
 		finally(func() error { return p.stage.Disrupt.Heal(ctx) })
-		if !orderly {
-			finally(func() error { return p.scenario.Stack.Settle(ctx, p.runner.Cluster) })
-		}
+		finally(func() error { restless = p.settle(ctx); return nil })
 	}
 	if p.observer != nil {
 		finally(p.observer.Stop)
 	}
-	return errors.Join(errs...)
+	return restless, errors.Join(errs...)
+}
+
+// lost reports whether the cluster no longer answers.
+func (p *performance) lost() bool {
+	if p.observer == nil {
+		return false
+	}
+	select {
+	case <-p.observer.Lost():
+		return true
+	default:
+		return false
+	}
 }
 
 func (p *performance) milestone(name, text string) error {

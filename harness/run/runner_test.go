@@ -251,6 +251,19 @@ func (loseCluster) String() string { return "the cluster is gone" }
 
 func (l loseCluster) Do(context.Context, *Stage) error { close(l.lost); return nil }
 
+// A stack that does not come to rest is tried once, and told as what it is: no error of the harness.
+func TestAStackThatDoesNotComeToRestIsForTheJudges(t *testing.T) {
+	th := &theatre{fail: "settle"}
+	out, err := th.run(t)
+	if err != nil || out.Early == nil || !strings.HasPrefix(out.Early.Error(), "wait for the stack to come to rest") {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	if tried := strings.Count(strings.Join(th.diary, " "), "settle"); tried != 1 {
+		t.Errorf("it was waited for %d times, want once: %v", tried, th.diary)
+	}
+	th.verify(t, out, err)
+}
+
 func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
 	th := &theatre{}
 	s := th.scenario()
