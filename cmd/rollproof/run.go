@@ -233,6 +233,7 @@ type console struct {
 	out      io.Writer
 	terminal bool
 	last     time.Time
+	before   run.Status // the one shown last, for the rate since then
 }
 
 func newConsole(out io.Writer) *console {
@@ -257,22 +258,46 @@ func (c *console) clear() {
 
 // status shows how far a run is.
 func (c *console) status(s run.Status) {
-	var sent, failed, unsent uint64
-	for _, arm := range s.Load {
-		sent, failed, unsent = sent+arm.Sent, failed+arm.Failed, unsent+arm.Unsent
+	if !c.terminal && time.Since(c.last) < plainEvery {
+		return
 	}
-	rate := float64(sent) / max(s.Elapsed.Seconds(), 1)
-	line := fmt.Sprintf("%s  %s  %d hits, %.0f/s, %d failed", s.Elapsed.Round(time.Second), s.Scenario, sent, rate, failed)
-	if unsent > 0 {
-		line += fmt.Sprintf(", %d not sent", unsent)
-	}
-	line += "  " + s.Doing
-	switch {
-	case c.terminal:
+	line := statusLine(s, c.before)
+	c.before, c.last = s, time.Now()
+	if c.terminal {
 		c.clear()
 		fmt.Fprint(c.out, line)
-	case time.Since(c.last) >= plainEvery:
-		c.last = time.Now()
-		fmt.Fprintln(c.out, "  "+line)
+		return
 	}
+	fmt.Fprintln(c.out, "  "+line)
+}
+
+// statusLine is how far a run is, with the rate since the status before.
+func statusLine(s, before run.Status) string {
+	now, then := hits(s), hits(before)
+	since := s.Elapsed
+	if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && now.Sent >= then.Sent {
+		since -= before.Elapsed
+	} else {
+		then = load.Status{}
+	}
+	rate := float64(now.Sent-then.Sent) / max(since.Seconds(), 1)
+	line := fmt.Sprintf("%s of about %s  %s  %d hits, %.0f/s, %d failed", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second),
+		s.Scenario, now.Sent, rate, now.Failed)
+	if now.Unsent > 0 {
+		line += fmt.Sprintf(", %d not sent", now.Unsent)
+	}
+	line += "  " + s.Doing
+	if s.Saw != "" {
+		line += ": " + s.Saw
+	}
+	return line
+}
+
+// hits is the load over all arms.
+func hits(s run.Status) load.Status {
+	var all load.Status
+	for _, arm := range s.Load {
+		all.Sent, all.Failed, all.Unsent = all.Sent+arm.Sent, all.Failed+arm.Failed, all.Unsent+arm.Unsent
+	}
+	return all
 }

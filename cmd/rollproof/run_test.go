@@ -120,13 +120,35 @@ func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
 func TestStatusInALogFile(t *testing.T) {
 	var out bytes.Buffer
 	show := newConsole(&out)
-	s := run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: 10 * time.Second,
+	s := run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: 10 * time.Second, Usually: 134 * time.Second,
 		Load: []load.Status{{Sent: 1500, Failed: 2}, {Sent: 500, Unsent: 1}}}
 	show.status(s)
 	show.status(s)
-	want := "  10s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
+	want := "  10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
+	}
+}
+
+// The rate is that of the time since the status before, and of a new scenario from its beginning.
+func TestTheRateIsOfNow(t *testing.T) {
+	at := func(scenario string, elapsed time.Duration, sent uint64) run.Status {
+		return run.Status{Scenario: scenario, Elapsed: elapsed, Load: []load.Status{{Sent: sent}}, Saw: "v2 has done 1 of 5 steps"}
+	}
+	for name, c := range map[string]struct {
+		now, before run.Status
+		want        string
+	}{
+		"at first":       {at("a", 10*time.Second, 2000), run.Status{}, " 200/s,"},
+		"it stalled":     {at("a", 20*time.Second, 2000), at("a", 10*time.Second, 2000), " 0/s,"},
+		"it goes on":     {at("a", 20*time.Second, 5000), at("a", 10*time.Second, 2000), " 300/s,"},
+		"the next one":   {at("b", 10*time.Second, 1000), at("a", 90*time.Second, 18000), " 100/s,"},
+		"the same again": {at("a", 10*time.Second, 1000), at("a", 90*time.Second, 18000), " 100/s,"},
+		"what was seen":  {at("a", 10*time.Second, 2000), run.Status{}, ": v2 has done 1 of 5 steps"},
+	} {
+		if line := statusLine(c.now, c.before); !strings.Contains(line, c.want) {
+			t.Errorf("%s: %q, want %q in it", name, line, c.want)
+		}
 	}
 }
 

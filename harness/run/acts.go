@@ -22,6 +22,8 @@ type Stage struct {
 	Disrupt *disrupt.Env
 	Observe Observer
 	Say     Say
+
+	see func(saw string) // is told what is seen while something is waited for; may be nil
 }
 
 // Observer tells what the cluster looks like now; an observe.Observer is one.
@@ -69,5 +71,11 @@ func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v"
 
 // Do waits.
 func (a Await) Do(ctx context.Context, s *Stage) error {
-	return s.Observe.Await(ctx, a.Name, a.Bound, a.Until)
+	return s.Observe.Await(ctx, a.Name, a.Bound, func(state observe.State) (bool, string) {
+		done, saw := a.Until(state)
+		if s.see != nil {
+			s.see(saw)
+		}
+		return done, saw
+	})
 }

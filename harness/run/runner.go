@@ -65,7 +65,9 @@ func (o Outcome) Healed() bool {
 type Status struct {
 	Scenario string
 	Doing    string
+	Saw      string        // what was seen last of what is waited for; empty while nothing is
 	Elapsed  time.Duration // of the record
+	Usually  time.Duration // how long the whole of it usually takes
 	Load     []load.Status
 }
 
@@ -204,7 +206,7 @@ func (p *performance) begin(ctx context.Context) error {
 	if p.observer, err = start(context.WithoutCancel(ctx), p.rec, p.aim); err != nil {
 		return err
 	}
-	p.stage = &Stage{Cluster: p.runner.Cluster, Disrupt: env, Observe: p.observer, Say: p.runner.tell}
+	p.stage = &Stage{Cluster: p.runner.Cluster, Disrupt: env, Observe: p.observer, Say: p.runner.tell, see: p.live.see}
 	generator, err := load.New(p.rec, p.aim.Arms)
 	if err != nil {
 		return err
@@ -349,23 +351,31 @@ func (p *performance) milestone(name, text string) error {
 type live struct {
 	mu        sync.Mutex
 	doing     string
+	saw       string
 	generator *load.Generator
 }
 
-func (l *live) status() (doing string, arms []load.Status) {
+func (l *live) status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	s := Status{Doing: l.doing, Saw: l.saw}
 	if l.generator != nil {
-		arms = l.generator.Status()
+		s.Load = l.generator.Status()
 	}
-	return l.doing, arms
+	return s
+}
+
+func (l *live) see(saw string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.saw = saw
 }
 
 // say tells people what is being done.
 func (p *performance) say(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	p.live.mu.Lock()
-	p.live.doing = text
+	p.live.doing, p.live.saw = text, ""
 	p.live.mu.Unlock()
 	p.runner.tell("%s", text)
 }
@@ -392,8 +402,9 @@ func (p *performance) show() (stop func()) {
 			case <-stopped:
 				return
 			}
-			doing, arms := p.live.status()
-			p.runner.Show(Status{Scenario: p.scenario.Name, Doing: doing, Elapsed: p.rec.Clock().Now(), Load: arms})
+			s := p.live.status()
+			s.Scenario, s.Elapsed, s.Usually = p.scenario.Name, p.rec.Clock().Now(), p.scenario.Usually()
+			p.runner.Show(s)
 		}
 	}()
 	return func() { close(stopped); <-ended }
