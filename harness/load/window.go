@@ -127,7 +127,7 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 	return w, nil
 }
 
-// Stop asks the window to end: no further hit is started. It returns at once; Wait says when the window has ended.
+// Stop asks the window to end: no hit is started that was not due by now. It returns at once; Wait says when the window has ended.
 func (w *Window) Stop() {
 	w.haltOnce.Do(func() {
 		w.haltAt = w.gen.rec.Clock().Now()
@@ -245,7 +245,9 @@ func (a *attack) run() {
 	}
 }
 
-// waitForHalt returns when the window is stopped, or a finite one is over and its grace too, or when the attack ended by itself.
+// waitForHalt returns when the attack ended by itself, or when it must not go on: a finite window is stopped, or over and its grace
+// too, or one without an end is stopped and its grace over. The stop is the end of such a window: what was due by then belongs to it,
+// and a timer that fires a tenth of a millisecond late must not make an unsent hit of it.
 func (a *attack) waitForHalt(ended <-chan struct{}) {
 	var over <-chan time.Time
 	if a.plan.length > 0 {
@@ -256,9 +258,23 @@ func (a *attack) waitForHalt(ended <-chan struct{}) {
 	select {
 	case <-a.window.halt:
 	case <-over:
+		return
+	case <-ended:
+		return
+	}
+	if !a.goesOnToItsStop() {
+		return
+	}
+	late := time.NewTimer(a.window.plan.Grace)
+	defer late.Stop()
+	select {
+	case <-late.C:
 	case <-ended:
 	}
 }
+
+// goesOnToItsStop reports whether what was due before the stop is still sent after it.
+func (a *attack) goesOnToItsStop() bool { return a.plan.endless && !a.plan.saturating }
 
 func (a *attack) giveUpAt() time.Duration {
 	return a.window.begin + a.plan.length + a.window.plan.Grace
@@ -299,7 +315,7 @@ func (a *attack) nextIntent() (intent, error) {
 func (a *attack) await(at time.Duration) bool {
 	select {
 	case <-a.window.halt:
-		return false
+		return a.goesOnToItsStop() && at <= a.window.haltAt
 	default:
 	}
 	now := a.now()
@@ -315,7 +331,7 @@ func (a *attack) await(at time.Duration) bool {
 	case <-timer.C:
 		return true
 	case <-a.window.halt:
-		return false
+		return a.goesOnToItsStop() && at <= a.window.haltAt
 	}
 }
 

@@ -338,6 +338,36 @@ func TestStarvedGeneratorIsOnRecord(t *testing.T) {
 	}
 }
 
+// A stop often comes within the latency of a timer after a hit's moment. Such a hit was due and is sent: unsent, it would take the pass
+// from a run in which nothing went wrong.
+func TestAStopLosesNoHitThatWasDue(t *testing.T) {
+	r := record(t)
+	g, err := New(r.rec, arms(t, serve(t, app), "get"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 60 {
+		w, err := g.Start(t.Context(), Plan{Pacing: Constant{PerSecond: 1500}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(lead + 20*time.Millisecond + time.Duration(i)*37*time.Microsecond)
+		w.Stop()
+		if err := w.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.rec.Close("finished"); err != nil {
+		t.Fatal(err)
+	}
+	r.assertAccounted()
+	for _, w := range r.ended()["get"] {
+		if w.Sent != w.Planned || w.Sent == 0 {
+			t.Errorf("window %d sent %d of %d hits that were due before its stop", w.Index, w.Sent, w.Planned)
+		}
+	}
+}
+
 func TestRecordThatFailsStopsTheLoad(t *testing.T) {
 	r := record(t)
 	g, err := New(r.rec, arms(t, serve(t, app), "get"))

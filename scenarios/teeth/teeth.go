@@ -55,8 +55,7 @@ func All(w bitvault.World) []Fault {
 		plant(canary.AbortsLate(w), "canary.aborts-late", "the second analysis is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Sabotage.NoSecondAnalysis = true }),
 		noDataPasses(w),
-		plant(canary.AbortsOnErrors(w), "canary.blast-radius", "a router that is slow to take new weights", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.SlowRouter = true }),
+		slowRouter(w),
 
 		plant(mechanics.Readiness(w), "mechanics.readiness", "no readiness probe, and an application that takes time to load", judge.Fail,
 			func(s *bitvault.Stack) { s.Sabotage.NoReadinessProbe, s.BaseArgs = true, []string{"-load-time=5s"} }),
@@ -108,6 +107,15 @@ func noDataPasses(w bitvault.World) Fault {
 	s.Acts = []run.Act{w.GoodUnmeasured(), w.Decided(), run.Hold(10 * time.Second)}
 	return plant(s, "canary.no-data-no-promote", "conditions that take no data for good data", judge.Fail,
 		func(s *bitvault.Stack) { s.Sabotage.NoDataPasses = true })
+}
+
+// slowRouter begins only when nothing of the installation can still wait in the router: two of its waits later. Otherwise the moment at
+// which it takes the abort hangs on when the installation ended; once it came to be that of the abort itself, and nothing was late.
+func slowRouter(w bitvault.World) Fault {
+	s := canary.AbortsOnErrors(w)
+	s.Before = 2*w.Pace.SlowThrottle() + 5*time.Second
+	return plant(s, "canary.blast-radius", "a router that is slow to take new weights", judge.Fail,
+		func(s *bitvault.Stack) { s.Sabotage.SlowRouter = true })
 }
 
 func rigidBudget(w bitvault.World) Fault {
