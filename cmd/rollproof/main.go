@@ -45,6 +45,10 @@ func execute(ctx context.Context, root *cobra.Command) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
+	// What an interrupt broke off says what it was, and seldom why: "signal: killed", for a program that was started.
+	if cause := context.Cause(ctx); cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
 	fmt.Fprintf(root.ErrOrStderr(), "rollproof: %v\n", err)
 	return exitCouldNotRun
 }

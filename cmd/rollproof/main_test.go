@@ -37,6 +37,20 @@ func TestExecuteMapsOutcomesToExitCodes(t *testing.T) {
 	}
 }
 
+func TestAnInterruptIsTold(t *testing.T) {
+	ctx, interrupt := context.WithCancelCause(context.Background())
+	var out bytes.Buffer
+	cmd := &cobra.Command{Use: "x", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
+		interrupt(errors.New("interrupt signal received"))
+		return errors.New("go list: signal: killed")
+	}}
+	cmd.SetErr(&out)
+	cmd.SetArgs(nil)
+	if code := execute(ctx, cmd); code != exitCouldNotRun || out.String() != "rollproof: interrupt signal received: go list: signal: killed\n" {
+		t.Errorf("exit code %d, printed %q", code, out.String())
+	}
+}
+
 func TestUnknownCommandIsOneClearLine(t *testing.T) {
 	var out bytes.Buffer
 	root := newRootCommand()

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -96,9 +99,28 @@ func (m moby) remove(ctx context.Context, id string) error {
 	_, err := m.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 	// A conflict means that its removal is under way already: kind may be cleaning up at the same time.
 	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		thaw(freezer, id) // for the next try
 		return fmt.Errorf("remove container %s: %w", id, err)
 	}
 	return nil
+}
+
+// freezer is where cgroup v1 has its freezer. Under v2, where a frozen process can be killed, it does not exist.
+const freezer = "/sys/fs/cgroup/freezer"
+
+// thaw lets what is frozen below the cgroup of a container go on, so that it can die. Under cgroup v1 runc freezes a container while it
+// changes the rules for its devices; a node that is killed at such a moment keeps a frozen process, which no signal ends, and can never be
+// removed ("tried to kill container, but did not receive an exit event"). Where the engine is on another machine nothing is found.
+func thaw(freezer, id string) {
+	_ = filepath.WalkDir(freezer, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Name() != "freezer.state" || !strings.Contains(path, id) {
+			return nil // groups come and go while one looks
+		}
+		if state, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(state)) == "FROZEN" {
+			_ = os.WriteFile(path, []byte("THAWED"), 0o644) // without the right to, the next try says what is wrong
+		}
+		return nil
+	})
 }
 
 func (m moby) start(ctx context.Context, spec containerSpec) (string, error) {

@@ -279,8 +279,13 @@ func (p *performance) underLoad(ctx context.Context, do func(context.Context) er
 // heal undoes what the acts did, under load, and lets the stack come to rest. That it does not is for the judges to say.
 func (p *performance) heal(ctx context.Context) (early, err error) {
 	p.say("healing")
-	if err := p.stage.Disrupt.Heal(ctx); err != nil {
+	unhurried, cancel := outliving(ctx)
+	defer cancel()
+	if err := p.stage.Disrupt.Heal(unhurried); err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	switch err := p.settle(ctx); {
 	case err == nil:
@@ -290,6 +295,16 @@ func (p *performance) heal(ctx context.Context) (early, err error) {
 	default:
 		return err, nil
 	}
+}
+
+// outliving is a context that ends endTimeout after ctx does: a Ctrl-C in the middle of healing must not leave a node cordoned, and must
+// not wait for ever either.
+func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	forget := context.AfterFunc(ctx, func() {
+		time.AfterFunc(endTimeout, func() { end(fmt.Errorf("not within %v of this: %w", endTimeout, context.Cause(ctx))) })
+	})
+	return longer, func() { forget(); end(nil) }
 }
 
 // settle lets the stack come to rest, once: what did not come to rest within its time will not do so in another.

@@ -251,6 +251,28 @@ func (loseCluster) String() string { return "the cluster is gone" }
 
 func (l loseCluster) Do(context.Context, *Stage) error { close(l.lost); return nil }
 
+// An interrupt in the middle of healing does not break it off: what was begun is healed, and only then the run ends.
+func TestAnInterruptDoesNotBreakHealingOff(t *testing.T) {
+	th := &theatre{fail: "heal", cancel: func() {}}
+	out, err := th.run(t)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want one that tells of the interrupt", err)
+	}
+	var phases []history.Phase
+	for e, err := range out.History.Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == history.KindDisturbance {
+			phases = append(phases, e.Disturbance.Phase)
+		}
+	}
+	if want := []history.Phase{history.Began, history.Landed, history.Healed}; !slices.Equal(phases, want) {
+		t.Errorf("the disturbance is recorded as %v, want %v", phases, want)
+	}
+	th.verify(t, out, err)
+}
+
 // A stack that does not come to rest is tried once, and told as what it is: no error of the harness.
 func TestAStackThatDoesNotComeToRestIsForTheJudges(t *testing.T) {
 	th := &theatre{fail: "settle"}
