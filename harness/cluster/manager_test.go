@@ -333,7 +333,7 @@ func TestReuseRefusesWhatIsNotTheSame(t *testing.T) {
 		"configuration":  {func(r *Record) { r.ConfigSum = "other" }, "another configuration"},
 		"node image":     {func(r *Record) { r.NodeKey = "key-0" }, "another node image (key-0, now key-1)"},
 		"no kubeconfig":  {func(*Record) {}, "not healthy"},
-		"nobody answers": {func(*Record) {}, "not the one that was made"},
+		"nobody answers": {func(*Record) {}, "not healthy: read the cluster's identity"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -150,8 +150,12 @@ func (m *Manager) reuse(ctx context.Context, r Record, o UpOptions, build loaded
 	if err != nil {
 		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
 	}
-	if ours, err := c.CreatedByUs(ctx); err != nil || !ours {
-		return nil, fmt.Errorf("cluster %s exists but is not the one that was made under this name (%v): %s", r.Name, err, again)
+	ours, err := c.CreatedByUs(ctx)
+	if err != nil { // no API server answers: its nodes were removed by hand, for instance
+		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
+	}
+	if !ours {
+		return nil, fmt.Errorf("cluster %s exists but is not the one that was made under this name: %s", r.Name, again)
 	}
 	if err := c.waitNodesReady(ctx, 20*time.Second); err != nil {
 		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
