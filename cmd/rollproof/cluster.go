@@ -66,10 +66,7 @@ func clusterUp(ctx context.Context, out, errOut io.Writer, f clusterUpFlags) err
 	if err != nil {
 		return err
 	}
-	if f.config == "" {
-		f.config = filepath.Join(root, "kind-config.yaml")
-	}
-	config, err := cluster.LoadConfig(f.config)
+	config, err := cluster.LoadConfigIn(root, f.config)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,6 +29,14 @@ type Config struct {
 	Path string
 	Sum  string // sha256 of the file, in hex: two clusters of the same sum and node image are the same cluster
 	Kind v1alpha4.Cluster
+}
+
+// LoadConfigIn reads the configuration that a command names, or kind-config.yaml in the project's root when it names none.
+func LoadConfigIn(root, named string) (*Config, error) {
+	if named == "" {
+		named = filepath.Join(root, "kind-config.yaml")
+	}
+	return LoadConfig(named)
 }
 
 // LoadConfig reads and checks a kind configuration file. The error is one line that names the file, the place and the mistake.
