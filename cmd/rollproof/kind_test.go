@@ -220,11 +220,7 @@ func (s *site) record(t *testing.T) (*history.History, judge.Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks, err := judge.For(h.Run())
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := judge.Run(t.Context(), h, checks)
+	result, err := judge.Recorded(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

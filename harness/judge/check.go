@@ -2,6 +2,7 @@ package judge
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -104,6 +105,15 @@ func Find(all []Check, slugs ...string) ([]Check, error) {
 		found = append(found, all[i])
 	}
 	return found, nil
+}
+
+// Recorded judges a record by the checks that it was made for.
+func Recorded(ctx context.Context, h *history.History) (Result, error) {
+	checks, err := For(h.Run())
+	if err != nil {
+		return Result{}, err
+	}
+	return Run(ctx, h, checks)
 }
 
 // For returns the checks that a recorded run was made for, with its own budgets: those that run.json names, besides those

@@ -170,11 +170,7 @@ func judged(t *testing.T, f fault) judge.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks, err := judge.For(h.Run())
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := judge.Run(t.Context(), h, checks)
+	result, err := judge.Recorded(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
