@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/util/retry"
 
@@ -344,14 +345,16 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 		what += ", unless the release is the stable one"
 	}
 	a.OnHeal(what, workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
-		stable, err := r.stable(ctx, a.Env)
-		if err != nil {
-			return nil, err
+		if !r.Revert {
+			now, err := r.status(ctx, a.Env)
+			if err != nil {
+				return nil, err
+			}
+			if now.stable != "" && now.stable != before {
+				return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + now.stable + " is the stable one"}}, nil
+			}
 		}
-		if !r.Revert && stable != "" && stable != before {
-			return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + stable + " is the stable one"}}, nil
-		}
-		err = retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 			u, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
 			if err != nil {
 				return err
@@ -369,16 +372,43 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 		if err != nil {
 			return nil, err
 		}
-		return []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: "is the current one again, pod template hash " + before}}, nil
+		evidence := []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: "is the current one again, pod template hash " + before}}
+		if r.kind() != "Rollout" {
+			return evidence, nil
+		}
+		skipped, err := r.skipCanary(ctx, a.Env, before)
+		return append(evidence, skipped...), err
 	})
 }
 
-// stable is the pod template hash that a Rollout calls stable; "" for other kinds, and before there is one.
-func (r Release) stable(ctx context.Context, e *Env) (string, error) {
+// skipCanary has a Rollout that goes back to a template take it at once, where that is not the stable one any more, as `kubectl argo
+// rollouts promote --full` does: it was proved good before, and by its steps the bad one would go on answering for as long as a canary takes.
+func (r Release) skipCanary(ctx context.Context, e *Env, hash string) ([]history.Evidence, error) {
+	var now rolloutStatus
+	err := e.await(ctx, "the Rollout to go back", workloadBound, func(ctx context.Context) (bool, string, error) {
+		var err error
+		now, err = r.status(ctx, e)
+		return now.current == hash, fmt.Sprintf("current pod template hash %q, stable %q", now.current, now.stable), err
+	})
+	if err != nil || now.stable == hash {
+		return nil, err
+	}
+	_, err = r.api(e).Patch(ctx, r.Workload, types.MergePatchType, []byte(`{"status":{"promoteFull":true}}`), metav1.PatchOptions{}, "status")
+	if err != nil {
+		return nil, fmt.Errorf("promote the old template of Rollout %s in full: %w", r.Workload, err)
+	}
+	return []history.Evidence{{What: "rollout " + r.Workload, Saw: "is promoted in full to pod template hash " + hash + ", stable until now was " + now.stable}}, nil
+}
+
+// rolloutStatus is what a Rollout says of its releases, by pod template hash. Other kinds have none of it.
+type rolloutStatus struct{ current, stable string }
+
+func (r Release) status(ctx context.Context, e *Env) (rolloutStatus, error) {
 	u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+		return rolloutStatus{}, fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
 	}
-	hash, _, err := unstructured.NestedString(u.Object, "status", "stableRS")
-	return hash, err
+	current, _, _ := unstructured.NestedString(u.Object, "status", "currentPodHash")
+	stable, _, _ := unstructured.NestedString(u.Object, "status", "stableRS")
+	return rolloutStatus{current, stable}, nil
 }

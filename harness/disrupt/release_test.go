@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -8,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -50,6 +53,9 @@ func (c *controller) step() {
 	sum := fnv.New32()
 	fmt.Fprint(sum, template)
 	hash := fmt.Sprintf("%x", sum.Sum32())
+	if c.kind == "Rollout" {
+		c.says("currentPodHash", hash)
+	}
 	set := c.api.Get("replicasets", "shop", "vault-"+hash)
 	number := 0
 	for _, other := range c.sets() {
@@ -176,12 +182,42 @@ func TestOnlyAPromotedReleaseStays(t *testing.T) {
 }
 
 // stable makes the controller call a pod template hash the stable one.
-func (c *controller) stable(hash string) {
-	u := c.api.Get(c.resource, "shop", "vault").DeepCopy()
-	if err := unstructured.SetNestedField(u.Object, hash, "status", "stableRS"); err != nil {
-		c.Fatal(err)
+func (c *controller) stable(hash string) { c.says("stableRS", hash) }
+
+// says writes a field of the status, and leaves everything else as somebody may just be changing it.
+func (c *controller) says(field, value string) {
+	patch := fmt.Appendf(nil, `{"status":{%q:%q}}`, field, value)
+	_, err := c.env.Dynamic.Resource(workloads[c.kind].resource).Namespace("shop").Patch(context.Background(), "vault", types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		c.Error(err)
 	}
-	c.api.Put(c.resource, u.Object)
+}
+
+// A bad release that was promoted is not to answer for as long as a canary takes; one that was not is gone with its template.
+func TestOnlyAPromotedReleaseIsTakenBackInFull(t *testing.T) {
+	for name, promoted := range map[string]bool{"promoted": true, "not promoted": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c := b.workload("Rollout")
+			c.stable(c.sets()[0].GetLabels()[c.hashLabel])
+			b.play(c.step)
+			bad := Regression{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2", "-error-ratio=1"}, Revert: true}
+			if err := b.env.Perform(t.Context(), bad); err != nil {
+				t.Fatal(err)
+			}
+			if promoted {
+				c.stable("another")
+			}
+			b.heal()
+			got, _, _ := unstructured.NestedBool(c.api.Get("rollouts", "shop", "vault").Object, "status", "promoteFull")
+			if got != promoted {
+				t.Errorf("promoted in full: %v, want %v", got, promoted)
+			}
+			if saw := b.tape.evidence(history.Healed); strings.Contains(saw, "promoted in full") != promoted {
+				t.Errorf("healed: %q", saw)
+			}
+		})
+	}
 }
 
 func TestReleasesThatDoNotLand(t *testing.T) {

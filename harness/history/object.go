@@ -100,6 +100,7 @@ type RolloutObject struct {
 	Message            string      `json:"message,omitempty"`
 	Abort              bool        `json:"abort,omitempty"`
 	AbortedAt          string      `json:"abortedAt,omitempty"`
+	PromoteFull        bool        `json:"promoteFull,omitempty"` // somebody ordered the release to skip what is left of its steps
 	CurrentStepIndex   *int32      `json:"currentStepIndex,omitempty"`
 	CurrentPodHash     string      `json:"currentPodHash,omitempty"`
 	StableRS           string      `json:"stableRS,omitempty"` // a pod template hash, for all its name

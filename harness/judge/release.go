@@ -10,7 +10,8 @@ import (
 )
 
 // Release is one update of a Rollout, from the moment its controller first told of another pod template until it told of yet
-// another one. The first release of a Rollout replaces nothing and is none; nor is the way back to the stable one.
+// another one. The first release of a Rollout replaces nothing and is none; nor is the way back to the stable one, nor one that
+// somebody ordered to skip its steps, as healing does: it says nothing of what the controller does by itself.
 type Release struct {
 	Namespace, Rollout     string
 	Hash, Stable           string // pod template hashes: the new one, and the one that was stable before
@@ -53,6 +54,7 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 			current.States = append(current.States, seen)
 		}
 	}
+	all = slices.DeleteFunc(all, (*Release).ordered)
 	for _, r := range all {
 		r.Version, r.StableVersion = t.versionOf(r, r.Hash), t.versionOf(r, r.Stable)
 		r.Runs = t.runsOf(r)
@@ -85,6 +87,11 @@ func (t *Timeline) runsOf(r *Release) []*Track[history.AnalysisRunObject] {
 		}
 	}
 	return runs
+}
+
+// ordered reports whether somebody had the release promoted in full, past its steps and analyses.
+func (r *Release) ordered() bool {
+	return slices.ContainsFunc(r.States, func(s Seen[history.RolloutObject]) bool { return s.Object.PromoteFull })
 }
 
 // label names a release to people.

@@ -39,6 +39,9 @@ func TestCanarySteps(t *testing.T) {
 				}
 			})
 		}},
+		{name: "somebody ordered it past its steps", want: Inconclusive, reason: "release of a Rollout", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3400*ms, func(o *history.RolloutObject) { o.PromoteFull = true })
+		}},
 		{name: "straight to 100 %", want: Fail, reason: "went by 100 %, want", spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 0, func(o *history.RolloutObject) {
 				if w := &o.Weights.Canary.Weight; *w == 10 || *w == 30 {

@@ -298,7 +298,13 @@ func (p *performance) heal(ctx context.Context) (early, err error) {
 func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() {
-		time.AfterFunc(endTimeout, func() { end(fmt.Errorf("not within %v of this: %w", endTimeout, context.Cause(ctx))) })
+		late := time.NewTimer(endTimeout)
+		defer late.Stop()
+		select {
+		case <-late.C:
+			end(fmt.Errorf("not within %v of this: %w", endTimeout, context.Cause(ctx)))
+		case <-longer.Done():
+		}
 	})
 	return longer, func() { forget(); end(nil) }
 }
