@@ -354,19 +354,8 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 				return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + now.stable + " is the stable one"}}, nil
 			}
 		}
-		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-			u, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			if err := unstructured.SetNestedMap(u.Object, template, "spec", "template"); err != nil {
-				return err
-			}
-			_, err = r.api(a.Env).Update(ctx, u, metav1.UpdateOptions{})
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
+		if err := r.putBack(ctx, a.Env, template); err != nil {
+			return nil, err
 		}
 		set, err := r.awaitCurrent(ctx, a.Env, was, workloadBound, func(hash string) bool { return hash == before })
 		if err != nil {
@@ -379,6 +368,24 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 		skipped, err := r.skipCanary(ctx, a.Env, before)
 		return append(evidence, skipped...), err
 	})
+}
+
+func (r Release) putBack(ctx context.Context, e *Env, template map[string]any) error {
+	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if err := unstructured.SetNestedMap(u.Object, template, "spec", "template"); err != nil {
+			return err
+		}
+		_, err = r.api(e).Update(ctx, u, metav1.UpdateOptions{})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
+	}
+	return nil
 }
 
 // skipCanary has a Rollout that goes back to a template take it at once, where that is not the stable one any more, as `kubectl argo

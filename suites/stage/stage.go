@@ -28,6 +28,7 @@ type Stage struct {
 	ending time.Time
 	out    string
 	dirty  bool // the last scenario left it broken
+	ran    int  // scenarios
 }
 
 // Open takes the cluster for a suite, waiting for another that holds it. It never builds images: without them it ends at once with
@@ -88,6 +89,9 @@ func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 	runner := s.lab.Runner(s.out, run.About(ctx), nil)
 	outcome, err := runner.Run(ctx, scenario)
 	s.dirty = !outcome.Healed()
+	if outcome.Skipped == "" {
+		s.ran++
+	}
 	if outcome.History == nil {
 		return outcome, err
 	}
@@ -98,6 +102,9 @@ func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 	}
 	return outcome, errors.Join(err, reported)
 }
+
+// Idle reports whether no scenario was run: each was skipped, and nothing is proved. A suite that could not begin has failed already.
+func (s *Stage) Idle() bool { return s != nil && s.ran == 0 }
 
 // Close gives the cluster back, and removes it if this suite made it. A nil stage is closed already.
 func (s *Stage) Close(ctx context.Context) error {

@@ -25,3 +25,15 @@ func TestAScenarioThatDoesNotFitIsNotBegun(t *testing.T) {
 		t.Errorf("without a deadline: %q, want nothing", why)
 	}
 }
+
+// A suite in which everything was skipped must not be green.
+func TestASuiteThatRanNothingIsIdle(t *testing.T) {
+	for name, c := range map[string]struct {
+		stage *Stage
+		want  bool
+	}{"nothing ran": {&Stage{}, true}, "one ran": {&Stage{ran: 1}, false}, "it could not begin": {nil, false}} {
+		if got := c.stage.Idle(); got != c.want {
+			t.Errorf("%s: idle %v, want %v", name, got, c.want)
+		}
+	}
+}

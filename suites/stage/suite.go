@@ -29,6 +29,9 @@ func NewSuite(name string) *Suite {
 	})
 	ginkgo.AfterSuite(func(ctx ginkgo.SpecContext) {
 		gomega.Expect(s.Close(ctx)).To(gomega.Succeed())
+		if s.Idle() {
+			ginkgo.Fail("every scenario was skipped: nothing is proved; the reasons are above")
+		}
 	})
 	return s
 }
