@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
@@ -63,6 +64,22 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 	for _, check := range checks {
 		if !planted[check] {
 			t.Errorf("no fault is planted under %s: nobody has seen it fail", check)
+		}
+	}
+}
+
+// At the strategy's own pace the second analysis measures twice about ten minutes after the release: no limit on an abort may be shorter
+// than that. It was, and nobody saw it at pace fast.
+func TestALateAbortIsInTimeAtEveryPace(t *testing.T) {
+	for _, pace := range []bitvaultd.Pace{bitvaultd.Fast(), bitvaultd.Spec()} {
+		late, err := Select(All(bitvault.World{Pace: pace}), "", "canary/aborts-late")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := judge.DefaultBudgets()
+		late[0].Budgets(&b)
+		if needed := pace.First.Lasts() + pace.Second.Delay + pace.Second.Interval; b.Abort <= needed {
+			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace.Name, b.Abort, needed)
 		}
 	}
 }

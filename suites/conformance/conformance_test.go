@@ -36,12 +36,12 @@ func perform(ctx ginkgo.SpecContext, name string) {
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	scenario := chosen[0]
 	if why := suite.NoTimeFor(scenario); why != "" {
-		ginkgo.Skip(why)
+		suite.Skip(why)
 	}
 	outcome, err := suite.Perform(ctx, scenario)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	if outcome.Skipped != "" {
-		ginkgo.Skip(outcome.Skipped)
+		suite.Skip(outcome.Skipped)
 	}
 	if outcome.Result.Verdict != judge.Pass {
 		ginkgo.Fail(said(outcome))

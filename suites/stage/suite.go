@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"flag"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ type Suite struct {
 	name   string
 	pace   *string
 	ending time.Time // when go test kills this process; zero when it does not
+	why    string    // the first spec was skipped
 }
 
 // NewSuite frames the suite of a package below suites, and gives its test binary the flag -pace.
@@ -30,10 +32,17 @@ func NewSuite(name string) *Suite {
 	ginkgo.AfterSuite(func(ctx ginkgo.SpecContext) {
 		gomega.Expect(s.Close(ctx)).To(gomega.Succeed())
 		if s.Idle() {
-			ginkgo.Fail("every scenario was skipped: nothing is proved; the reasons are above")
+			ginkgo.Fail("every scenario was skipped, so nothing is proved: " + s.why)
 		}
 	})
 	return s
+}
+
+// Skip ends a spec that is not to be performed. The reason is said at once: ginkgo keeps it to itself unless it is verbose.
+func (s *Suite) Skip(why string) {
+	say("skipped: %s", why)
+	s.why = cmp.Or(s.why, why)
+	ginkgo.Skip(why, 1)
 }
 
 // Run runs the specs.
