@@ -116,9 +116,9 @@ func (r Release) api(e *Env) dynamic.ResourceInterface {
 
 // Do changes the template, and waits for another ReplicaSet and a pod of it.
 func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
-	was, err := r.api(a.Env).Get(ctx, r.Workload, metav1.GetOptions{})
+	was, err := r.get(ctx, a.Env)
 	if err != nil {
-		return nil, fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+		return nil, err
 	}
 	before, err := r.current(ctx, a.Env, was)
 	if err != nil {
@@ -148,13 +148,34 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	return append(evidence, pod), nil
 }
 
-// apply changes the template of the workload as it is now.
-func (r Release) apply(ctx context.Context, e *Env) error {
+func (r Release) get(ctx context.Context, e *Env) (*unstructured.Unstructured, error) {
+	u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+	}
+	return u, nil
+}
+
+// update changes the workload as it is now, again when somebody else did so meanwhile.
+func (r Release) update(ctx context.Context, e *Env, change func(*unstructured.Unstructured) error) error {
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+		u, err := r.get(ctx, e)
 		if err != nil {
-			return fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+			return err
 		}
+		if err := change(u); err != nil {
+			return err
+		}
+		if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
+		}
+		return nil
+	})
+}
+
+// apply changes the template of the workload.
+func (r Release) apply(ctx context.Context, e *Env) error {
+	return r.update(ctx, e, func(u *unstructured.Unstructured) error {
 		old := u.DeepCopy()
 		if err := r.change(u); err != nil {
 			return err
@@ -162,8 +183,7 @@ func (r Release) apply(ctx context.Context, e *Env) error {
 		if reflect.DeepEqual(old.Object, u.Object) {
 			return fmt.Errorf("%s %s has this template already: nothing would be released", r.kind(), r.Workload)
 		}
-		_, err = r.api(e).Update(ctx, u, metav1.UpdateOptions{})
-		return err
+		return nil
 	})
 }
 
@@ -354,7 +374,10 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 				return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + now.stable + " is the stable one"}}, nil
 			}
 		}
-		if err := r.putBack(ctx, a.Env, template); err != nil {
+		err := r.update(ctx, a.Env, func(u *unstructured.Unstructured) error {
+			return unstructured.SetNestedMap(u.Object, template, "spec", "template")
+		})
+		if err != nil {
 			return nil, err
 		}
 		set, err := r.awaitCurrent(ctx, a.Env, was, workloadBound, func(hash string) bool { return hash == before })
@@ -368,24 +391,6 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 		skipped, err := r.skipCanary(ctx, a.Env, before)
 		return append(evidence, skipped...), err
 	})
-}
-
-func (r Release) putBack(ctx context.Context, e *Env, template map[string]any) error {
-	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if err := unstructured.SetNestedMap(u.Object, template, "spec", "template"); err != nil {
-			return err
-		}
-		_, err = r.api(e).Update(ctx, u, metav1.UpdateOptions{})
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
-	}
-	return nil
 }
 
 // skipCanary has a Rollout that goes back to a template take it at once, where that is not the stable one any more, as `kubectl argo
@@ -411,9 +416,9 @@ func (r Release) skipCanary(ctx context.Context, e *Env, hash string) ([]history
 type rolloutStatus struct{ current, stable string }
 
 func (r Release) status(ctx context.Context, e *Env) (rolloutStatus, error) {
-	u, err := r.api(e).Get(ctx, r.Workload, metav1.GetOptions{})
+	u, err := r.get(ctx, e)
 	if err != nil {
-		return rolloutStatus{}, fmt.Errorf("get %s %s: %w", r.kind(), r.Workload, err)
+		return rolloutStatus{}, err
 	}
 	current, _, _ := unstructured.NestedString(u.Object, "status", "currentPodHash")
 	stable, _, _ := unstructured.NestedString(u.Object, "status", "stableRS")

@@ -153,28 +153,34 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 	}
 }
 
+// released is a Rollout whose first version is the stable one, with a release of another that has landed.
+func released(t *testing.T, d Disturbance) *controller {
+	b := newBench(t)
+	c := b.workload("Rollout")
+	c.stable(c.sets()[0].GetLabels()[c.hashLabel])
+	b.play(c.step)
+	if err := b.env.Perform(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // A release that became the stable one stays; one that did not is taken back, though nobody asked for it: left behind half-way it would
 // be aborted when the load ends, and the next run would find the Rollout Degraded.
 func TestOnlyAPromotedReleaseStays(t *testing.T) {
 	for name, promoted := range map[string]bool{"promoted": true, "not promoted": false} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			c := b.workload("Rollout")
-			c.stable(c.sets()[0].GetLabels()[c.hashLabel])
-			b.play(c.step)
-			if err := b.env.Perform(t.Context(), Release{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2"}}); err != nil {
-				t.Fatal(err)
-			}
+			c := released(t, Release{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2"}})
 			want, saw := "-version=v1", "is the current one again"
 			if promoted {
 				c.stable("another")
 				want, saw = "-version=v2", "stays: pod template hash another is the stable one"
 			}
-			b.heal()
+			c.heal()
 			if got := c.args(); !strings.Contains(got, want) {
 				t.Errorf("healed, the workload has %s, want %s", got, want)
 			}
-			if got := b.tape.evidence(history.Healed); !strings.Contains(got, saw) {
+			if got := c.tape.evidence(history.Healed); !strings.Contains(got, saw) {
 				t.Errorf("healed: %q, want %q", got, saw)
 			}
 		})
@@ -197,23 +203,16 @@ func (c *controller) says(field, value string) {
 func TestOnlyAPromotedReleaseIsTakenBackInFull(t *testing.T) {
 	for name, promoted := range map[string]bool{"promoted": true, "not promoted": false} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			c := b.workload("Rollout")
-			c.stable(c.sets()[0].GetLabels()[c.hashLabel])
-			b.play(c.step)
-			bad := Regression{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2", "-error-ratio=1"}, Revert: true}
-			if err := b.env.Perform(t.Context(), bad); err != nil {
-				t.Fatal(err)
-			}
+			c := released(t, Regression{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2", "-error-ratio=1"}, Revert: true})
 			if promoted {
 				c.stable("another")
 			}
-			b.heal()
+			c.heal()
 			got, _, _ := unstructured.NestedBool(c.api.Get("rollouts", "shop", "vault").Object, "status", "promoteFull")
 			if got != promoted {
 				t.Errorf("promoted in full: %v, want %v", got, promoted)
 			}
-			if saw := b.tape.evidence(history.Healed); strings.Contains(saw, "promoted in full") != promoted {
+			if saw := c.tape.evidence(history.Healed); strings.Contains(saw, "promoted in full") != promoted {
 				t.Errorf("healed: %q", saw)
 			}
 		})
