@@ -34,15 +34,8 @@ var _ = ginkgo.Describe("scenario", ginkgo.Ordered, ginkgo.ContinueOnFailure, fu
 func perform(ctx ginkgo.SpecContext, name string) {
 	chosen, err := scenarios.Select(scenarios.All(suite.World()), "", name)
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	scenario := chosen[0]
-	if why := suite.NoTimeFor(scenario); why != "" {
-		suite.Skip(why)
-	}
-	outcome, err := suite.Perform(ctx, scenario)
+	outcome, err := suite.Perform(ctx, chosen[0])
 	gomega.Expect(err).NotTo(gomega.HaveOccurred())
-	if outcome.Skipped != "" {
-		suite.Skip(outcome.Skipped)
-	}
 	if outcome.Result.Verdict != judge.Pass {
 		ginkgo.Fail(said(outcome))
 	}

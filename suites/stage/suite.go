@@ -2,12 +2,15 @@ package stage
 
 import (
 	"cmp"
+	"context"
 	"flag"
 	"testing"
 	"time"
 
 	"github.com/onsi/ginkgo/v2"
 	"github.com/onsi/gomega"
+
+	"bitvault.dev/rollproof/harness/run"
 )
 
 // Suite is a Ginkgo suite whose specs share one cluster, held from before the first of them until after the last. Make it in a
@@ -38,11 +41,23 @@ func NewSuite(name string) *Suite {
 	return s
 }
 
-// Skip ends a spec that is not to be performed. The reason is said at once: ginkgo keeps it to itself unless it is verbose.
-func (s *Suite) Skip(why string) {
+// Perform runs a scenario, and skips the spec where the time that is left or the cluster is not enough for it.
+func (s *Suite) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome, error) {
+	if why := s.NoTimeFor(scenario); why != "" {
+		s.skip(why)
+	}
+	outcome, err := s.Stage.Perform(ctx, scenario)
+	if outcome.Skipped != "" {
+		s.skip(outcome.Skipped)
+	}
+	return outcome, err
+}
+
+// skip ends a spec. The reason is said at once: ginkgo keeps it to itself unless it is verbose.
+func (s *Suite) skip(why string) {
 	say("skipped: %s", why)
 	s.why = cmp.Or(s.why, why)
-	ginkgo.Skip(why, 1)
+	ginkgo.Skip(why, 2) // the place that is told is the spec's
 }
 
 // Run runs the specs.
