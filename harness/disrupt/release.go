@@ -14,12 +14,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/util/retry"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -156,21 +156,36 @@ func (r Release) get(ctx context.Context, e *Env) (*unstructured.Unstructured, e
 	return u, nil
 }
 
+// updateBound is how long others may write the same workload first. Its controller writes the status several times a second while a
+// canary moves, so a handful of tries is not always enough.
+const updateBound = 30 * time.Second
+
 // update changes the workload as it is now, again when somebody else did so meanwhile.
 func (r Release) update(ctx context.Context, e *Env, change func(*unstructured.Unstructured) error) error {
-	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
-		u, err := r.get(ctx, e)
-		if err != nil {
-			return err
+	var failed error
+	err := e.await(ctx, "an update of "+r.kind()+" "+r.Workload+" that nobody forestalls", updateBound, func(ctx context.Context) (bool, string, error) {
+		err := r.tryUpdate(ctx, e, change)
+		if err != nil && (apierrors.IsConflict(err) || ctx.Err() != nil) {
+			return false, "", err
 		}
-		if err := change(u); err != nil {
-			return err
-		}
-		if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
-		}
-		return nil
+		failed = err
+		return true, "", nil
 	})
+	return cmp.Or(err, failed)
+}
+
+func (r Release) tryUpdate(ctx context.Context, e *Env, change func(*unstructured.Unstructured) error) error {
+	u, err := r.get(ctx, e)
+	if err != nil {
+		return err
+	}
+	if err := change(u); err != nil {
+		return err
+	}
+	if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
+	}
+	return nil
 }
 
 // apply changes the template of the workload.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/observe/apitest"
 )
 
 const digest = "registry/vault@sha256:0123"
@@ -248,6 +251,42 @@ func TestReleasesThatDoNotLand(t *testing.T) {
 			says(t, b.env.Perform(t.Context(), c.release), c.want)
 			if got := b.tape.phases(); got != "release-1 began, release-1 failed" {
 				t.Errorf("phases %q", got)
+			}
+		})
+	}
+}
+
+// A controller that writes its status all the time gets in first more often than the four times client-go's retry has for it.
+func TestAnUpdateOutlivesConflicts(t *testing.T) {
+	for name, c := range map[string]struct {
+		conflicts int
+		want      string
+	}{"eight": {8, ""}, "without end": {1 << 30, "wait for an update of Rollout vault that nobody forestalls: context deadline exceeded: saw last: update Rollout vault: somebody was faster"}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.play(b.workload("Rollout").step)
+			var tries atomic.Int64
+			b.api.Handle(http.MethodPut, "/rollouts/vault", func(w http.ResponseWriter, _ *http.Request) bool {
+				refuse := tries.Add(1) <= int64(c.conflicts)
+				if refuse {
+					apitest.Refuse(w, http.StatusConflict, metav1.StatusReasonConflict, "somebody was faster", nil)
+				}
+				return refuse
+			})
+			ctx := t.Context()
+			if c.want != "" {
+				short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+				defer cancel()
+				ctx = short
+			}
+			err := b.env.Perform(ctx, Release{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2"}})
+			if c.want != "" {
+				says(t, err, c.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if got := tries.Load(); got < 5 {
+				t.Errorf("%d tries", got)
 			}
 		})
 	}

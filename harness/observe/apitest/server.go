@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,7 +87,7 @@ func (s *Server) Config() *rest.Config {
 }
 
 // Put creates or replaces an object of a resource (pods, rollouts, …) and returns its version. It gets a uid where it has
-// none, and a new generation when its spec changed.
+// none, and a new generation when its spec changed. What changes nothing is not written, as by an API server: the version stays.
 func (s *Server) Put(resource string, object map[string]any) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,6 +106,9 @@ func (s *Server) put(resource string, u *unstructured.Unstructured) *unstructure
 			u.SetUID(old.GetUID())
 		}
 		u.SetGeneration(old.GetGeneration())
+		if u.SetResourceVersion(old.GetResourceVersion()); reflect.DeepEqual(old.Object, u.Object) {
+			return old
+		}
 		if fmt.Sprint(old.Object["spec"]) != fmt.Sprint(u.Object["spec"]) {
 			u.SetGeneration(old.GetGeneration() + 1)
 		}
