@@ -5,7 +5,7 @@ BIN := bin/rollproof
 # Modules of their own with code of ours: ./... of the root module does not reach them.
 MODULES := $(sort $(dir $(wildcard fixtures/images/*/main.go fixtures/images/*/*/main.go)))
 # CoreDNS's is a list of imports: nothing to find but by the compiler, which the image's build runs, and a minute and a half for it.
-LINTED := $(filter-out fixtures/images/node/coredns/,$(MODULES))
+CHECKED := $(filter-out fixtures/images/node/coredns/,$(MODULES))
 
 .PHONY: help run demo test smoke teeth build images docker docker-down cluster cluster-down chromium lint \
         test-docker test-kind bench clean
@@ -19,10 +19,12 @@ run: docker ## from a bare machine to a canary promoted when good and aborted wh
 demo: build ## thirty seconds, no Docker: servers replaced under load, gracefully and rudely
 	$(BIN) demo
 
-test: lint chromium ## every test that needs no cluster
-	go test -race $$(go list ./... | grep -v /suites/conformance)
-	go test -tags browser -count=1 ./reports
-	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test ./...); done
+# lint has vetted it all: go test would do so once more. Chromium is installed while Go compiles.
+test: ## every test that needs no cluster
+	@$(MAKE) --no-print-directory -j 2 lint chromium
+	go test -vet=off -race $$(go list ./... | grep -v /suites/conformance)
+	go test -vet=off -race -tags browser -count=1 ./reports
+	@set -e; for m in $(CHECKED); do echo "test $$m"; (cd $$m && go test -vet=off -race ./...); done
 
 smoke: docker ## the scenarios labelled smoke on kind, and their planted faults
 	@trap '$(BIN) cluster down' EXIT; set -ex; $(BIN) run --label smoke --keep; $(BIN) teeth --label smoke
@@ -64,12 +66,12 @@ test-kind: images ## the end-to-end tests on real kind clusters: cluster, stack,
 	  export ROLLPROOF_KIND_KUBECONFIG=$$($(BIN) cluster status --name disrupt-test --output json | sed -nE 's/.*"kubeconfig": *"([^"]+)".*/\1/p'); \
 	  go test -tags kind -timeout 30m -count 1 -v ./harness/disrupt
 
-# As the tests are compiled, with -race: otherwise a bare machine would compile all that rollproof imports once more, for the linters alone.
+# Everything is compiled with -race, as the tests are, and the modules of their own use the root's versions of what both import: a bare
+# machine compiles each dependency once. The tags are those of tests that run only when asked.
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
-	go vet -race ./...
-	@set -e; check=$$(go tool -n staticcheck); echo "staticcheck ./..."; GOFLAGS=-race $$check ./...; \
-	  for m in $(LINTED); do echo "lint $$m"; (cd $$m && go vet ./... && $$check ./...); done
+	@set -e; check=$$(go tool -n staticcheck); export GOFLAGS="-race -tags=bench,browser,docker,kind,netns"; \
+	  for m in ./ $(CHECKED); do echo "lint $$m"; (cd $$m && go vet ./... && $$check ./...); done
 
 bench: ## speed against what there is: ratios of medians of one run; leave the machine alone meanwhile
 	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -p 1 -v ./harness/...

@@ -129,8 +129,10 @@ func TestAGapLetsNothingPass(t *testing.T) {
 
 // A record of a good run that was cut between two events never shows a failure: what had not happened yet is not known.
 func TestCutBetweenEventsNeverFails(t *testing.T) {
+	t.Parallel()
 	for name := range greenRuns {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := green(t, name).record(t)
 			path := filepath.Join(dir, "events.jsonl")
 			whole, err := os.ReadFile(path)
@@ -294,6 +296,7 @@ func TestEveryCheckCanBeGreen(t *testing.T) {
 
 // A run of two seconds, cut at every byte of every file.
 func TestCutAnywhereIsInconclusive(t *testing.T) {
+	t.Parallel()
 	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r", Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
 		noEnd: map[string]bool{}, reason: "finished"}
 	r.addArm("get", 6, 2*time.Second)
@@ -316,8 +319,12 @@ func TestCutAnywhereIsInconclusive(t *testing.T) {
 
 // Runs in which every check is green, cut at random.
 func TestCutAnywhereWithEveryCheck(t *testing.T) {
+	t.Parallel()
 	for name := range greenRuns {
-		t.Run(name, func(t *testing.T) { cutAtRandom(t, green(t, name).record(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cutAtRandom(t, green(t, name).record(t))
+		})
 	}
 }
 
