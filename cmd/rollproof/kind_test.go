@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,9 +102,9 @@ func (s *site) start(t *testing.T, args ...string) *process {
 	return p
 }
 
-func (s *site) run(t *testing.T, scenario string) *process {
+func (s *site) run(t *testing.T, scenarios ...string) *process {
 	t.Helper()
-	return s.start(t, "run", scenario, "--name", s.name, "--out", s.out, "--keep")
+	return s.start(t, append([]string{"run", "--name", s.name, "--out", s.out, "--keep"}, scenarios...)...)
 }
 
 func (p *process) add(line string) {
@@ -254,7 +255,7 @@ func (s *site) interruptedInEveryPhase(t *testing.T) {
 	}
 	for _, phase := range phases {
 		t.Run(strings.TrimSpace(phase.said), func(t *testing.T) {
-			p := s.run(t, phase.scenario)
+			p := s.run(t, phase.scenario, "mechanics/pdb-no-deadlock")
 			p.says(t, phase.said, 3*time.Minute)
 			p.interrupt(t)
 			out := p.ends(t, exitCouldNotRun, 3*time.Minute)
@@ -263,6 +264,9 @@ func (s *site) interruptedInEveryPhase(t *testing.T) {
 			}
 			if phase.said == "installing the stack" {
 				return // nothing was done and nothing recorded yet
+			}
+			if !regexp.MustCompile(`(?m)^not begun +mechanics/pdb-no-deadlock`).MatchString(out) {
+				t.Errorf("it does not say what it never began:\n%s", out)
 			}
 			s.healed(t)
 			h, result := s.record(t)

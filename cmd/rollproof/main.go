@@ -41,8 +41,8 @@ func execute(ctx context.Context, root *cobra.Command) int {
 	if err == nil {
 		return exitPass
 	}
-	var code exitError
-	if errors.As(err, &code) {
+	code, err := verdictOf(err)
+	if err == nil {
 		return int(code)
 	}
 	// What an interrupt broke off says what it was, and seldom why: "signal: killed", for a program that was started.
@@ -51,6 +51,24 @@ func execute(ctx context.Context, root *cobra.Command) int {
 	}
 	fmt.Fprintf(root.ErrOrStderr(), "rollproof: %v\n", err)
 	return exitCouldNotRun
+}
+
+// verdictOf parts an error into the exit code that it carries and what went wrong besides: that is still to be said, and nil where
+// nothing did.
+func verdictOf(err error) (code exitError, other error) {
+	if !errors.As(err, &code) {
+		return 0, err
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return code, nil
+	}
+	var others []error
+	for _, e := range joined.Unwrap() {
+		_, other := verdictOf(e)
+		others = append(others, other)
+	}
+	return code, errors.Join(others...)
 }
 
 func newRootCommand() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -20,6 +21,10 @@ func TestExecuteMapsOutcomesToExitCodes(t *testing.T) {
 		"plain error":        {errors.New("no engine answers"), exitCouldNotRun, "rollproof: no engine answers\n"},
 		"code already told":  {exitError(exitBroken), exitBroken, ""},
 		"inconclusive is 2 ": {exitError(exitInconclusive), exitInconclusive, ""},
+		"a verdict, and a cluster that could not be removed": {errors.Join(exitError(exitBroken), errors.New("remove the cluster: no engine")), exitCouldNotRun,
+			"rollproof: remove the cluster: no engine\n"},
+		"a verdict, joined with nothing": {errors.Join(errors.Join(exitError(exitBroken)), nil), exitBroken, ""},
+		"two errors in one line":         {fmt.Errorf("heal: %w (after %w)", errors.New("a"), errors.New("b")), exitCouldNotRun, "rollproof: heal: a (after b)\n"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -110,22 +110,37 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 	if err != nil {
 		return err
 	}
+	outcomes, err := performAll(cmd, l, show, f.out, chosen)
+	return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
+}
+
+// performAll performs scenarios until there are no more, the command is interrupted, or a cluster that was left broken cannot be made
+// anew. It returns an outcome for each, also for those it never began.
+func performAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, chosen []run.Scenario) ([]outcome, error) {
 	var outcomes []outcome
+	var err error
 	for i, s := range chosen {
-		show.say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
-		o := perform(cmd, l, show, f.out, s)
-		outcomes = append(outcomes, o)
-		if cmd.Context().Err() != nil {
-			break
+		if err != nil || cmd.Context().Err() != nil {
+			outcomes = append(outcomes, outcome{Outcome: run.Outcome{Scenario: s.Name}, notBegun: true})
+			continue
 		}
-		if !o.Healed() && i+1 < len(chosen) {
-			show.say("%s left the cluster broken: it is thrown away, and a new one made", s.Name)
-			if err := l.Renew(cmd.Context()); err != nil {
-				return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
-			}
+		show.say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
+		o := perform(cmd, l, show, out, s)
+		outcomes = append(outcomes, o)
+		if i+1 < len(chosen) {
+			err = mend(cmd.Context(), l, show, s.Name, o.Healed())
 		}
 	}
-	return summarise(cmd.OutOrStdout(), outcomes)
+	return outcomes, err
+}
+
+// mend makes a new cluster where the old one was left broken. One that was broken off is no reason: the command ends.
+func mend(ctx context.Context, l *lab.Lab, show *console, by string, healed bool) error {
+	if healed || ctx.Err() != nil {
+		return nil
+	}
+	show.say("%s left the cluster broken: it is thrown away, and a new one made", by)
+	return l.Renew(ctx)
 }
 
 // unmet are the scenarios that a cluster cannot hold, as skipped.
@@ -142,7 +157,8 @@ func unmet(wanted []run.Scenario, c run.Cluster) []outcome {
 // outcome is what became of a scenario, error included.
 type outcome struct {
 	run.Outcome
-	err error
+	err      error
+	notBegun bool
 }
 
 // perform runs one scenario and writes its reports.
@@ -154,7 +170,7 @@ func perform(cmd *cobra.Command, l *lab.Lab, show *console, out string, s run.Sc
 		show.say("%s ended early: %v", s.Name, o.Early)
 	}
 	if o.History == nil {
-		return outcome{o, err}
+		return outcome{Outcome: o, err: err}
 	}
 	paths, reported := reports.WriteAll(context.WithoutCancel(cmd.Context()), o.Dir, o.History, o.Result)
 	if reported == nil {
@@ -162,16 +178,20 @@ func perform(cmd *cobra.Command, l *lab.Lab, show *console, out string, s run.Sc
 		reported = reports.Terminal(w, o.History.Run(), o.Result, terminalOptions(cmd, o.Dir))
 		fmt.Fprintf(w, "\nreport   %s\n\n", paths.HTML)
 	}
-	return outcome{o, errors.Join(err, reported)}
+	return outcome{Outcome: o, err: errors.Join(err, reported)}
 }
 
 // summarise shows a line for each scenario and returns the error that carries the exit code: the worst of them.
 func summarise(w io.Writer, outcomes []outcome) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var errs []error
-	worst, ran := judge.Pass, 0
+	worst, ran, left := judge.Pass, 0, 0
 	for _, o := range outcomes {
 		switch {
+		case o.notBegun:
+			left++
+			fmt.Fprintf(table, "not begun\t%s\t\n", o.Scenario)
+			continue
 		case o.err != nil:
 			errs = append(errs, o.err)
 			fmt.Fprintf(table, "could not run\t%s\t%s\n", o.Scenario, o.Dir)
@@ -186,6 +206,9 @@ func summarise(w io.Writer, outcomes []outcome) error {
 	}
 	if err := table.Flush(); err != nil {
 		errs = append(errs, fmt.Errorf("show the summary: %w", err))
+	}
+	if left > 0 {
+		errs = append(errs, fmt.Errorf("%d of %d scenarios were not begun", left, len(outcomes)))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err

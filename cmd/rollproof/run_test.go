@@ -81,29 +81,28 @@ func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
 	broken := outcomeOf(judge.Inconclusive)
 	broken.err = errors.New("run canary/x: the load ended by itself")
 	skipped := outcome{Outcome: run.Outcome{Scenario: "mechanics/pdb", Skipped: "2 workers needed"}}
+	left := outcome{Outcome: run.Outcome{Scenario: "mechanics/graceful"}, notBegun: true}
 	cases := map[string]struct {
 		outcomes []outcome
 		code     int
 		line     string
 	}{
-		"all pass":             {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
-		"one fails":            {[]outcome{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
-		"one is inconclusive":  {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
-		"one is skipped":       {[]outcome{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
-		"nothing ran":          {[]outcome{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
-		"nothing was asked":    {nil, exitInconclusive, ""},
-		"one could not be run": {[]outcome{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
+		"all pass":                           {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
+		"one fails":                          {[]outcome{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
+		"one is inconclusive":                {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
+		"one is skipped":                     {[]outcome{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing ran":                        {[]outcome{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing was asked":                  {nil, exitInconclusive, ""},
+		"interrupted after the first passed": {[]outcome{outcomeOf(judge.Pass), left}, exitCouldNotRun, "not begun  mechanics/graceful"},
+		"one could not be run":               {[]outcome{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			err := summarise(&out, c.outcomes)
-			code := exitPass
-			var told exitError
-			switch {
-			case errors.As(err, &told):
-				code = int(told)
-			case err != nil:
+			told, other := verdictOf(err)
+			code := int(told)
+			if other != nil {
 				code = exitCouldNotRun
 			}
 			if code != c.code {

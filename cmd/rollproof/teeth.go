@@ -54,21 +54,7 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return err
 	}
 	matrix := &reports.Teeth{Started: time.Now().UTC()}
-	for i, fault := range faults {
-		show.say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
-		tooth, healed := plantFault(cmd, l, show, f.out, fault)
-		matrix.Add(tooth)
-		show.say("%s: %s", fault.Check, tooth.Said)
-		if cmd.Context().Err() != nil {
-			break
-		}
-		if !healed && i+1 < len(faults) {
-			show.say("the fault left the cluster broken: it is thrown away, and a new one made")
-			if err := l.Renew(cmd.Context()); err != nil {
-				return err
-			}
-		}
-	}
+	broken := plantAll(cmd, l, show, f.out, faults, matrix)
 	dir := filepath.Join(f.out, matrix.Started.Format("20060102-150405")+"-teeth")
 	if err := writeTeeth(dir, matrix); err != nil {
 		return err
@@ -77,10 +63,30 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "report   %s\n", filepath.Join(dir, "teeth.html"))
-	if !matrix.Sharp() || len(matrix.Faults) < len(faults) {
-		return exitError(exitBroken)
+	if !matrix.Sharp() {
+		return errors.Join(exitError(exitBroken), broken)
 	}
-	return nil
+	return broken
+}
+
+// plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew. A
+// fault that was never planted is in the matrix too: nobody knows whether its check would have turned.
+func plantAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, faults []teeth.Fault, matrix *reports.Teeth) error {
+	var err error
+	for i, fault := range faults {
+		if err != nil || cmd.Context().Err() != nil {
+			matrix.Add(reports.Tooth{Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Said: "not planted: the run ended before"})
+			continue
+		}
+		show.say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
+		tooth, healed := plantFault(cmd, l, show, out, fault)
+		matrix.Add(tooth)
+		show.say("%s: %s", fault.Check, tooth.Said)
+		if i+1 < len(faults) {
+			err = mend(cmd.Context(), l, show, "the fault", healed)
+		}
+	}
+	return err
 }
 
 func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Fault, error) {
