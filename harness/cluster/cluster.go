@@ -8,7 +8,6 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"net"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,6 +29,8 @@ type Cluster struct {
 	uid       string // recorded identity, "" when rollproof did not make it
 	nodes     int    // how many it must have, 0 when unknown
 	probeAddr string // where this machine reaches ProbeNodePort
+	pathNode  string // where the path ends, "" when nothing of ours answers there
+	doors     []string
 }
 
 // Existing connects to a cluster that somebody else made. Kubeconfig file and context must both be named: a current context is never
@@ -78,11 +79,8 @@ func clusterUID(ctx context.Context, client kubernetes.Interface) (string, error
 
 // ProbeURL is where this machine reaches ProbeNodePort of the cluster.
 func (c *Cluster) ProbeURL() string {
-	if host, port, err := net.SplitHostPort(c.probeAddr); err == nil {
-		if host == "0.0.0.0" {
-			host = "127.0.0.1"
-		}
-		return "http://" + net.JoinHostPort(host, port)
+	if c.probeAddr == "" {
+		return ""
 	}
-	return ""
+	return "http://" + loopback(c.probeAddr)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"testing"
 	"time"
@@ -72,11 +73,11 @@ func TestRecordsComeBackAsTheyWere(t *testing.T) {
 		t.Fatalf("a record out of nothing: %v %v", ok, err)
 	}
 	want := Record{Name: "x", Phase: Ready, Owner: Owner{Run: "r", PID: 1, Start: "b/2"}, ConfigSum: "c", NodeKey: "n", Workers: 2,
-		ProbeAddr: "127.0.0.1:1", UID: "u", ExportedTo: "/k", ReadyAt: time.Unix(1, 0).UTC(), RegistryTag: "t"}
+		ProbeAddr: "127.0.0.1:1", PathNode: "x-control-plane", Doors: []string{"127.0.0.1:2"}, UID: "u", ExportedTo: "/k", ReadyAt: time.Unix(1, 0).UTC(), RegistryTag: "t"}
 	if err := s.put(want); err != nil {
 		t.Fatal(err)
 	}
-	if got, ok, err := s.get("x"); !ok || err != nil || got != want {
+	if got, ok, err := s.get("x"); !ok || err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v %v %v", got, ok, err)
 	}
 	if err := s.remove("x"); err != nil {

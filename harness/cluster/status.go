@@ -13,7 +13,7 @@ import (
 type Status struct {
 	Name       string       `json:"name"`
 	Provider   string       `json:"provider"`
-	Ready      bool         `json:"ready"` // every node is Ready and, for a cluster of ours, the registry beside it runs
+	Ready      bool         `json:"ready"` // every node is Ready; for a cluster of ours, the registry beside it runs and load gets there
 	Nodes      []NodeStatus `json:"nodes"`
 	Kubeconfig string       `json:"kubeconfig"`
 	Note       string       `json:"-"` // why it is not ready, for people
@@ -54,6 +54,9 @@ func (m *Manager) Status(ctx context.Context, name string) (Status, error) {
 	}
 	if err := c.status(ctx, &status); err != nil {
 		status.Note = oneLine(err)
+	}
+	if err := c.CheckPath(ctx); err != nil && status.Ready {
+		status.Ready, status.Note = false, oneLine(err)
 	}
 	return status, nil
 }

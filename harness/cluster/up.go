@@ -160,6 +160,9 @@ func (m *Manager) reuse(ctx context.Context, r Record, o UpOptions, build loaded
 	if err := c.waitNodesReady(ctx, 20*time.Second); err != nil {
 		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
 	}
+	if err := c.CheckPath(ctx); err != nil {
+		return nil, fmt.Errorf("cluster %s exists but is %w: %w; %s", r.Name, ErrUnhealthy, err, again)
+	}
 	return c, m.export(&r, o.ExportTo)
 }
 
@@ -184,6 +187,7 @@ func (m *Manager) create(ctx context.Context, o UpOptions, build loaded) (c *Clu
 	if err := m.build(ctx, o, build, kindLog); err != nil {
 		return nil, nil, err
 	}
+	record.Doors = o.Config.findDoors(ctx)
 	if c, err = m.handle(ctx, record); err != nil {
 		return nil, nil, err
 	}
@@ -194,6 +198,10 @@ func (m *Manager) create(ctx context.Context, o UpOptions, build loaded) (c *Clu
 	if results, err = m.checkAll(ctx, c, probe, m.display); err != nil {
 		return nil, results, err
 	}
+	if err := m.makePath(ctx, c, probe, o.Config.pathEnd(o.Name)); err != nil {
+		return nil, results, err
+	}
+	record.PathNode = c.pathNode
 	if record.UID, err = clusterUID(ctx, c.Client); err != nil {
 		return nil, results, err
 	}
@@ -235,6 +243,11 @@ func (m *Manager) publish(ctx context.Context, registry string) (string, error) 
 	step := m.display.Start("publish probe image")
 	ref, err := m.images.Publish(ctx, registry, probeComponent)
 	return ref, step.Done(err)
+}
+
+func (m *Manager) makePath(ctx context.Context, c *Cluster, image, node string) error {
+	step := m.display.Start("watch the path to the cluster")
+	return step.Done(c.makePath(ctx, image, node))
 }
 
 // createNodes runs kind. Its Create knows no context: on cancel the nodes are removed under it until it gives up. Kind is always told to

@@ -36,6 +36,9 @@ func (d Drain) Name() string { return "drain" }
 // Target names the node.
 func (d Drain) Target() string { return "node " + d.Node }
 
+// Nodes is the one that is drained.
+func (d Drain) Nodes() []string { return []string{d.Node} }
+
 // Namespaces are those of the pods that would be evicted.
 func (d Drain) Namespaces(ctx context.Context, e *Env) ([]string, error) {
 	pods, _, err := d.pods(ctx, e)

@@ -84,6 +84,7 @@ type Act struct {
 	ID string // of history.Disturbance
 
 	name, target, injects string
+	nodes                 []string
 }
 
 type healer struct {
@@ -165,15 +166,24 @@ func (e *Env) newAct(d Disturbance) *Act {
 	defer e.mu.Unlock()
 	e.acts++
 	a := &Act{Env: e, ID: fmt.Sprintf("%s-%d", d.Name(), e.acts), name: d.Name(), target: d.Target()}
+	a.nodes = Nodes(d)
 	if bad, ok := d.(interface{ Injects() string }); ok {
 		a.injects = bad.Injects()
 	}
 	return a
 }
 
+// Nodes names the nodes that a disturbance is aimed at themselves, as a disturbance with a method Nodes says.
+func Nodes(d Disturbance) []string {
+	if aimed, ok := d.(interface{ Nodes() []string }); ok {
+		return aimed.Nodes()
+	}
+	return nil
+}
+
 func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
-		ID: a.ID, Name: a.name, Target: a.target, Phase: phase, Evidence: evidence, Injects: a.injects,
+		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Injects: a.injects,
 	}})
 	if err != nil {
 		return fmt.Errorf("record that %s %s: %w", a.ID, phase, err)

@@ -229,6 +229,9 @@ func (h host) launchEngine(ctx context.Context, say Say) error {
 		"--host", client.DefaultDockerHost, "--pidfile", h.pidFile(),
 		"--data-root", filepath.Join(h.state, "data"), "--exec-root", h.run,
 		"--storage-driver", "overlay2",
+		// The kernel leads mapped ports to their containers. Without this a program for each port does, which copies every byte, and which in
+		// dockerd before 23.0 dies whenever the thread that started it ends (moby#44215): under load that was seen after ten seconds.
+		"--userland-proxy=false",
 		"--add-runtime", "rollproof=" + runtime, "--default-runtime", "rollproof",
 	})
 }

@@ -58,6 +58,8 @@ type Window struct {
 	Index     int           `json:"index"` // 1 for the first window of the run; hits refer to it
 	Ended     bool          `json:"ended,omitempty"`
 	Control   bool          `json:"control,omitempty"` // the arm goes to a responder that nothing disturbs
+	Path      bool          `json:"path,omitempty"`    // of a control arm: it ends at Node, before anything of the stack
+	Node      string        `json:"node,omitempty"`    // with Path: the node that answers
 	Targets   []string      `json:"targets,omitempty"`
 	KeepAlive bool          `json:"keepAlive,omitempty"`
 	Pacing    string        `json:"pacing,omitempty"` // for people: "constant 300/s", "recorded x2"
@@ -83,6 +85,7 @@ type Health struct {
 	FilesLimit int           `json:"filesLimit,omitempty"`
 	CPU        float64       `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
 	CPUBusy    float64       `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
+	Nice       int           `json:"nice,omitempty"`    // priority of the generator's process: -10 comes before others, 0 is normal
 }
 
 // Batch says that the hits of an arm up to a byte offset are on disk.
@@ -183,6 +186,7 @@ type Disturbance struct {
 	ID       string     `json:"id"`   // joins its phases; unique in the run
 	Name     string     `json:"name"` // e.g. drain, kill, release, regression
 	Target   string     `json:"target,omitempty"`
+	Nodes    []string   `json:"nodes,omitempty"` // those that are themselves what is disturbed
 	Phase    Phase      `json:"phase"`
 	Evidence []Evidence `json:"evidence,omitempty"`
 	// Injects is set for a release that is bad on purpose: failures answered by this version, and by it alone, are injected.

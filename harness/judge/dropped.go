@@ -17,6 +17,8 @@ const slugDropped = "load.zero-dropped"
 //   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
 //     while it was;
 //   - those on the harness's own account, and intents never sent: inconclusive;
+//   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too: the path to the cluster is
+//     the harness's account, inconclusive;
 //   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
 func zeroDropped() Check {
 	return Check{
@@ -60,6 +62,7 @@ type drops struct {
 	injections []injection
 	arms       []*armDrops
 	control    []*controlDrops
+	path       []*pathHits
 }
 
 // tally counts hits by what became of them.
@@ -70,6 +73,7 @@ type tally struct {
 	unsent    uint64
 	unhealed  uint64 // injected under an injection without an end
 	undecided uint64 // failed when no event is left to say whether it was injected
+	path      uint64 // failed while the path to the cluster was dead
 	control   uint64 // failures of the control arm; it is in no other number
 }
 
@@ -82,6 +86,7 @@ func (t *tally) add(o tally) {
 	t.unsent += o.unsent
 	t.unhealed += o.unhealed
 	t.undecided += o.undecided
+	t.path += o.path
 	t.control += o.control
 }
 
@@ -92,6 +97,7 @@ type armDrops struct {
 	known      time.Duration // Timeline.Known
 
 	tally
+	bare     bare // of dropped
 	found    findings
 	sequence sequence
 	outages  outages
@@ -101,12 +107,17 @@ type armDrops struct {
 }
 
 func (f *drops) Arm(arm *Arm) HitFold {
+	if arm.Path {
+		p := &pathHits{arm: arm}
+		f.path = append(f.path, p)
+		return p
+	}
 	if arm.Control {
 		c := &controlDrops{arm: arm, seconds: map[int64]bool{}}
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1}
+	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}}
 	a.outages.arm = arm
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
@@ -155,6 +166,9 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 		return aside
 	}
 	a.dropped++
+	if isBare(h) {
+		a.bare.add(h)
+	}
 	a.note(h, "dropped: "+reason(h))
 	return dropped
 }
@@ -220,9 +234,11 @@ func (f *drops) Result() Promise {
 		windows []*Window
 	)
 	gaps := map[*Window]time.Duration{}
+	dark := f.dark()
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.outages.finish()
+		a.blamePath(dark)
 		sum.add(a.tally)
 		found.merge(&a.found)
 		windows = append(windows, a.arm.Windows...)
@@ -232,6 +248,11 @@ func (f *drops) Result() Promise {
 	for _, c := range f.control {
 		sum.control += c.failed
 		found.merge(&c.found)
+	}
+	for _, path := range f.path {
+		if dark := path.dark(f.t); len(dark) > 0 && sum.path > 0 {
+			found.note(path.finding(f.t, dark))
+		}
 	}
 	f.blame(found.kept)
 	found.into(&p)
@@ -259,6 +280,9 @@ func (t *tally) verdict(power *Power) (Verdict, string) {
 		return Inconclusive, "no hit was recorded"
 	case t.harness+t.unsent > 0:
 		return Inconclusive, fmt.Sprintf("%s failed in the harness itself, %s never sent", plural(t.harness, "hit"), count(t.unsent))
+	case t.path > 0:
+		return Inconclusive, fmt.Sprintf("the path to the cluster was dead, before anything of the stack: %s without any answer meanwhile go on the harness's account",
+			plural(t.path, "hit"))
 	case t.control > 0:
 		return Inconclusive, fmt.Sprintf("the control arm, which nothing disturbs, failed %s: the harness or the ingress is at fault",
 			plural(t.control, "time"))
@@ -274,6 +298,30 @@ func (t *tally) verdict(power *Power) (Verdict, string) {
 		text += fmt.Sprintf("; %s injected on purpose, counted apart", plural(t.injected, "failure"))
 	}
 	return Pass, text
+}
+
+// dark is when the path to the cluster was dead.
+func (f *drops) dark() []Span {
+	var all []Span
+	for _, p := range f.path {
+		all = append(all, p.dark(f.t)...)
+	}
+	return all
+}
+
+// blamePath puts what brought nothing of an answer while the path was dead on the harness's account.
+func (a *armDrops) blamePath(dark []Span) {
+	a.path = a.bare.within(dark)
+	a.dropped -= a.path
+	for i := range a.found.kept {
+		if f := &a.found.kept[i]; f.bare && overlaps(dark, f.At, f.Until) {
+			f.Class = history.ClassHarness.String()
+			f.Text = "the path to the cluster was dead, the harness's account: " + f.Text
+		}
+	}
+	if a.path > 0 && overlaps(dark, a.outages.worst.from, a.outages.worst.until) {
+		a.outages.worst = outage{} // of the path, and no outage of the stack
+	}
 }
 
 // blame adds to a drop what else happened then: the disturbance that was on, and failures of the control arm.

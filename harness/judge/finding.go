@@ -68,7 +68,7 @@ func compareFindings(a, b Finding) int {
 
 // hitFinding puts one hit into words.
 func hitFinding(h *history.Hit, what string) Finding {
-	f := Finding{At: h.At, Until: h.End(), Arm: h.Arm, Hit: fmt.Sprintf("%s/%d", h.Arm, h.Seq), Class: h.Class.String(), Text: what}
+	f := Finding{At: h.At, Until: h.End(), Arm: h.Arm, Hit: fmt.Sprintf("%s/%d", h.Arm, h.Seq), Class: h.Class.String(), Text: what, bare: isBare(h)}
 	if h.Method != "" || h.URL != "" {
 		f.Evidence = append(f.Evidence, h.Method+" "+h.URL)
 	}

@@ -46,17 +46,24 @@ type armHeld struct {
 	late    uint64 // hits over the budget of start lag
 	latest  Finding
 	lagOver time.Duration
+	path    *pathHits // of the arm that watches the path to the cluster
 }
 
 func (f *held) Arm(arm *Arm) HitFold {
 	a := &armHeld{arm: arm, starts: newCursor(f.cuts), lagMax: -1, lagOver: f.budgets.Lag}
 	a.counts = make([]uint64, a.starts.len())
+	if arm.Path {
+		a.path = &pathHits{arm: arm}
+	}
 	f.arms = append(f.arms, a)
 	return a
 }
 
 func (a *armHeld) Hit(h *history.Hit) {
 	a.hits++
+	if a.path != nil {
+		a.path.Hit(h)
+	}
 	if h.Unsent {
 		a.unsent++
 		return
@@ -85,6 +92,7 @@ func (f *held) Result() Promise {
 		planned uint64
 		worst   time.Duration
 	)
+	f.pathFindings(&found) // first: what else is wrong may come of it
 	for _, a := range f.arms {
 		p.Hits += a.hits - a.unsent
 		worst = max(worst, a.lagMax)
@@ -109,6 +117,17 @@ func (f *held) Result() Promise {
 	}
 	found.into(&p)
 	return p
+}
+
+func (f *held) pathFindings(found *findings) {
+	for _, a := range f.arms {
+		if a.path == nil {
+			continue
+		}
+		if dark := a.path.dark(f.t); len(dark) > 0 {
+			found.note(a.path.finding(f.t, dark))
+		}
+	}
 }
 
 // loaded is the hits sent by the arms that go to what is disturbed.
@@ -224,15 +243,18 @@ func (d *Disturbance) label() string {
 func (f *held) healthFigures() []Figure {
 	var stall time.Duration
 	var busy float64
+	var nice int
 	for _, a := range f.arms {
 		for _, w := range a.arm.Windows {
 			if w.Health != nil {
 				stall, busy = max(stall, w.Health.StallMax), max(busy, w.Health.CPUBusy)
+				nice = w.Health.Nice
 			}
 		}
 	}
 	return []Figure{
 		{Name: "longest stall of the generator", Value: stall.Seconds() * 1000, Unit: "ms"},
 		{Name: "machine busy", Value: busy * 100, Unit: "%"},
+		{Name: "priority of the generator", Value: float64(nice), Unit: "nice"},
 	}
 }

@@ -52,6 +52,8 @@ type Finding struct {
 	Class    string        `json:"class,omitempty"`
 	Text     string        `json:"text"`
 	Evidence []string      `json:"evidence,omitempty"`
+
+	bare bool // it tells of a hit that brought nothing of an answer
 }
 
 // Power says what a zero is worth: what could have happened without being seen.

@@ -39,8 +39,19 @@ type Timeline struct {
 type Arm struct {
 	Name    string
 	Control bool
+	Path    bool           // of a control arm: it ends at a node, before anything of the stack
 	Windows []*Window      // in order of their beginning
 	Batch   *history.Batch // the last; nil when there was none
+}
+
+// Node is where an arm with Path ends; "" when no window tells.
+func (a *Arm) Node() string {
+	for _, w := range a.Windows {
+		if w.Node != "" {
+			return w.Node
+		}
+	}
+	return ""
 }
 
 // Window is one uninterrupted load of an arm. Of one that never ended only the plan is known, or that it had no planned end.
@@ -65,6 +76,7 @@ func (a *Arm) window(index int) *Window {
 // Disturbance is a fault or release with the moments of its phases; a phase that was not reached is never.
 type Disturbance struct {
 	ID, Name, Target, Injects     string
+	Nodes                         []string // that are themselves what is disturbed
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
@@ -276,7 +288,7 @@ func signalled(e *history.Event, pod *history.PodState) time.Duration {
 
 func (b *timelineBuilder) window(w *history.Window) {
 	arm := b.arm(w.Arm)
-	arm.Control = arm.Control || w.Control
+	arm.Control, arm.Path = arm.Control || w.Control, arm.Path || w.Path
 	known := arm.window(w.Index)
 	switch {
 	case known == nil:
@@ -296,6 +308,9 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
+	if len(d.Nodes) == 0 {
+		d.Nodes = e.Nodes
+	}
 	switch e.Phase {
 	case history.Began:
 		d.begins++

@@ -17,6 +17,7 @@ type Arm struct {
 	KeepAlive      bool     // false: a new connection for each hit
 	IdempotencyKey bool     // send the hit's id as Idempotency-Key, which lets Go's transport send a POST again
 	Control        bool     // Targets are a responder that nothing disturbs
+	Path           *Path    // of a control arm whose responder is a node of the cluster, before anything of the stack: see PathArm
 	Header         http.Header
 	Body           []byte
 }

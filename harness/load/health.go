@@ -30,10 +30,14 @@ type monitor struct {
 	ended sync.WaitGroup
 	stall time.Duration
 	files int
+
+	nice    int    // priority that this process got
+	restore func() // the one before
 }
 
 func startMonitor(conns *connCount) *monitor {
 	m := &monitor{conns: conns, began: time.Now(), quit: make(chan struct{})}
+	m.nice, m.restore = raisePriority()
 	if self, err := process.NewProcess(int32(os.Getpid())); err == nil {
 		m.self = self
 	}
@@ -77,8 +81,9 @@ func (m *monitor) countFiles() {
 func (m *monitor) stop() history.Health {
 	close(m.quit)
 	m.ended.Wait()
+	m.restore()
 	m.countFiles()
-	h := history.Health{StallMax: m.stall, SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit()}
+	h := history.Health{StallMax: m.stall, SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit(), Nice: m.nice}
 	if seconds := time.Since(m.began).Seconds(); seconds > 0 {
 		h.CPU = (m.ownCPU() - m.own) / seconds
 	}

@@ -62,13 +62,10 @@ type state struct {
 var userAgent = []string{"rollproof"}
 
 func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, conns *connCount, workers uint64) *hitter {
-	dial := plan.dial
-	if dial == nil {
-		dial = (&net.Dialer{Timeout: plan.Deadline, KeepAlive: 30 * time.Second}).DialContext
-	}
+	plan = plan.forArm(arm)
 	h := &hitter{plan: plan, arm: arm, clock: clock, window: window, prefix: run + "/" + arm.Name + "/"}
 	h.transport = &http.Transport{
-		DialContext:         conns.counting(dial),
+		DialContext:         conns.counting(plan.dial),
 		TLSClientConfig:     plan.TLS,
 		TLSHandshakeTimeout: plan.Deadline,
 		DisableKeepAlives:   !arm.KeepAlive,

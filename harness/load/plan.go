@@ -267,13 +267,16 @@ func (p Plan) countReplay(arms []Arm, i int) (n uint64, err error) {
 	}
 }
 
-// control runs at the mean rate of one other arm, half a step beside the first of them.
+// control runs at the mean rate of one other arm, half a step beside the first of them. A path arm has a rate of its own.
 func (p Plan) control(arms []Arm, i int) (armPlan, error) {
 	requests, err := newFixedSource(arms[i])
 	if err != nil {
 		return armPlan{}, err
 	}
 	rate, length := p.controlRate(arms)
+	if arms[i].Path != nil {
+		rate = pathRate
+	}
 	if rate == 0 {
 		return armPlan{}, fmt.Errorf("a control arm has no rate to run at when the load is %s", p.Pacing)
 	}

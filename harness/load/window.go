@@ -81,6 +81,7 @@ type Window struct {
 	begin   time.Duration // intended time of the first hit, since the run's start
 	attacks []*attack
 	health  *monitor
+	path    *pathWatch
 
 	halt     chan struct{}
 	haltOnce sync.Once
@@ -110,7 +111,7 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Window{gen: g, plan: plan, begin: g.rec.Clock().Now() + lead, halt: make(chan struct{}), done: make(chan struct{})}
+	w := &Window{gen: g, plan: plan, begin: g.rec.Clock().Now() + lead, path: newPathWatch(), halt: make(chan struct{}), done: make(chan struct{})}
 	conns := &connCount{}
 	for i, p := range plans {
 		g.windows++
@@ -359,6 +360,9 @@ func (a *attack) record(h *history.Hit) {
 	if h.Masked > 0 {
 		c.masked.Add(1)
 	}
+	if path := a.plan.arm.Path; path != nil {
+		a.window.path.see(path.Node, h)
+	}
 	if err := a.state.hits.Write(h); err != nil {
 		a.window.fail(err)
 	}
@@ -470,11 +474,15 @@ type DigestNote struct {
 }
 
 func (a *attack) event() history.Window {
-	return history.Window{
+	w := history.Window{
 		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Targets: a.plan.arm.Targets, KeepAlive: a.plan.arm.KeepAlive,
 		Pacing: a.plan.pacing, Rate: a.plan.rate, Begin: a.window.begin, Length: a.plan.length, Planned: a.plan.planned,
-		Deadline: a.window.plan.Deadline,
+		Deadline: a.hitter.plan.Deadline,
 	}
+	if path := a.plan.arm.Path; path != nil {
+		w.Path, w.Node = true, path.Node
+	}
+	return w
 }
 
 // Status is where an arm is, over all windows so far.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,12 +48,16 @@ type Outcome struct {
 	Dir      string // of the record
 	History  *history.History
 	Result   judge.Result
-	// Early says why the acts ended before their plan; the judges know what that means for the promises.
+	// Early says why the acts ended before their plan; the judges know what that means for the promises. It is a load.PathLostError
+	// where the way to the cluster was lost.
 	Early error
 }
 
-// Healed reports whether the next scenario may use the cluster: nothing is left broken.
+// Healed reports whether the next scenario may use the cluster: nothing is left broken, and load still gets there.
 func (o Outcome) Healed() bool {
+	if lost := (*load.PathLostError)(nil); errors.As(o.Early, &lost) {
+		return false
+	}
 	for _, p := range o.Result.Promises {
 		if p.Slug == "stack.healed" {
 			return p.Verdict == judge.Pass
@@ -172,11 +177,11 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 		return nil, err
 	}
 	if err := p.hold(ctx, "load before the first act", p.scenario.Before); err != nil {
-		return nil, err
+		return forTheJudges(err)
 	}
 	for _, act := range p.scenario.Acts {
 		if err := p.act(ctx, act); err != nil {
-			if _, waiting := act.(Await); waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost) {
+			if p.isForTheJudges(ctx, act, err) {
 				return err, nil
 			}
 			return nil, err
@@ -185,7 +190,25 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	if early, err := p.heal(ctx); early != nil || err != nil {
 		return early, err
 	}
-	return nil, p.hold(ctx, "load after healing", p.scenario.After)
+	return forTheJudges(p.hold(ctx, "load after healing", p.scenario.After))
+}
+
+// isForTheJudges reports whether an act that failed ends the acts early, and is no error of the run: what was waited for did not come, or
+// the path to the cluster is lost.
+func (p *performance) isForTheJudges(ctx context.Context, act Act, err error) bool {
+	if early, _ := forTheJudges(err); early != nil {
+		return true
+	}
+	_, waiting := act.(Await)
+	return waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost)
+}
+
+// forTheJudges tells a lost path, which the record shows, from an error of the run.
+func forTheJudges(err error) (early, other error) {
+	if lost := (*load.PathLostError)(nil); errors.As(err, &lost) {
+		return err, nil
+	}
+	return nil, err
 }
 
 // begin starts to observe and to load.
@@ -203,7 +226,7 @@ func (p *performance) begin(ctx context.Context) error {
 		return err
 	}
 	p.stage = &Stage{Cluster: p.runner.Cluster, Disrupt: env, Observe: p.observer, Say: p.runner.tell, see: p.live.see}
-	generator, err := load.New(p.rec, p.aim.Arms)
+	generator, err := load.New(p.rec, p.arms())
 	if err != nil {
 		return err
 	}
@@ -215,6 +238,15 @@ func (p *performance) begin(ctx context.Context) error {
 	// An interrupt ends the load in order, so the load does not hear of it by itself.
 	p.window, err = generator.Start(context.WithoutCancel(ctx), plan)
 	return err
+}
+
+// arms are the scenario's, and the one that watches the path to the cluster.
+func (p *performance) arms() []load.Arm {
+	arms := slices.Clone(p.aim.Arms)
+	if path := p.runner.Cluster.Path; path != nil {
+		arms = append(arms, *path)
+	}
+	return arms
 }
 
 func (p *performance) environment() (*disrupt.Env, error) {
@@ -266,10 +298,25 @@ func (p *performance) underLoad(ctx context.Context, do func(context.Context) er
 			cancel(errLoadEnded)
 		case <-p.observer.Lost():
 			cancel(errClusterLost)
+		case <-p.pathLost():
+			cancel(p.window.PathError())
 		case <-ctx.Done():
 		}
 	}()
-	return do(ctx)
+	err := do(ctx)
+	if cause := context.Cause(ctx); err != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err) // what was broken off seldom says why
+	}
+	return err
+}
+
+// pathLost is closed when load no longer gets to the cluster; never while a node at the end of the path is itself what the acts disturb.
+func (p *performance) pathLost() <-chan struct{} {
+	path := p.runner.Cluster.Path
+	if path == nil || path.Path == nil || slices.Contains(p.scenario.nodes(), path.Path.Node) {
+		return nil
+	}
+	return p.window.PathLost()
 }
 
 // heal undoes what the acts did, under load, and lets the stack come to rest. That it does not is for the judges to say.

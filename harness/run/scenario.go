@@ -42,6 +42,17 @@ func (s Scenario) Disturbances() []string {
 	return names
 }
 
+// nodes are those that the acts disturb themselves, and not just what runs on them.
+func (s Scenario) nodes() []string {
+	var all []string
+	for _, act := range s.Acts {
+		if d, ok := act.(Disturb); ok {
+			all = append(all, disrupt.Nodes(d.Disturbance)...)
+		}
+	}
+	return all
+}
+
 // disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
 const disturbing = 30 * time.Second
 
@@ -81,6 +92,8 @@ type Cluster struct {
 	Workers int
 	Guard   disrupt.Guard
 	Nodes   disrupt.NodeExec
+	// Path watches the way from this machine to the cluster, beside every load; nil where nothing on a node answers for it.
+	Path *load.Arm
 	// Versions names what the cluster is made of, for the record.
 	Versions map[string]string
 }

@@ -1,0 +1,110 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// What the path arm is like. It is slow enough to cost nothing beside any load, and quick enough that a dead path is noticed within
+// a second: five hits are a quarter of one where connections are refused, and pathDeadline more where they vanish.
+const (
+	pathArm      = "path"
+	pathRate     = 20 // hits per second
+	pathDeadline = 500 * time.Millisecond
+	pathLost     = 5 // failures in a row
+)
+
+// Path is the way from this machine to a cluster, up to a node and before anything of the stack: the generator's, not the stack's.
+type Path struct {
+	// Node is where it ends. While that node is what is disturbed, a failure says nothing of the path.
+	Node string
+	// Doors are addresses of this machine (host:port) at which a program of the container engine takes connections for the cluster, one
+	// for each port: the program of one port can die alone. Every hit knocks at each door. Leave them empty where the kernel itself leads
+	// to the node: who refuses a connection then may be the stack.
+	Doors []string
+}
+
+// PathArm watches a path by requests to url, which a responder on the node answers. It opens a new connection for each hit.
+func PathArm(url string, p Path) Arm {
+	return Arm{Name: pathArm, Method: http.MethodGet, Targets: []string{url}, Control: true, Path: &p}
+}
+
+// forArm is the plan as one arm carries it out.
+func (p Plan) forArm(arm Arm) Plan {
+	if p.dial == nil {
+		p.dial = (&net.Dialer{Timeout: p.Deadline, KeepAlive: 30 * time.Second}).DialContext
+	}
+	if arm.Path != nil {
+		p.Deadline = pathDeadline
+		p.dial = knocking(arm.Path.Doors, p.dial)
+	}
+	return p
+}
+
+// knocking opens and closes a connection to each door before it dials.
+func knocking(doors []string, dial dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		for _, door := range doors {
+			conn, err := dial(ctx, network, door)
+			if err != nil {
+				return nil, fmt.Errorf("knock at %s: %w", door, err)
+			}
+			conn.Close()
+		}
+		return dial(ctx, network, addr)
+	}
+}
+
+// PathLostError says that the path to the cluster carries nothing any more.
+type PathLostError struct {
+	Node   string
+	Reason string // of the last failure
+}
+
+func (e *PathLostError) Error() string {
+	return fmt.Sprintf("the path to node %s is dead, before anything of the stack: %s", e.Node, e.Reason)
+}
+
+// pathWatch sees by the hits of a path arm that the path is dead.
+type pathWatch struct {
+	mu      sync.Mutex
+	failing int
+	err     *PathLostError // set once; lost is closed then
+	lost    chan struct{}
+}
+
+func newPathWatch() *pathWatch { return &pathWatch{lost: make(chan struct{})} }
+
+func (w *pathWatch) see(node string, h *history.Hit) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !h.Failed() {
+		w.failing = 0
+		return
+	}
+	w.failing++
+	if w.failing == pathLost && w.err == nil {
+		w.err = &PathLostError{Node: node, Reason: h.Error}
+		close(w.lost)
+	}
+}
+
+// PathLost is closed when the path to the cluster carries nothing any more, which takes less than a second to notice; PathError then
+// says what was seen. It is never closed when no arm watches the path.
+func (w *Window) PathLost() <-chan struct{} { return w.path.lost }
+
+// PathError says why the path is lost. It is nil before.
+func (w *Window) PathError() error {
+	w.path.mu.Lock()
+	defer w.path.mu.Unlock()
+	if w.path.err == nil {
+		return nil
+	}
+	return w.path.err
+}
