@@ -252,9 +252,12 @@ func (f *held) healthFigures() []Figure {
 			}
 		}
 	}
-	return []Figure{
+	figures := []Figure{
 		{Name: "longest stall of the generator", Value: stall.Seconds() * 1000, Unit: "ms"},
 		{Name: "machine busy", Value: busy * 100, Unit: "%"},
-		{Name: "priority of the generator", Value: float64(nice), Unit: "nice"},
 	}
+	if nice != 0 {
+		figures = append(figures, Figure{Name: "priority of the generator", Value: float64(nice), Unit: "nice"})
+	}
+	return figures
 }

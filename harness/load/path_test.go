@@ -1,0 +1,163 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// way is a path whose end can be made to refuse, or to swallow, what comes.
+type way struct {
+	url    string
+	door   net.Listener
+	mode   atomic.Int32
+	server *httptest.Server
+}
+
+const (
+	open int32 = iota
+	swallowing
+	refusing
+)
+
+func newWay(t *testing.T) *way {
+	t.Helper()
+	w := &way{}
+	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if w.mode.Load() == swallowing {
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(w.server.Close)
+	w.url = w.server.URL
+	var err error
+	if w.door, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.door.Close() })
+	return w
+}
+
+// dial is what the arms dial with: it refuses when the way does.
+func (w *way) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	if w.mode.Load() == refusing {
+		return nil, errors.New("connection refused")
+	}
+	return new(net.Dialer).DialContext(ctx, network, addr)
+}
+
+// start sends load whose path arm goes this way, and stops it at the test's end.
+func (w *way) start(t *testing.T, doors ...string) *Window {
+	t.Helper()
+	stack := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(stack.Close)
+	rec, err := history.Create(t.TempDir()+"/run", history.Run{ID: "path", Scenario: "unit"}, history.NewClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	get, err := NewArm("get", stack.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(rec, []Arm{get, PathArm(w.url, Path{Node: "node-1", Doors: doors})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	window, err := g.Start(context.Background(), Plan{Pacing: Constant{PerSecond: 20}, dial: w.dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		window.Stop()
+		if err := errors.Join(window.Wait(), rec.Close("finished")); err != nil {
+			t.Error(err)
+		}
+	})
+	return window
+}
+
+func TestALostPathIsNoticed(t *testing.T) {
+	ways := map[string]func(*way){
+		"its end refuses":               func(w *way) { w.mode.Store(refusing) },
+		"its end swallows what comes":   func(w *way) { w.mode.Store(swallowing) },
+		"a door of the engine is shut":  func(w *way) { w.door.Close() },
+		"the responder itself is ended": func(w *way) { w.server.CloseClientConnections(); w.server.Listener.Close() },
+	}
+	for name, shut := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWay(t)
+			window := w.start(t, w.door.Addr().String())
+			select {
+			case <-window.PathLost():
+				t.Fatalf("an open path is called lost: %v", window.PathError())
+			case <-time.After(300 * time.Millisecond): // some hits of the arm
+			}
+			if err := window.PathError(); err != nil {
+				t.Errorf("an open path has the error %v", err)
+			}
+			shut(w)
+			select {
+			case <-window.PathLost():
+			case <-time.After(30 * time.Second):
+				t.Fatal("nobody noticed")
+			}
+			var lost *PathLostError
+			if err := window.PathError(); !errors.As(err, &lost) || lost.Node != "node-1" || lost.Reason == "" {
+				t.Errorf("it is lost because of %v", err)
+			}
+		})
+	}
+}
+
+// A hit now and then that fails is no lost path.
+func TestAPathThatComesBackIsNotLost(t *testing.T) {
+	w := newPathWatch()
+	bad, good := &history.Hit{Class: history.ClassAmbiguous, Error: "x"}, &history.Hit{}
+	for range 100 {
+		for range pathLost - 1 {
+			w.see("n", bad)
+		}
+		w.see("n", good)
+	}
+	select {
+	case <-w.lost:
+		t.Error("it is called lost")
+	default:
+	}
+	for range pathLost {
+		w.see("n", bad)
+	}
+	<-w.lost
+}
+
+// The path arm has a rate and a deadline of its own, whatever the load is.
+func TestThePathArmKeepsItsOwnPace(t *testing.T) {
+	get, err := NewArm("get", "http://127.0.0.1:1/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arms := []Arm{get, PathArm("http://127.0.0.1:1/", Path{Node: "n"})}
+	for _, pacing := range []Pacing{Constant{PerSecond: 1000}, Saturate{}} {
+		plans, err := Plan{Pacing: pacing, Length: 10 * time.Second}.withDefaults().deal(arms)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := plans[1]; got.rate != pathRate || got.planned != 10*pathRate {
+			t.Errorf("%v: the path arm plans %d hits at %g/s", pacing, got.planned, got.rate)
+		}
+	}
+	if got := (Plan{Deadline: time.Minute}).forArm(arms[1]).Deadline; got != pathDeadline {
+		t.Errorf("its deadline is %v", got)
+	}
+	if got := (Plan{Deadline: time.Minute}).forArm(arms[0]).Deadline; got != time.Minute {
+		t.Errorf("another arm's deadline is %v", got)
+	}
+}

@@ -1,0 +1,20 @@
+package load
+
+import "testing"
+
+// The generator comes before others while it runs, where it may, and not a moment longer.
+func TestPriorityIsRaisedAndGivenBack(t *testing.T) {
+	before := niceness()
+	nice, restore := raisePriority()
+	during := niceness()
+	restore()
+	if during != nice {
+		t.Errorf("it says nice %d and has %d", nice, during)
+	}
+	if nice != generatorNice && nice != before {
+		t.Errorf("nice %d: neither raised nor as before (%d)", nice, before)
+	}
+	if after := niceness(); after != before {
+		t.Errorf("nice %d afterwards, %d before", after, before)
+	}
+}
