@@ -26,6 +26,7 @@ type theatre struct {
 	cancel context.CancelFunc
 	url    string
 	lost   chan struct{} // of the observer
+	path   *load.Arm
 	diary  []string
 }
 
@@ -124,7 +125,7 @@ func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 		th.cancel = cancel
 	}
 	r := Runner{
-		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil })},
+		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil }), Path: th.path},
 		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
 	}
 	return r.Run(ctx, s)
@@ -313,4 +314,46 @@ func TestAScenarioSaysWhatItPlans(t *testing.T) {
 	if got := strings.Join(said, "; "); got != want {
 		t.Errorf("the acts say %q, want %q", got, want)
 	}
+}
+
+// Load that no longer gets to the cluster ends the acts at once. The record shows it, so it is for the judges and no error of the run, and
+// the cluster is not given to the next scenario.
+func TestALostPathEndsTheActs(t *testing.T) {
+	end := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(end.Close)
+	path := load.PathArm(end.URL, load.Path{Node: "n1"})
+	acts := map[string]func(*theatre) Act{
+		"while load goes on":          func(*theatre) Act { return Hold(time.Hour) },
+		"while a disturbance is done": func(th *theatre) Act { return Disturb{endless{shove{th}}} },
+	}
+	for name, act := range acts {
+		t.Run(name, func(t *testing.T) {
+			th := &theatre{path: &path}
+			scenario := th.scenario()
+			scenario.Acts = []Act{Disturb{shove{th}}, shut{end}, act(th)}
+			out, err := th.perform(t, scenario)
+			if lost := (*load.PathLostError)(nil); err != nil || !errors.As(out.Early, &lost) {
+				t.Errorf("error %v, early %v", err, out.Early)
+			}
+			th.verify(t, out, err)
+			if out.Result.Verdict == judge.Pass || out.Healed() {
+				t.Errorf("verdict %s, healed %v", out.Result.Verdict, out.Healed())
+			}
+		})
+	}
+}
+
+// shut closes the end of the path.
+type shut struct{ server *httptest.Server }
+
+func (shut) String() string { return "the path is cut" }
+
+func (s shut) Do(context.Context, *Stage) error { s.server.Close(); return nil }
+
+// endless is a disturbance that lands only when it is broken off, and then says nothing of why.
+type endless struct{ shove }
+
+func (e endless) Do(ctx context.Context, a *disrupt.Act) ([]history.Evidence, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
