@@ -82,6 +82,8 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 		return err
 	}
 	load.TuneMemory()
+	rate := plan.PeakRate()
+	warnBeyond(sayTo(progress), carriedAttack, rate)
 	about := run.About(ctx)
 	about.Scenario = "attack"
 	rec, err := startRecord(about, f.out)
@@ -100,6 +102,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	if err != nil {
 		return err
 	}
+	rememberCarried(carriedAttack, rate, result)
 	return verdictError(result.Verdict)
 }
 

@@ -125,7 +125,9 @@ func performAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, chose
 			continue
 		}
 		show.say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
+		warnBeyond(show.say, carriedCluster, l.World.TotalRate())
 		o := perform(cmd, l, show, out, s)
+		rememberCarried(carriedCluster, l.World.TotalRate(), o.Result)
 		outcomes = append(outcomes, o)
 		if i+1 < len(chosen) {
 			err = mend(cmd.Context(), l, show, s.Name, o.Healed())

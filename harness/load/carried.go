@@ -56,3 +56,18 @@ func (c Carried) read() map[string]float64 {
 	}
 	return all
 }
+
+// PeakRate is the highest rate of all main arms together that the plan asks for, in hits per second; 0 when it is not known before.
+func (p Plan) PeakRate() float64 {
+	switch pacing := p.Pacing.(type) {
+	case Constant:
+		return pacing.PerSecond
+	case Ramp:
+		return max(pacing.From, pacing.To)
+	case Recorded:
+		if p.Traffic != nil && p.Traffic.Period > 0 {
+			return float64(p.Traffic.Entries) / p.Traffic.Period.Seconds() * pacing.speed()
+		}
+	}
+	return 0
+}

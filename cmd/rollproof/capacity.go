@@ -1,0 +1,45 @@
+package main
+
+import (
+	"path/filepath"
+	"slices"
+
+	"bitvault.dev/rollproof/harness/images"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/load"
+)
+
+// What a rate was carried to: a cluster takes CPU of the same machine, another target may not.
+const (
+	carriedCluster = "cluster"
+	carriedAttack  = "attack"
+)
+
+// carried is where the rates that this machine was seen to carry are remembered.
+func carried() (load.Carried, error) {
+	cache, err := images.CacheDir()
+	if err != nil {
+		return load.Carried{}, err
+	}
+	return load.OpenCarried(filepath.Join(cache, "carried.json")), nil
+}
+
+// warnBeyond says, before load begins, that a rate is beyond what this machine was seen to carry.
+func warnBeyond(say func(format string, args ...any), kind string, rate float64) {
+	if memory, err := carried(); err == nil {
+		if beyond := memory.Beyond(kind, rate); beyond != "" {
+			say("%s", beyond)
+		}
+	}
+}
+
+// rememberCarried notes a rate when the run shows that the load was held. What cannot be remembered costs the next run its warning only.
+func rememberCarried(kind string, rate float64, result judge.Result) {
+	held := slices.ContainsFunc(result.Promises, func(p judge.Promise) bool { return p.Slug == "load.held" && p.Verdict == judge.Pass })
+	if !held {
+		return
+	}
+	if memory, err := carried(); err == nil {
+		_ = memory.Saw(kind, rate)
+	}
+}
