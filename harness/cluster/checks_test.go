@@ -161,7 +161,7 @@ func TestNodesReadyNeedsEveryNode(t *testing.T) {
 		t.Error(err)
 	}
 	r.cluster.nodes = 3
-	if _, err := nodesReady(context.Background(), r.proving); err == nil || !strings.Contains(err.Error(), "seen last: 2 nodes, want 3") {
+	if _, err := nodesReady(context.Background(), r.proving); err == nil || !strings.Contains(err.Error(), "saw last: 2 nodes, want 3") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -218,12 +218,12 @@ func TestPollSaysWhatItSawLast(t *testing.T) {
 		asked++
 		return false, fmt.Sprintf("answer %d", min(asked, 1))
 	})
-	if err == nil || err.Error() != "the thing: not within 300ms; seen last: answer 1" {
+	if err == nil || err.Error() != "wait for the thing: not within 300ms: saw last: answer 1" {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	err = poll(ctx, "the thing", time.Hour, func(context.Context) (bool, string) { cancel(); return false, "half" })
-	if err == nil || !strings.Contains(err.Error(), "canceled; seen last: half") {
+	if err == nil || !strings.Contains(err.Error(), "canceled: saw last: half") {
 		t.Errorf("cancelled: %v", err)
 	}
 }

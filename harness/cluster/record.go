@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // Phase is how far a cluster of ours has come.
@@ -173,7 +175,7 @@ func (s records) lock(ctx context.Context, name string, say func(string, ...any)
 		if !waiting {
 			say("another process works on cluster %s: waiting for it", name)
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := wait.Pause(ctx, 200*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("wait for the lock of cluster %s: %w", name, err)
 		}
 	}
@@ -185,16 +187,4 @@ func writeFile(path string, raw []byte) error {
 		return err
 	}
 	return renameio.WriteFile(path, raw, 0o600)
-}
-
-// pause waits, but not longer than the context lives.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/kind/pkg/log"
 
 	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 const (
@@ -281,7 +282,7 @@ func (m *Manager) cutOff(ctx context.Context, name string, done <-chan error) er
 		if err := m.removeNodes(limited, name); err != nil && limited.Err() == nil {
 			return errors.Join(ctx.Err(), err)
 		}
-		timer := time.NewTimer(pollEvery)
+		timer := time.NewTimer(wait.Every)
 		select {
 		case <-done:
 			timer.Stop()

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // Drain cordons a node and evicts its pods, all at the same time, as kubectl drain does; pods of DaemonSets and static pods stay.
@@ -130,7 +131,7 @@ func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight
 			return history.Evidence{}, fmt.Errorf("evict pod %s: %d: %s", name, answer.Code, answer.Message)
 		default:
 			refusals++
-			if !wait(ctx, cmp.Or(d.Retry, answer.RetryAfter, 5*time.Second)) {
+			if wait.Pause(ctx, cmp.Or(d.Retry, answer.RetryAfter, 5*time.Second)) != nil {
 				return history.Evidence{}, d.refusedForEver(ctx, a, pod, last, refusals)
 			}
 		}
@@ -159,18 +160,6 @@ func (d Drain) refusedForEver(ctx context.Context, a *Act, pod *corev1.Pod, last
 		why += " (" + a.budgets(about, pod) + ")"
 	}
 	return fmt.Errorf("evict pod %s/%s: refused %d times, %w: said last: %s", pod.Namespace, pod.Name, times, context.Cause(ctx), why)
-}
-
-// wait reports whether the time has passed before ctx ended.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // pods lists what is to be evicted from the node, and the version of that list.

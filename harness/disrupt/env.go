@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // Disturbance is a fault or a release, as a value of a scenario.
@@ -247,27 +248,7 @@ func (h healer) run(ctx context.Context) (evidence []history.Evidence, err error
 	return evidence, err
 }
 
-// await looks again and again until look is satisfied, at most for bound. An error of look may pass: it counts as what was seen.
-func (e *Env) await(ctx context.Context, name string, bound time.Duration, look func(context.Context) (done bool, saw string, err error)) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not within %s", bound))
-	defer cancel()
-	tick := time.NewTicker(cmp.Or(e.Poll, 200*time.Millisecond))
-	defer tick.Stop()
-	last := "nothing"
-	for {
-		done, saw, err := look(ctx)
-		switch {
-		case err == nil && done:
-			return nil
-		case err == nil:
-			last = saw
-		case ctx.Err() == nil: // else it is only the end of the wait
-			last = err.Error()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w: saw last: %s", name, context.Cause(ctx), last)
-		}
-	}
+// await looks again and again until look is satisfied, at most for bound.
+func (e *Env) await(ctx context.Context, what string, bound time.Duration, look wait.Look) error {
+	return wait.Until(ctx, what, bound, cmp.Or(e.Poll, 200*time.Millisecond), look)
 }

@@ -15,6 +15,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/observe/apitest"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // tape is a record in memory.
@@ -111,7 +112,7 @@ func (b *bench) play(step func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		for wait(ctx, time.Millisecond) {
+		for wait.Pause(ctx, time.Millisecond) == nil {
 			step()
 		}
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"bitvault.dev/rollproof/harness/flock"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 const (
@@ -255,25 +256,19 @@ func (h host) installRuntime(ctx context.Context, say Say) (string, error) {
 }
 
 func (h host) waitUntilAnswers(ctx context.Context) error {
-	deadline := time.Now().Add(startTimeout)
-	for {
+	var ended error
+	err := wait.Until(ctx, "dockerd to answer", startTimeout, pollInterval, func(ctx context.Context) (bool, string, error) {
 		api, err := h.connect(ctx, client.DefaultDockerHost)
 		if err == nil {
-			api.Close()
-			return nil
+			return true, "", api.Close()
 		}
-		switch {
-		case ctx.Err() != nil:
-			return fmt.Errorf("wait for dockerd: %w", ctx.Err())
-		case time.Now().After(deadline):
-			return fmt.Errorf("wait for dockerd: %v after %s; its log ends with %q (%s)", err, startTimeout, lastLine(h.logFile()), h.logFile())
-		case len(h.ours()) == 0 && h.everStarted():
-			return fmt.Errorf("dockerd ended while starting: %q (%s)", lastLine(h.logFile()), h.logFile())
+		if len(h.ours()) == 0 && h.everStarted() {
+			ended = fmt.Errorf("dockerd ended while starting: %q (%s)", lastLine(h.logFile()), h.logFile())
+			return true, "", nil
 		}
-		if err := pause(ctx, pollInterval); err != nil {
-			return fmt.Errorf("wait for dockerd: %w", err)
-		}
-	}
+		return false, fmt.Sprintf("%v; its log ends with %q (%s)", err, lastLine(h.logFile()), h.logFile()), nil
+	})
+	return errors.Join(err, ended)
 }
 
 // everStarted: a process that was just forked is not in the process table under its own name yet, its log tells that it was.
@@ -301,20 +296,10 @@ func (h host) terminate(ctx context.Context) error {
 			return fmt.Errorf("stop dockerd (pid %d): %w", pid, err)
 		}
 	}
-	deadline := time.Now().Add(stopTimeout)
-	for {
+	return wait.Until(ctx, "dockerd to end after SIGTERM", stopTimeout, pollInterval, func(context.Context) (bool, string, error) {
 		left := h.ours()
-		if len(left) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("stop dockerd: pid %d still runs %s after SIGTERM; its log ends with %q (%s)",
-				left[0], stopTimeout, lastLine(h.logFile()), h.logFile())
-		}
-		if err := pause(ctx, pollInterval); err != nil {
-			return fmt.Errorf("stop dockerd (pid %d): %w", left[0], err)
-		}
-	}
+		return len(left) == 0, fmt.Sprintf("pid %v; its log ends with %q (%s)", left, lastLine(h.logFile()), h.logFile()), nil
+	})
 }
 
 // ours lists the processes that are a dockerd with our pid file on its command line.

@@ -110,18 +110,6 @@ func buildRuntime(ctx context.Context) (string, error) {
 	return path, nil
 }
 
-// pause waits, but not longer than the context lives.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
 // writeFile replaces path at once: a running program may still execute the old one.
 func writeFile(path string, raw []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

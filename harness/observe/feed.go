@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // feed follows one resource in one namespace, or in all.
@@ -85,12 +86,12 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	case apierrors.IsNotFound(err) && f.optional && !f.listed: // later it is an API server that has not loaded its CRDs yet
 		f.missing()
 		f.ready(nil)
-		pause(ctx, f.o.cfg.Recheck)
+		_ = wait.Pause(ctx, f.o.cfg.Recheck) // the loop looks at ctx itself
 		return
 	case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		f.ready(fmt.Errorf("list %s: %w", f, err))
 	}
-	pause(ctx, f.o.cfg.Retry)
+	_ = wait.Pause(ctx, f.o.cfg.Retry) // the loop looks at ctx itself
 }
 
 // missing says, once, that the resource is not served yet.
@@ -156,7 +157,7 @@ func (f *feed) follow(ctx context.Context) (blind time.Time, because string) {
 			return seen, why + ": " + err.Error()
 		}
 		if err != nil || !delivered {
-			pause(ctx, f.o.cfg.Retry)
+			_ = wait.Pause(ctx, f.o.cfg.Retry) // the loop looks at ctx itself
 		}
 	}
 }
@@ -402,14 +403,4 @@ func (f *feed) lastHeard() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.heard
-}
-
-// pause waits, or less when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/observe/apitest"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // bench is an API server, a record and what a test does with them.
@@ -60,7 +61,7 @@ func (b *bench) watched(cfg Config) {
 			if b.Context().Err() != nil {
 				b.Fatalf("no watch of %s", name)
 			}
-			pause(b.Context(), time.Millisecond)
+			_ = wait.Pause(b.Context(), time.Millisecond)
 		}
 	}
 }
@@ -278,7 +279,7 @@ func TestAnAPIServerThatComesBackInPiecesDeletesNothing(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal("it was not asked for")
 		}
-		pause(t.Context(), time.Millisecond)
+		_ = wait.Pause(t.Context(), time.Millisecond)
 	}
 	b.api.Hide("rollouts", false)
 	rollout["status"] = map[string]any{"phase": "Healthy"}
@@ -330,7 +331,7 @@ func TestASilentAPIServerIsAGapOfEverything(t *testing.T) {
 	b.pod("held back", true)
 	asked := b.api.Requests(http.MethodGet, "/version")
 	for b.api.Requests(http.MethodGet, "/version") == asked { // a question that gets no answer
-		pause(t.Context(), time.Millisecond)
+		_ = wait.Pause(t.Context(), time.Millisecond)
 	}
 	b.api.Silence(false)
 	b.await("the pod", func(s State) bool { return ready(s, "held back") })
@@ -338,7 +339,7 @@ func TestASilentAPIServerIsAGapOfEverything(t *testing.T) {
 		if t.Context().Err() != nil {
 			t.Fatal("no gap of everything was recorded")
 		}
-		pause(t.Context(), time.Millisecond)
+		_ = wait.Pause(t.Context(), time.Millisecond)
 	}
 	b.stop()
 }
@@ -403,7 +404,7 @@ func TestACancelledObservationIsAGapToTheEnd(t *testing.T) {
 	<-o.ended
 	for o.mu.RLock(); o.cancelled == 0; o.mu.RLock() { // noted by a goroutine of the context's
 		o.mu.RUnlock()
-		pause(t.Context(), time.Millisecond)
+		_ = wait.Pause(t.Context(), time.Millisecond)
 	}
 	o.mu.RUnlock()
 	b.o = o

@@ -2,11 +2,13 @@ package observe
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"iter"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // key names an object of the live state.
@@ -35,7 +37,10 @@ func (s State) All(resource, namespace string) iter.Seq[*unstructured.Unstructur
 	}
 }
 
-// Await waits until cond holds of the live state, at most for bound. cond is called for every change, must be quick, and says
+// errEnded ends a wait: what is no longer observed will not be seen to come.
+var errEnded = errors.New("the observation has ended")
+
+// Await waits until cond holds of the live state, at most for bound: the error is a *wait.Timeout. cond is called for every change, must be quick, and says
 // what it saw, which ends up in the error when the time is over.
 func (o *Observer) Await(ctx context.Context, name string, bound time.Duration, cond func(State) (done bool, saw string)) error {
 	late := time.NewTimer(bound)
@@ -48,11 +53,11 @@ func (o *Observer) Await(ctx context.Context, name string, bound time.Duration, 
 		select {
 		case <-changed:
 		case <-late.C:
-			return fmt.Errorf("wait for %s: not within %s: saw last: %s", name, bound, saw)
+			return &wait.Timeout{What: name, Bound: bound, Saw: saw}
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w: saw last: %s", name, context.Cause(ctx), saw)
+			return &wait.Timeout{What: name, Bound: bound, Saw: saw, Err: context.Cause(ctx)}
 		case <-o.ended:
-			return fmt.Errorf("wait for %s: the observation has ended: saw last: %s", name, saw)
+			return &wait.Timeout{What: name, Bound: bound, Saw: saw, Err: errEnded}
 		}
 	}
 }

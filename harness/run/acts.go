@@ -7,6 +7,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/observe"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // Act is one thing that happens while load runs.
@@ -37,16 +38,7 @@ type Hold time.Duration
 func (h Hold) String() string { return fmt.Sprintf("load goes on for %v", time.Duration(h)) }
 
 // Do waits.
-func (h Hold) Do(ctx context.Context, _ *Stage) error {
-	timer := time.NewTimer(time.Duration(h))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+func (h Hold) Do(ctx context.Context, _ *Stage) error { return wait.Pause(ctx, time.Duration(h)) }
 
 // Disturb performs a disturbance. It is healed when all acts are done, or when one failed.
 type Disturb struct{ disrupt.Disturbance }
