@@ -31,6 +31,9 @@ type Cluster struct {
 	probeAddr string // where this machine reaches ProbeNodePort
 	pathNode  string // where the path ends, "" when nothing of ours answers there
 	doors     []string
+
+	// NodeShares is how much of the CPU each node gets where others want it too, of the 1024 that everything has by default; 0: as everything.
+	NodeShares int64
 }
 
 // Existing connects to a cluster that somebody else made. Kubeconfig file and context must both be named: a current context is never

@@ -27,6 +27,8 @@ type engine interface {
 	remove(ctx context.Context, id string) error
 	// start creates and starts a container and returns the address its port answers at on this machine.
 	start(ctx context.Context, spec containerSpec) (address string, err error)
+	// yield gives a container this share of the CPU where others want it too; 1024 is what each has by default.
+	yield(ctx context.Context, id string, shares int64) error
 	// logs returns all that a container wrote.
 	logs(ctx context.Context, id string) ([]byte, error)
 	// ensureNetwork makes a bridge network unless one of that name exists, and reports whether it did.
@@ -149,6 +151,14 @@ func (m moby) start(ctx context.Context, spec containerSpec) (string, error) {
 		return binding.HostIP.String() + ":" + binding.HostPort, nil
 	}
 	return "", fmt.Errorf("start container %s: it ended at once, or published no port (state %s)", spec.Name, seen.Container.State.Status)
+}
+
+func (m moby) yield(ctx context.Context, id string, shares int64) error {
+	_, err := m.api.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{CPUShares: shares}})
+	if err != nil {
+		return fmt.Errorf("set the CPU shares of container %s: %w", id, err)
+	}
+	return nil
 }
 
 func (m moby) logs(ctx context.Context, id string) ([]byte, error) {

@@ -26,6 +26,8 @@ type fakeEngine struct {
 	networks map[string]map[string]string
 	root     string
 	startErr error
+	yieldErr error
+	shares   map[string]int64
 	onRemove func(id string)
 	stubborn int // how many removals are accepted without effect
 }
@@ -98,6 +100,19 @@ func (e *fakeEngine) start(_ context.Context, spec containerSpec) (string, error
 	}
 	e.add(runningContainer{Name: spec.Name, Labels: spec.Labels, Address: e.root})
 	return e.root, nil
+}
+
+func (e *fakeEngine) yield(_ context.Context, id string, shares int64) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.yieldErr != nil {
+		return e.yieldErr
+	}
+	if e.shares == nil {
+		e.shares = map[string]int64{}
+	}
+	e.shares[id] = shares
+	return nil
 }
 
 func (e *fakeEngine) logs(context.Context, string) ([]byte, error) { return []byte("log\n"), nil }

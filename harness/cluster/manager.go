@@ -130,7 +130,7 @@ func (m *Manager) handle(ctx context.Context, r Record) (*Cluster, error) {
 	c := &Cluster{
 		Name: r.Name, Provider: "kind", Kubeconfig: kubeconfig, Context: "kind-" + r.Name,
 		uid: r.UID, nodes: r.Workers + 1, probeAddr: r.ProbeAddr,
-		pathNode: r.PathNode, doors: r.Doors,
+		pathNode: r.PathNode, doors: r.Doors, NodeShares: r.NodeShares,
 	}
 	if err := c.connect(); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -95,5 +96,24 @@ func TestCheckPath(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+func TestNodesYieldTheCPU(t *testing.T) {
+	f := newFixture(t)
+	for _, name := range []string{"x-control-plane", "x-worker"} {
+		f.engine.add(runningContainer{Name: name, Labels: map[string]string{labelKind: "x"}})
+	}
+	f.engine.add(runningContainer{Name: "stranger"})
+	if got := f.yieldNodes(t.Context(), "x"); got != nodeShares {
+		t.Errorf("the nodes got %d shares, want %d", got, nodeShares)
+	}
+	want := map[string]int64{"id-x-control-plane": nodeShares, "id-x-worker": nodeShares}
+	if !maps.Equal(f.engine.shares, want) {
+		t.Errorf("shares %v, want %v", f.engine.shares, want)
+	}
+	f.engine.yieldErr = errPlanted
+	if got := f.yieldNodes(t.Context(), "x"); got != 0 {
+		t.Errorf("an engine that cannot: %d shares are told", got)
 	}
 }

@@ -36,6 +36,7 @@ type Record struct {
 	NodeKey     string    `json:"nodeKey"`               // what its node image is made of
 	Workers     int       `json:"workers"`               //
 	ProbeAddr   string    `json:"probeAddr"`             // where this machine reaches ProbeNodePort
+	NodeShares  int64     `json:"nodeShares,omitempty"`  // of the CPU that each node got; 0 where the engine gave none
 	PathNode    string    `json:"pathNode,omitempty"`    // where the path from this machine ends, see Cluster.Path
 	Doors       []string  `json:"doors,omitempty"`       // addresses at which a program of the engine takes connections
 	UID         string    `json:"uid,omitempty"`         // of its kube-system namespace: proves that a cluster is this one

@@ -188,7 +188,7 @@ func (m *Manager) create(ctx context.Context, o UpOptions, build loaded) (c *Clu
 	if err := m.build(ctx, o, build, kindLog); err != nil {
 		return nil, nil, err
 	}
-	record.Doors = o.Config.findDoors(ctx)
+	record.Doors, record.NodeShares = o.Config.findDoors(ctx), m.yieldNodes(ctx, o.Name)
 	if c, err = m.handle(ctx, record); err != nil {
 		return nil, nil, err
 	}
