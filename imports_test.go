@@ -19,7 +19,10 @@ var allowed = map[string][]string{
 	"harness/docker":   {"harness/progress", "harness/flock", "harness/wait"},
 	"harness/images":   {"harness/progress", "harness/flock", "harness/docker"},
 	"harness/cluster":  {"harness/progress", "harness/docker", "harness/images", "harness/wait"},
-	"harness/judge":    {"harness/history"},
+	"harness/words":    {},
+	"harness/timeline": {"harness/history", "harness/words"},
+	"harness/judge":    {"harness/history", "harness/timeline", "harness/words"},
+	"harness/checks":   {"harness/history", "harness/timeline", "harness/judge", "harness/words"},
 	"harness/load":     {"harness/history"},
 	"harness/ledger":   {"harness/history"},
 	"harness/observe":  {"harness/history", "harness/wait"},
@@ -27,7 +30,7 @@ var allowed = map[string][]string{
 	"harness/run":      {"harness"},
 	"reports":          {"harness/history", "harness/judge"},
 	"fixtures":         {"harness"},
-	"scenarios":        {"harness/run", "harness/disrupt", "harness/judge", "fixtures"},
+	"scenarios":        {"harness/run", "harness/disrupt", "harness/judge", "harness/checks", "fixtures"},
 	"suites":           {""},
 	"cmd":              {""},
 }
@@ -117,6 +120,10 @@ func TestViolationsAreSeen(t *testing.T) {
 		broken       bool
 	}{
 		{"harness/judge", "harness/history", false},
+		{"harness/judge", "harness/timeline", false},
+		{"harness/judge", "harness/checks", true},
+		{"harness/timeline", "harness/judge", true},
+		{"harness/checks/canary", "harness/checks/load", false},
 		{"harness/judge", "harness/load", true},
 		{"harness/history", "harness/judge", true},
 		{"harness/run", "scenarios/canary", true},

@@ -8,6 +8,7 @@ import (
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
@@ -24,7 +25,7 @@ func TestTheListIsComplete(t *testing.T) {
 		if len(s.Disturbances()) == 0 {
 			t.Errorf("scenario %s disturbs nothing", s.Name)
 		}
-		if _, err := judge.Find(judge.All(judge.DefaultBudgets()), s.Checks...); err != nil {
+		if _, err := checks.All(checks.DefaultBudgets()).Find(s.Checks...); err != nil {
 			t.Errorf("scenario %s: %v", s.Name, err)
 		}
 		byFile[filepath.Join(area, strings.ReplaceAll(what, "-", "_")+".go")] = true
@@ -50,18 +51,18 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 	planted := map[string]bool{}
 	for _, f := range teeth.All(bitvault.World{}) {
 		planted[f.Check] = true
-		if _, err := judge.Find(judge.All(judge.DefaultBudgets()), f.Check); err != nil {
+		if _, err := checks.All(checks.DefaultBudgets()).Find(f.Check); err != nil {
 			t.Errorf("a fault is planted under nothing: %v", err)
 		}
 		if f.Planted == "" || f.Verdict != judge.Fail && f.Verdict != judge.Inconclusive {
 			t.Errorf("the fault under %s is incomplete: %+v", f.Check, f)
 		}
 	}
-	checks := []string{"load.held", "load.zero-dropped", "disruption.landed", "stack.healed"}
+	slugs := []string{"load.held", "load.zero-dropped", "disruption.landed", "stack.healed"}
 	for _, s := range All(bitvault.World{}) {
-		checks = append(checks, s.Checks...)
+		slugs = append(slugs, s.Checks...)
 	}
-	for _, check := range checks {
+	for _, check := range slugs {
 		if !planted[check] {
 			t.Errorf("no fault is planted under %s: nobody has seen it fail", check)
 		}
@@ -76,7 +77,7 @@ func TestALateAbortIsInTimeAtEveryPace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := judge.DefaultBudgets()
+		b := checks.DefaultBudgets()
 		late[0].Budgets(&b)
 		if needed := pace.First.Lasts() + pace.Second.Delay + pace.Second.Interval; b.Abort <= needed {
 			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace.Name, b.Abort, needed)

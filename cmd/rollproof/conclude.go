@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitvault.dev/rollproof/fixtures/demo"
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/reports"
@@ -19,11 +20,15 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
-	checks, err := checksFor(h.Run(), slugs)
+	all, err := checks.Of(h.Run())
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
-	result, err := judge.Run(cmd.Context(), h, checks)
+	asked, err := checksFor(all, h.Run(), slugs)
+	if err != nil {
+		return nil, judge.Result{}, err
+	}
+	result, err := judge.Run(cmd.Context(), h, all, asked)
 	if err != nil {
 		return nil, judge.Result{}, err
 	}

@@ -34,13 +34,8 @@ writes the verdict and the reports into DIR. It needs no cluster, and a record a
 }
 
 // checksFor adds the checks asked for to those the run was made for.
-func checksFor(run history.Run, slugs []string) ([]judge.Check, error) {
-	budgets, err := judge.BudgetsOf(run)
-	if err != nil {
-		return nil, err
-	}
-	all := judge.All(budgets)
-	asked, err := judge.Find(all, slugs...)
+func checksFor(all judge.Catalogue, run history.Run, slugs []string) ([]judge.Check, error) {
+	asked, err := all.Find(slugs...)
 	var unknown *judge.UnknownCheckError
 	if errors.As(err, &unknown) {
 		return nil, fmt.Errorf("--check %s: there is no such check: did you mean %s?", unknown.Slug, nearest(unknown.Slug, all))
@@ -48,8 +43,7 @@ func checksFor(run history.Run, slugs []string) ([]judge.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	checks, err := judge.For(run)
-	return append(asked, checks...), err
+	return append(asked, all.For(run)...), nil
 }
 
 // nearest is the slug that a mistyped one most probably meant.

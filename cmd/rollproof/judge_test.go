@@ -16,7 +16,7 @@ import (
 func recorded(t *testing.T, name string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), name)
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "harness", "judge", "testdata", name))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "..", "harness", "checks", "testdata", name))); err != nil {
 		t.Fatal(err)
 	}
 	return dir

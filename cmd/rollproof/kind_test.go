@@ -28,6 +28,7 @@ import (
 
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/fixtures/stack/prometheus"
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
@@ -221,7 +222,7 @@ func (s *site) record(t *testing.T) (*history.History, judge.Result) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := judge.Recorded(t.Context(), h)
+	result, err := checks.Recorded(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

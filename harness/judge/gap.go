@@ -7,26 +7,9 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
 )
-
-// gapsOver are the times, within the given one, in which changes of any of the resources went unseen or were recorded late.
-func (t *Timeline) gapsOver(resources []string, during Span) []history.Gap {
-	var gaps []history.Gap
-	for _, g := range t.Gaps {
-		if (g.Resource == "*" || slices.Contains(resources, g.Resource)) && len(resources) > 0 && touches(during, g) {
-			gaps = append(gaps, g)
-		}
-	}
-	return gaps
-}
-
-func touches(s Span, g history.Gap) bool { return s.From <= g.To && g.From <= s.Until }
-
-// underLoad is the time in which a check that compares hits with what watches saw rests on the watches.
-func underLoad(t *Timeline) Span { return Span{From: t.LoadBegin(), Until: t.LoadEnd()} }
-
-// wholeRun is all the time there is.
-func wholeRun(t *Timeline) Span { return Span{From: 0, Until: t.Last} }
 
 // admitGaps takes the word from a promise that rests on watches which had a gap: a pass may have missed the failure, and a
 // failure in the time of a gap may be a change that was recorded late. A failure clear of the gaps stands.
@@ -41,14 +24,14 @@ func (p *Promise) admitGaps(gaps []history.Gap, late time.Duration) {
 		return
 	}
 	apart := slices.ContainsFunc(p.Findings, func(f Finding) bool {
-		seen := Span{From: f.At, Until: max(f.At, f.Until)}
-		return f.Class != string(Inconclusive) && !slices.ContainsFunc(gaps, func(g history.Gap) bool { return touches(seen, g) })
+		seen := timeline.Span{From: f.At, Until: max(f.At, f.Until)}
+		return f.Class != string(Inconclusive) && !slices.ContainsFunc(gaps, func(g history.Gap) bool { return timeline.Touches(seen, g) })
 	})
 	for _, g := range gaps {
 		p.Findings = append(p.Findings, gapFinding(g))
 		p.Found++
 	}
-	slices.SortFunc(p.Findings, compareFindings)
+	slices.SortFunc(p.Findings, CompareFindings)
 	first := gapFinding(gaps[0]).Text
 	switch {
 	case p.Verdict == Pass:
@@ -70,9 +53,6 @@ func gapFinding(g history.Gap) Finding {
 	if g.Lost {
 		how = "may be missing"
 	}
-	return Finding{At: g.From, Until: g.To, Class: "gap", Text: fmt.Sprintf("%s from %s to %s %s", what, span(g.From), span(g.To), how),
+	return Finding{At: g.From, Until: g.To, Class: "gap", Text: fmt.Sprintf("%s from %s to %s %s", what, words.Span(g.From), words.Span(g.To), how),
 		Evidence: []string{"why: " + cmp.Or(g.Why, "not recorded")}}
 }
-
-// clamp keeps a moment that never came out of a report: it is the end of what was recorded.
-func (t *Timeline) clamp(at time.Duration) time.Duration { return min(at, t.Last) }

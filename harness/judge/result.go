@@ -53,7 +53,7 @@ type Finding struct {
 	Text     string        `json:"text"`
 	Evidence []string      `json:"evidence,omitempty"`
 
-	bare bool // it tells of a hit that brought nothing of an answer
+	Bare bool `json:"-"` // it tells of a hit that brought nothing of an answer, see IsBare
 }
 
 // Power says what a zero is worth: what could have happened without being seen.

@@ -9,22 +9,23 @@ import (
 	"strings"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/timeline"
 	"golang.org/x/sync/errgroup"
 )
 
-// Run judges a record by the given checks and by those that are always judged. Hits are read once, whatever the number of
-// checks, with the arms side by side. A record that is damaged or cut short is no error: it is judged inconclusive.
-func Run(ctx context.Context, h *history.History, checks []Check) (Result, error) {
-	budgets, err := BudgetsOf(h.Run())
-	if err != nil {
-		return Result{}, err
+// Run judges a record by the given checks and by those of the catalogue that are always judged. Hits are read once, whatever the
+// number of checks, with the arms side by side. A record that is damaged or cut short is no error: it is judged inconclusive.
+func Run(ctx context.Context, h *history.History, catalogue Catalogue, checks []Check) (Result, error) {
+	checks = catalogue.withAlways(checks)
+	if !slices.ContainsFunc(checks, func(c Check) bool { return c.Whole }) {
+		return Result{}, fmt.Errorf("judge the run in %s: no check asks whether the record is whole: nothing would be proved", h.Dir())
 	}
-	t, err := readTimeline(h)
+	t, err := timeline.Read(h)
 	if err != nil {
 		return Result{}, err
 	}
 	var judged []*judging
-	for _, check := range withAlways(checks, All(budgets)) {
+	for _, check := range checks {
 		judged = append(judged, begin(check, t))
 	}
 	foldEvents(h, judged)
@@ -43,7 +44,7 @@ type judging struct {
 	unmet string
 }
 
-func begin(check Check, t *Timeline) *judging {
+func begin(check Check, t *timeline.Timeline) *judging {
 	j := &judging{check: check}
 	var unmet []string
 	for _, need := range check.Needs {
@@ -51,8 +52,12 @@ func begin(check Check, t *Timeline) *judging {
 			unmet = append(unmet, need.What)
 		}
 	}
-	if len(unmet) > 0 {
+	switch {
+	case len(unmet) > 0:
 		j.unmet = "the record holds no " + strings.Join(unmet, ", no ")
+		return j
+	case len(check.Unsaid) > 0:
+		j.unmet = "the scenario does not say " + strings.Join(check.Unsaid, ", nor ")
 		return j
 	}
 	j.fold = check.New(t)
@@ -81,17 +86,18 @@ func foldEvents(h *history.History, judged []*judging) {
 }
 
 // foldHits streams the hits of every arm through every check. What is damaged is returned in the order of the arms.
-func foldHits(ctx context.Context, h *history.History, t *Timeline, judged []*judging) ([]history.Damage, error) {
+func foldHits(ctx context.Context, h *history.History, t *timeline.Timeline, judged []*judging) ([]history.Damage, error) {
 	damage := make([][]history.Damage, len(t.Arms))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, arm := range t.Arms {
 		var folds []HitFold
 		for _, j := range judged {
-			if j.fold == nil {
+			folder, ok := j.fold.(HitFolder)
+			if !ok {
 				continue
 			}
-			if fold := j.fold.Arm(arm); fold != nil {
+			if fold := folder.Arm(arm); fold != nil {
 				folds = append(folds, fold)
 			}
 		}
@@ -110,7 +116,7 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 	n := 0
 	for hit, err := range h.Hits(arm) {
 		if err != nil {
-			*damage = append(*damage, asDamage(err))
+			*damage = append(*damage, timeline.AsDamage(err))
 			return nil
 		}
 		for _, fold := range folds {
@@ -123,24 +129,37 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 	return ctx.Err()
 }
 
-// conclude asks every check for its result and ranks them.
-func conclude(t *Timeline, judged []*judging) Result {
+// conclude asks every check for its result and ranks them. A record that is whole says nothing by itself: without another promise
+// that was judged, the run is inconclusive.
+func conclude(t *timeline.Timeline, judged []*judging) Result {
 	r := Result{Damage: t.Damage}
+	whole, worst := true, Skipped
 	for _, j := range judged {
-		r.Promises = append(r.Promises, j.result(t))
+		p := j.result(t)
+		r.Promises = append(r.Promises, p)
+		whole = whole && (!j.check.Whole || p.Verdict == Pass)
+		if !j.check.Whole || p.Verdict != Pass {
+			worst = Worse(worst, p.Verdict)
+		}
 	}
-	spoil(r.Promises)
-	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
-	r.Verdict = overall(r.Promises)
+	if !whole {
+		spoil(r.Promises)
+		worst = Worse(worst, Inconclusive)
+	}
+	if worst == Skipped {
+		worst = Inconclusive
+	}
+	r.Verdict = worst
+	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.Rank(), a.Verdict.Rank()) })
 	return r
 }
 
-func (j *judging) result(t *Timeline) Promise {
+func (j *judging) result(t *timeline.Timeline) Promise {
 	var p Promise
 	switch {
 	case j.fold != nil:
 		p = j.fold.Result()
-		p.admitGaps(t.gapsOver(j.check.Rests, j.check.during(t)), j.check.Late)
+		p.admitGaps(t.GapsOver(j.check.Rests, j.check.during(t)), j.check.Late)
 	case j.check.Optional:
 		p = Promise{Verdict: Skipped, Reason: j.unmet}
 	default:
@@ -156,12 +175,8 @@ func (j *judging) result(t *Timeline) Promise {
 
 // spoil takes the green from every promise when the record is not whole: what is missing may hold the failure.
 func spoil(promises []Promise) {
-	i := slices.IndexFunc(promises, func(p Promise) bool { return p.Slug == slugComplete })
-	if promises[i].Verdict == Pass {
-		return
-	}
-	for k := range promises {
-		if p := &promises[k]; p.Verdict == Pass {
+	for i := range promises {
+		if p := &promises[i]; p.Verdict == Pass {
 			p.Verdict = Inconclusive
 			p.Reason = "the record is not complete; what is left of it shows no failure: " + p.Reason
 		}
@@ -170,14 +185,14 @@ func spoil(promises []Promise) {
 
 // Worse is the worse of two verdicts: several runs are as good as the worst of them.
 func Worse(a, b Verdict) Verdict {
-	if b.rank() > a.rank() {
+	if b.Rank() > a.Rank() {
 		return b
 	}
 	return a
 }
 
-// rank orders verdicts: a run is as good as its worst promise.
-func (v Verdict) rank() int {
+// Rank orders verdicts: a run is as good as its worst promise.
+func (v Verdict) Rank() int {
 	switch v {
 	case Skipped:
 		return 0
@@ -187,19 +202,4 @@ func (v Verdict) rank() int {
 		return 2
 	}
 	return 3
-}
-
-// overall is the worst verdict of all promises. A record that is whole says nothing by itself: without another promise that
-// was judged, the run is inconclusive.
-func overall(promises []Promise) Verdict {
-	worst := Skipped
-	for _, p := range promises {
-		if p.Verdict.rank() > worst.rank() && (p.Slug != slugComplete || p.Verdict != Pass) {
-			worst = p.Verdict
-		}
-	}
-	if worst == Skipped {
-		return Inconclusive
-	}
-	return worst
 }

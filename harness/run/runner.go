@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -103,7 +104,7 @@ func (o *Outcome) judge(ctx context.Context) (err error) {
 	if o.History, err = history.Open(o.Dir); err != nil {
 		return err
 	}
-	o.Result, err = judge.Recorded(ctx, o.History)
+	o.Result, err = checks.Recorded(ctx, o.History)
 	return err
 }
 
@@ -111,7 +112,7 @@ func (r *Runner) record(s Scenario) (*history.Recorder, error) {
 	run := r.About
 	run.Scenario, run.Pace, run.Checks, run.Disturbances = s.Name, r.Pace, s.Checks, s.Disturbances()
 	if s.Budgets != nil {
-		budgets := judge.DefaultBudgets()
+		budgets := checks.DefaultBudgets()
 		s.Budgets(&budgets)
 		var err error
 		if run.Budgets, err = json.Marshal(budgets); err != nil {

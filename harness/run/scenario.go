@@ -7,8 +7,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/disrupt"
-	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 )
 
@@ -25,7 +25,7 @@ type Scenario struct {
 	// Checks are the promises judged, by slug, besides those that are always judged.
 	Checks []string
 	// Budgets changes the limits that verdicts hang on; nil keeps the defaults.
-	Budgets func(*judge.Budgets)
+	Budgets func(*checks.Budgets)
 }
 
 // Labelled reports whether the scenario carries a label.

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
-	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -20,7 +20,7 @@ func AbortsLate(w bitvault.World) run.Scenario {
 		Before: 10 * time.Second,
 		Acts:   []run.Act{w.Bad("-error-ratio=0.2", "-onset-after="+onset.String()), w.Decided(), run.Hold(10 * time.Second)},
 		After:  10 * time.Second,
-		Budgets: func(b *judge.Budgets) {
+		Budgets: func(b *checks.Budgets) {
 			w.Notice(b)
 			b.Abort = max(b.Abort, onset+b.Notice) // it counts from the release on, which is not bad before the onset
 		},

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
@@ -170,7 +171,7 @@ func judged(t *testing.T, f fault) judge.Result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := judge.Recorded(t.Context(), h)
+	result, err := checks.Recorded(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,59 @@
+package checks
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/canary"
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/checks/mechanics"
+	"bitvault.dev/rollproof/harness/checks/stack"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// Budgets are the limits that verdicts hang on, each owned by the check that it is for. What a scenario changes is recorded in run.json,
+// so that judging the record again gives the same answer. In JSON all of them are fields of one object; times are nanoseconds.
+type Budgets struct {
+	judge.Tolerance
+	loadBudgets
+	canaryBudgets
+	mechanicsBudgets
+	stackBudgets
+}
+
+// The budgets of the areas are embedded, so that all of them are fields of one object. Go asks for a name of its own for each.
+type (
+	loadBudgets      = load.Budgets
+	canaryBudgets    = canary.Budgets
+	mechanicsBudgets = mechanics.Budgets
+	stackBudgets     = stack.Budgets
+)
+
+// DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
+func DefaultBudgets() Budgets {
+	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults()}
+}
+
+// BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.
+func BudgetsOf(run history.Run) (Budgets, error) {
+	b := DefaultBudgets()
+	if run.Format == 1 {
+		b.Strategy = strategyOfFormat1()
+	}
+	if len(run.Budgets) == 0 {
+		return b, nil
+	}
+	if err := json.Unmarshal(run.Budgets, &b); err != nil {
+		return b, fmt.Errorf("read the budgets in run.json of run %s: %w", run.ID, err)
+	}
+	return b, nil
+}
+
+// strategyOfFormat1 is the strategy that records of format 1 were judged by where their run.json says nothing else: it was built in.
+func strategyOfFormat1() canary.Strategy {
+	return canary.Strategy{
+		Weights: []int32{10, 30}, Metrics: canary.Metrics{Errors: "errors", Latency: "latency", CPU: "cpu", Late: "errors"}, Slow: 500 * time.Millisecond,
+	}
+}

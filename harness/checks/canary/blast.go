@@ -1,0 +1,235 @@
+package canary
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugBlast is the name of the check.
+const SlugBlast = "canary.blast-radius"
+
+// BlastBudgets are the limits of canary.blast-radius.
+type BlastBudgets struct {
+	Abort time.Duration `json:"abort"` // from the start of a bad release to its abort, at most
+}
+
+// DefaultBlastBudgets holds for scenarios that say nothing else.
+func DefaultBlastBudgets() BlastBudgets { return BlastBudgets{Abort: 5 * time.Minute} }
+
+// BlastRadius bounds what a release that is bad on purpose may do: failures no more than its share of the traffic until the
+// abort, the abort in time, and none once routers had time to follow it.
+func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
+	return judge.Check{
+		Slug:    SlugBlast,
+		Promise: "a bad version hurts no more than its share of the traffic, and no longer than until its abort",
+		Needs: []judge.Need{load.Carried,
+			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(timeline.InjectionsOf(t)) > 0 }},
+			{What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
+		Rests: []string{"rollouts", "replicasets"},
+		Late:  tolerance.Propagation,
+		New: func(t *timeline.Timeline) judge.Fold {
+			f := &blast{t: t, budgets: b, tolerance: tolerance}
+			for _, i := range timeline.InjectionsOf(t) {
+				f.exposures = append(f.exposures, exposureOf(t, i, tolerance.Propagation))
+			}
+			return f
+		},
+	}
+}
+
+// exposure is how long, and with what share of traffic, users were exposed to a bad version.
+type exposure struct {
+	version string
+	began   time.Duration
+	abort   time.Duration // the first step after its beginning that takes all traffic from it; never without one
+	over    time.Duration // the abort, and the time until routers follow; never without an abort
+	cuts    []time.Duration
+	shares  []float64 // of the stretches between the cuts, with the times before the first and after the last
+}
+
+// exposureOf reads the shares off the steps. While routers may still follow the step before, the larger share counts.
+func exposureOf(t *timeline.Timeline, i timeline.Injection, propagation time.Duration) exposure {
+	e := exposure{version: i.Version, began: i.From, abort: timeline.Never, over: timeline.Never}
+	for _, s := range t.Steps {
+		e.cuts = append(e.cuts, s.At, s.At+propagation)
+		if s.At >= i.From && e.abort == timeline.Never && weightOf(s, i.Version) == 0 && e.exposedBefore(t, s) {
+			e.abort, e.over = s.At, s.At+propagation
+		}
+	}
+	e.cuts = append(e.cuts, i.From)
+	c := timeline.NewCursor(e.cuts)
+	for k := range c.Len() {
+		e.shares = append(e.shares, largestShare(t.Steps, i.Version, c.Bounds[k], propagation))
+	}
+	return e
+}
+
+// exposedBefore reports whether the version had a share before a step: taking nothing away is no abort.
+func (e *exposure) exposedBefore(t *timeline.Timeline, s timeline.Step) bool {
+	return slices.ContainsFunc(t.Steps, func(other timeline.Step) bool { return other.At < s.At && weightOf(other, e.version) > 0 })
+}
+
+// weightOf is the share, 0 to 1, that a step gives to a version.
+func weightOf(s timeline.Step, version string) float64 {
+	var w float64
+	if s.Canary == version {
+		w += s.Weight / 100
+	}
+	if s.Stable == version {
+		w += 1 - s.Weight/100
+	}
+	return min(max(w, 0), 1)
+}
+
+// largestShare is the largest share that a version may have at a moment: of the step that holds then, and of those that were
+// replaced less than propagation ago.
+func largestShare(steps []timeline.Step, version string, at, propagation time.Duration) float64 {
+	var largest float64
+	for i, s := range steps {
+		replaced := timeline.Never
+		if i+1 < len(steps) {
+			replaced = steps[i+1].At
+		}
+		if s.At <= at && (replaced == timeline.Never || at < replaced+propagation) {
+			largest = max(largest, weightOf(s, version))
+		}
+	}
+	return largest
+}
+
+type blast struct {
+	t         *timeline.Timeline
+	budgets   BlastBudgets
+	tolerance judge.Tolerance
+	exposures []exposure
+	arms      []*armBlast
+}
+
+type armBlast struct {
+	exposures []exposure
+	starts    []timeline.Cursor // one for each exposure
+	traffic   [][]uint64        // hits sent, by exposure and stretch
+	harmed    []uint64          // failed answers of the bad version before over, by exposure
+	after     []uint64          // and after it
+	found     judge.Findings
+}
+
+func (f *blast) Arm(arm *timeline.Arm) judge.HitFold {
+	if arm.Control {
+		return nil
+	}
+	a := &armBlast{exposures: f.exposures, harmed: make([]uint64, len(f.exposures)), after: make([]uint64, len(f.exposures))}
+	for _, e := range f.exposures {
+		c := timeline.NewCursor(e.cuts)
+		a.starts = append(a.starts, c)
+		a.traffic = append(a.traffic, make([]uint64, c.Len()))
+	}
+	f.arms = append(f.arms, a)
+	return judge.WhileKnown(f.t, a)
+}
+
+func (a *armBlast) Hit(h *history.Hit) {
+	if h.Unsent {
+		return
+	}
+	for i := range a.exposures {
+		a.traffic[i][a.starts[i].Find(h.At)]++
+		if h.Class != history.ClassOK && h.Version == a.exposures[i].version && h.End() >= a.exposures[i].began {
+			a.hurt(i, h)
+		}
+	}
+}
+
+func (a *armBlast) hurt(i int, h *history.Hit) {
+	if h.At <= a.exposures[i].over {
+		a.harmed[i]++
+		return
+	}
+	a.after[i]++
+	if a.found.Wants(h.At) {
+		a.found.Keep(judge.HitFinding(h, fmt.Sprintf("version %s still hurt %s after its abort: %s", h.Version, words.Span(h.At-a.exposures[i].abort), judge.WhyFailed(h))))
+	}
+}
+
+func (f *blast) Result() judge.Promise {
+	p := judge.Promise{Verdict: judge.Pass}
+	var found judge.Findings
+	for _, a := range f.arms {
+		found.Merge(&a.found)
+	}
+	for i := range f.exposures {
+		f.judge(i, &p, &found)
+	}
+	found.Into(&p)
+	return p
+}
+
+// judge adds the verdict on one exposure. The worst is the promise's.
+func (f *blast) judge(i int, p *judge.Promise, found *judge.Findings) {
+	e := &f.exposures[i]
+	var harmed, after, hits, later uint64
+	var expected, variance float64
+	for _, a := range f.arms {
+		harmed += a.harmed[i]
+		after += a.after[i]
+		for k, n := range a.traffic[i] {
+			if from := a.starts[i].Bounds[k]; from >= e.over {
+				later += n
+			} else if from >= e.began {
+				hits += n
+				expected += e.shares[k] * float64(n)
+				variance += e.shares[k] * (1 - e.shares[k]) * float64(n)
+			}
+		}
+	}
+	p.Hits += hits + later
+	p.Injected += harmed
+	p.Dropped += after
+	allowed := expected + sigmas*math.Sqrt(variance)
+	p.Figures = append(p.Figures,
+		judge.Figure{Name: "failures injected by " + e.version, Value: float64(harmed), Unit: "hits"},
+		judge.Figure{Name: "hits its share allowed, with tolerance", Value: math.Floor(allowed), Unit: "hits"})
+	if e.abort != timeline.Never {
+		p.Figures = append(p.Figures, judge.Figure{Name: "time to the abort of " + e.version, Value: (e.abort - e.began).Seconds(), Unit: "s"})
+	}
+	verdict, text := f.verdict(e, harmed, after, later, allowed)
+	if verdict != judge.Pass {
+		found.Note(judge.Finding{At: e.began, Until: min(e.over, f.t.LoadEnd()), Class: string(verdict), Text: text})
+	}
+	if p.Reason == "" || verdict.Rank() > p.Verdict.Rank() {
+		p.Verdict, p.Reason = verdict, text
+		p.Power = nil
+		if verdict == judge.Pass {
+			p.Power = judge.ZeroPower(later, "hits after the abort")
+		}
+	}
+}
+
+func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float64) (judge.Verdict, string) {
+	took := min(e.abort, f.t.LoadEnd()) - e.began
+	switch {
+	case after > 0:
+		return judge.Fail, fmt.Sprintf("version %s still caused %s later than %s after its abort", e.version, words.Plural(after, "failure"), words.Span(f.tolerance.Propagation))
+	case float64(harmed) > allowed:
+		return judge.Fail, fmt.Sprintf("version %s caused %s, its share of the traffic allowed %.0f", e.version, words.Plural(harmed, "failure"), allowed)
+	case took > f.budgets.Abort:
+		return judge.Fail, fmt.Sprintf("version %s was not aborted within %s", e.version, words.Span(f.budgets.Abort))
+	case e.abort == timeline.Never:
+		return judge.Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.version)
+	case harmed == 0:
+		return judge.Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.version)
+	case later < enoughAfter:
+		return judge.Inconclusive, fmt.Sprintf("%s sent later than %s after the abort of version %s, %d needed", words.Plural(later, "hit"),
+			words.Span(f.tolerance.Propagation), e.version, enoughAfter)
+	}
+	return judge.Pass, fmt.Sprintf("version %s caused %s in %s until its abort (its share allowed %.0f), and none of %s after it", e.version,
+		words.Plural(harmed, "failure"), words.Span(took), allowed, words.Plural(later, "hit"))
+}

@@ -1,0 +1,33 @@
+package canary
+
+import (
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// Budgets are the limits of the checks of this area, and what they need to know of the strategy.
+type Budgets struct {
+	Strategy
+	ShareBudgets
+	BlastBudgets
+	AbortBudgets
+}
+
+// Defaults holds for scenarios that say nothing else. The strategy has no defaults.
+func Defaults() Budgets {
+	return Budgets{ShareBudgets: DefaultShareBudgets(), BlastBudgets: DefaultBlastBudgets(), AbortBudgets: DefaultAbortBudgets()}
+}
+
+// Checks are the promises of this area, in the order they are reported in.
+func Checks(b Budgets, tolerance judge.Tolerance) []judge.Check {
+	return []judge.Check{
+		TrafficShare(b.ShareBudgets, tolerance),
+		BlastRadius(b.BlastBudgets, tolerance),
+		Steps(b.Strategy, tolerance),
+		PromotesGood(tolerance),
+		AbortsOnErrors(b.Strategy, b.AbortBudgets, tolerance),
+		AbortsOnLatency(b.Strategy, b.AbortBudgets, tolerance),
+		AbortsOnCPU(b.Strategy, b.AbortBudgets, tolerance),
+		AbortsLate(b.Strategy, b.AbortBudgets, tolerance),
+		NoDataNoPromote(b.Strategy, tolerance),
+	}
+}

@@ -1,0 +1,178 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugComplete is the name of the check.
+const SlugComplete = "record.complete"
+
+// Complete holds the record against what it says of itself. It never fails, for a record that is not whole breaks no
+// promise: it is inconclusive, and takes the green from every other promise.
+func Complete() judge.Check {
+	return judge.Check{
+		Slug:    SlugComplete,
+		Always:  true,
+		Whole:   true,
+		Promise: "the record is whole: the run ended by itself, nothing is damaged, and every hit that was counted is there",
+		New:     func(t *timeline.Timeline) judge.Fold { return &complete{t: t} },
+	}
+}
+
+type complete struct {
+	t    *timeline.Timeline
+	arms []*armCount
+}
+
+// armCount counts what is there of one arm.
+type armCount struct {
+	arm     *timeline.Arm
+	hits    uint64
+	last    uint64 // highest number of a hit
+	seqs    uint64 // fingerprint of the numbers seen, whatever their order
+	windows map[int]*windowCount
+
+	// The window of the hit before this one, which is mostly this one's too.
+	index   int
+	current *windowCount
+}
+
+type windowCount struct{ sent, unsent uint64 }
+
+func (c *complete) Arm(arm *timeline.Arm) judge.HitFold {
+	a := &armCount{arm: arm, windows: map[int]*windowCount{}}
+	c.arms = append(c.arms, a)
+	return a
+}
+
+func (a *armCount) Hit(h *history.Hit) {
+	if a.current == nil || h.Window != a.index {
+		a.enter(h.Window)
+	}
+	if h.Unsent {
+		a.current.unsent++
+	} else {
+		a.current.sent++
+	}
+	a.hits++
+	a.last = max(a.last, h.Seq)
+	a.seqs += mix(h.Seq)
+}
+
+func (a *armCount) enter(index int) {
+	a.index, a.current = index, a.windows[index]
+	if a.current == nil {
+		a.current = &windowCount{}
+		a.windows[index] = a.current
+	}
+}
+
+// mix spreads a number over 64 bits (the finalizer of SplitMix64), so that a sum over many tells which they were.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func (c *complete) Result() judge.Promise {
+	var f judge.Findings
+	wholeFiles(c.t, &f)
+	var hits uint64
+	for _, a := range c.arms {
+		hits += a.hits
+		a.check(c.t.End, &f)
+	}
+	p := judge.Promise{Verdict: judge.Pass, Hits: hits, Reason: fmt.Sprintf("%s of %s, all counted", words.Plural(hits, "hit"), words.Plural(uint64(len(c.arms)), "arm"))}
+	if f.Found > 0 {
+		p.Verdict, p.Reason = judge.Inconclusive, judge.FirstOf(f.Kept, f.Found) // as noted: the weightiest first
+	}
+	f.Into(&p)
+	return p
+}
+
+// wholeFiles finds what Open and the events say is missing.
+func wholeFiles(t *timeline.Timeline, f *judge.Findings) {
+	switch {
+	case t.End == nil:
+		f.Note(judge.Finding{Text: "the record has no end: the harness was killed, or its disk was full"})
+	case t.Ends > 1:
+		f.Note(judge.Finding{Text: fmt.Sprintf("the record ends %d times", t.Ends)})
+	case t.End.Reason != "finished":
+		f.Note(judge.Finding{Text: "the run ended before its plan: " + t.End.Reason})
+	}
+	for _, d := range t.Damage {
+		f.Note(judge.Finding{Text: d.Error()})
+	}
+	if len(t.IDs) != 1 {
+		f.Note(judge.Finding{Text: fmt.Sprintf("the events have %d opening lines, want 1", len(t.IDs))})
+	}
+	for _, id := range t.IDs {
+		if id != t.Run.ID {
+			f.Note(judge.Finding{Text: fmt.Sprintf("run.json is of run %q, the events are of run %q", t.Run.ID, id)})
+		}
+	}
+}
+
+// check holds the hits of one arm against what the events say of them.
+func (a *armCount) check(end *history.End, f *judge.Findings) {
+	note := func(at time.Duration, format string, args ...any) {
+		f.Note(judge.Finding{At: at, Arm: a.arm.Name, Text: "arm " + a.arm.Name + ": " + fmt.Sprintf(format, args...)})
+	}
+	if end != nil {
+		if want, ok := end.Hits[a.arm.Name]; !ok {
+			note(0, "the end of the record does not name it")
+		} else if want != a.hits {
+			note(0, "the record ended with %s hits, %s are there", words.Count(want), words.Count(a.hits))
+		}
+	}
+	if b := a.arm.Batch; b != nil && b.Hits > a.hits {
+		note(0, "%s hits were on disk, %s are there", words.Count(b.Hits), words.Count(a.hits))
+	}
+	if a.seqs != fingerprint(a.hits) {
+		note(0, "hits are missing or doubled: %s are there, the highest number is %d", words.Count(a.hits), a.last)
+	}
+	for _, w := range a.arm.Windows {
+		a.checkWindow(w, note)
+	}
+	for _, index := range slices.Sorted(maps.Keys(a.windows)) {
+		c := a.windows[index]
+		if !slices.ContainsFunc(a.arm.Windows, func(w *timeline.Window) bool { return w.Index == index }) {
+			note(0, "%s of load window %d, of which no event tells", words.Plural(c.sent+c.unsent, "hit"), index)
+		}
+	}
+}
+
+func (a *armCount) checkWindow(w *timeline.Window, note func(time.Duration, string, ...any)) {
+	got := a.windows[w.Index]
+	if got == nil {
+		got = &windowCount{}
+	}
+	switch {
+	case !w.Announced:
+		note(w.Begin, "the beginning of load window %d was not recorded", w.Index)
+	case !w.Ended:
+		note(w.Begin, "load window %d never ended", w.Index)
+	case got.sent != w.Sent:
+		note(w.Begin, "load window %d sent %s hits, %s are there", w.Index, words.Count(w.Sent), words.Count(got.sent))
+	case w.Planned != w.Sent+got.unsent:
+		note(w.Begin, "load window %d planned %s hits, but sent %s and gave up %s", w.Index,
+			words.Count(w.Planned), words.Count(w.Sent), words.Count(got.unsent))
+	}
+}
+
+// fingerprint is what the numbers 0 to n-1 add up to.
+func fingerprint(n uint64) uint64 {
+	var sum uint64
+	for i := range n {
+		sum += mix(i)
+	}
+	return sum
+}

@@ -1,0 +1,345 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugDropped is the name of the check.
+const SlugDropped = "load.zero-dropped"
+
+// ZeroDropped is the promise this project is about. A drop is an intended hit without one complete, correct answer in its
+// deadline. Three kinds of failed hits are no drops of the product, and none of them is green:
+//   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
+//     while it was;
+//   - those on the harness's own account, and intents never sent: inconclusive;
+//   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too: the path to the cluster is
+//     the harness's account, inconclusive;
+//   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
+func ZeroDropped() judge.Check {
+	return judge.Check{
+		Slug:    SlugDropped,
+		Always:  true,
+		Promise: "no request is dropped: every intended hit got one complete, correct answer in its deadline",
+		Needs:   []judge.Need{Carried},
+		New:     func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: timeline.InjectionsOf(t)} },
+	}
+}
+
+type drops struct {
+	t          *timeline.Timeline
+	injections []timeline.Injection
+	arms       []*armDrops
+	control    []*controlDrops
+	path       []*pathHits
+}
+
+// tally counts hits by what became of them.
+type tally struct {
+	hits, dropped, injected, masked uint64
+
+	harness   uint64 // failed on the harness's own account
+	unsent    uint64
+	unhealed  uint64 // injected under an injection without an end
+	undecided uint64 // failed when no event is left to say whether it was injected
+	path      uint64 // failed while the path to the cluster was dead
+	control   uint64 // failures of the control arm; it is in no other number
+}
+
+func (t *tally) add(o tally) {
+	t.hits += o.hits
+	t.dropped += o.dropped
+	t.injected += o.injected
+	t.masked += o.masked
+	t.harness += o.harness
+	t.unsent += o.unsent
+	t.unhealed += o.unhealed
+	t.undecided += o.undecided
+	t.path += o.path
+	t.control += o.control
+}
+
+// armDrops folds the hits of an arm that goes to what is disturbed.
+type armDrops struct {
+	arm        *timeline.Arm
+	injections []timeline.Injection
+	known      time.Duration // Timeline.Known
+
+	tally
+	bare     bare // of dropped
+	found    judge.Findings
+	sequence sequence
+	outages  outages
+
+	window   int // index of the window that deadline is of; -1 before the first hit
+	deadline time.Duration
+}
+
+func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
+	if arm.Path {
+		p := &pathHits{arm: arm}
+		f.path = append(f.path, p)
+		return p
+	}
+	if arm.Control {
+		c := &controlDrops{arm: arm, seconds: map[int64]bool{}}
+		f.control = append(f.control, c)
+		return c
+	}
+	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}}
+	a.outages.arm = arm
+	a.sequence.visit = a.outages.visit
+	f.arms = append(f.arms, a)
+	return a
+}
+
+func (a *armDrops) Hit(h *history.Hit) {
+	if h.Window != a.window {
+		a.enter(h.Window)
+	}
+	a.hits++
+	if h.Masked > 0 {
+		a.masked++
+	}
+	what := answered
+	if h.Class != history.ClassOK || h.Unsent || h.Code == 0 || h.Latency > a.deadline {
+		what = a.failed(h)
+	}
+	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
+}
+
+func (a *armDrops) enter(index int) {
+	a.window, a.deadline = index, timeline.Never
+	if w := a.arm.Window(index); w != nil && w.Deadline > 0 {
+		a.deadline = w.Deadline
+	}
+}
+
+// failed decides on whose account a hit without a correct answer in time goes.
+func (a *armDrops) failed(h *history.Hit) outcome {
+	switch {
+	case h.Unsent:
+		a.unsent++
+		a.note(h, "never sent")
+		return unsent
+	case h.Class == history.ClassHarness:
+		a.harness++
+		a.note(h, "the harness failed: "+judge.WhyFailed(h))
+		return aside
+	case a.excepted(h):
+		a.injected++
+		return aside
+	case h.End() > a.known && h.Class == history.ClassApplication && h.Code != 0:
+		a.undecided++
+		a.note(h, "failed, and no event is left to say whether it was injected: "+judge.WhyFailed(h))
+		return aside
+	}
+	a.dropped++
+	if judge.IsBare(h) {
+		a.bare.add(h)
+	}
+	a.note(h, "dropped: "+judge.WhyFailed(h))
+	return dropped
+}
+
+func (a *armDrops) excepted(h *history.Hit) bool {
+	deadline := a.deadline
+	if deadline == timeline.Never {
+		deadline = 0
+	}
+	for i := range a.injections {
+		if a.injections[i].Excepts(h, deadline) {
+			if a.injections[i].Until == timeline.Never {
+				a.unhealed++
+			}
+			return true
+		}
+	}
+	return false
+}
+
+func (a *armDrops) note(h *history.Hit, text string) {
+	if a.found.Wants(h.At) {
+		a.found.Keep(judge.HitFinding(h, text))
+	}
+}
+
+// controlDrops folds the hits of an arm that nothing disturbs.
+type controlDrops struct {
+	arm          *timeline.Arm
+	hits, failed uint64
+	found        judge.Findings
+	seconds      map[int64]bool // of the run, in which a hit failed
+}
+
+func (c *controlDrops) Hit(h *history.Hit) {
+	c.hits++
+	if !h.Failed() && !h.Unsent && h.Code != 0 {
+		return
+	}
+	c.failed++
+	c.seconds[int64(h.At/time.Second)] = true
+	if c.found.Wants(h.At) {
+		c.found.Keep(judge.HitFinding(h, "the control arm, which nothing disturbs, failed too: "+judge.WhyFailed(h)+": this points at the harness or the ingress"))
+	}
+}
+
+func (f *drops) Result() judge.Promise {
+	var (
+		p       judge.Promise
+		sum     tally
+		found   judge.Findings
+		windows []*timeline.Window
+	)
+	gaps := map[*timeline.Window]time.Duration{}
+	dark := f.dark()
+	for _, a := range f.arms {
+		a.sequence.finish()
+		a.outages.finish()
+		a.blamePath(dark)
+		sum.add(a.tally)
+		found.Merge(&a.found)
+		windows = append(windows, a.arm.Windows...)
+		maps.Copy(gaps, a.outages.gaps)
+		p.Figures = append(p.Figures, a.figures()...)
+	}
+	for _, c := range f.control {
+		sum.control += c.failed
+		found.Merge(&c.found)
+	}
+	for _, path := range f.path {
+		if dark := path.dark(f.t); len(dark) > 0 && sum.path > 0 {
+			found.Note(path.finding(f.t, dark))
+		}
+	}
+	f.blame(found.Kept)
+	found.Into(&p)
+	outages := f.outageFindings()
+	p.Findings = append(p.Findings, outages...)
+	slices.SortFunc(p.Findings, judge.CompareFindings)
+	p.Found += uint64(len(outages))
+	p.Hits, p.Dropped, p.Injected, p.Masked = sum.hits, sum.dropped, sum.injected, sum.masked
+	if p.Dropped == 0 {
+		p.Power = loadPower(p.Hits, timeline.LoadedTime(windows), outageSeen(windows, gaps))
+	}
+	p.Verdict, p.Reason = sum.verdict(p.Power)
+	return p
+}
+
+// verdict weighs the numbers; power is set when there are hits and none was dropped.
+func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
+	switch {
+	case t.dropped > 0 && t.control > 0:
+		return judge.Fail, fmt.Sprintf("%s of %s dropped; the control arm failed %s, so look at the harness and the ingress first",
+			words.Count(t.dropped), words.Plural(t.hits, "hit"), words.Plural(t.control, "time"))
+	case t.dropped > 0:
+		return judge.Fail, fmt.Sprintf("%s of %s dropped", words.Count(t.dropped), words.Plural(t.hits, "hit"))
+	case t.hits == 0:
+		return judge.Inconclusive, "no hit was recorded"
+	case t.harness+t.unsent > 0:
+		return judge.Inconclusive, fmt.Sprintf("%s failed in the harness itself, %s never sent", words.Plural(t.harness, "hit"), words.Count(t.unsent))
+	case t.path > 0:
+		return judge.Inconclusive, fmt.Sprintf("the path to the cluster was dead, before anything of the stack: %s without any answer meanwhile go on the harness's account",
+			words.Plural(t.path, "hit"))
+	case t.control > 0:
+		return judge.Inconclusive, fmt.Sprintf("the control arm, which nothing disturbs, failed %s: the harness or the ingress is at fault",
+			words.Plural(t.control, "time"))
+	case t.undecided > 0:
+		return judge.Inconclusive, fmt.Sprintf("%s when no event is left to say whether it was injected", words.Plural(t.undecided, "failed hit"))
+	case t.unhealed > 0:
+		return judge.Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", words.Plural(t.unhealed, "failed hit"))
+	case t.injected == t.hits:
+		return judge.Inconclusive, "every hit failed as injected: none is left to judge"
+	}
+	text := power.Text
+	if t.injected > 0 {
+		text += fmt.Sprintf("; %s injected on purpose, counted apart", words.Plural(t.injected, "failure"))
+	}
+	return judge.Pass, text
+}
+
+// dark is when the path to the cluster was dead.
+func (f *drops) dark() []timeline.Span {
+	var all []timeline.Span
+	for _, p := range f.path {
+		all = append(all, p.dark(f.t)...)
+	}
+	return all
+}
+
+// blamePath puts what brought nothing of an answer while the path was dead on the harness's account.
+func (a *armDrops) blamePath(dark []timeline.Span) {
+	a.path = a.bare.within(dark)
+	a.dropped -= a.path
+	for i := range a.found.Kept {
+		if f := &a.found.Kept[i]; f.Bare && overlaps(dark, f.At, f.Until) {
+			f.Class = history.ClassHarness.String()
+			f.Text = "the path to the cluster was dead, the harness's account: " + f.Text
+		}
+	}
+	if a.path > 0 && overlaps(dark, a.outages.worst.from, a.outages.worst.until) {
+		a.outages.worst = outage{} // of the path, and no outage of the stack
+	}
+}
+
+// blame adds to a drop what else happened then: the disturbance that was on, and failures of the control arm.
+func (f *drops) blame(found []judge.Finding) {
+	for i := range found {
+		finding := &found[i]
+		for _, d := range f.t.Disturbances {
+			if d.Began <= finding.Until && (d.Until() == timeline.Never || finding.At <= d.Until()) {
+				finding.Evidence = append(finding.Evidence, fmt.Sprintf("during %s, which began at %s", d.Label(), words.Span(d.Began)))
+			}
+		}
+		if f.controlFailed(finding.Arm, finding.At) {
+			finding.Evidence = append(finding.Evidence, "the control arm failed within a second of it: look at the harness and the ingress first")
+		}
+	}
+}
+
+func (f *drops) controlFailed(arm string, at time.Duration) bool {
+	second := int64(at / time.Second)
+	for _, c := range f.control {
+		if c.arm.Name != arm && (c.seconds[second-1] || c.seconds[second] || c.seconds[second+1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// outageFindings is the longest run of drops of each arm. A single hit is no run: it is a finding already.
+func (f *drops) outageFindings() []judge.Finding {
+	var all []judge.Finding
+	for _, a := range f.arms {
+		o := a.outages.worst
+		if o.hits < 2 {
+			continue
+		}
+		text := fmt.Sprintf("arm %s: longest outage %s, %s in a row without a correct answer", a.arm.Name, words.Span(o.until-o.from), words.Plural(o.hits, "hit"))
+		all = append(all, judge.Finding{At: o.from, Until: o.until, Arm: a.arm.Name, Hit: fmt.Sprintf("%s/%d", a.arm.Name, o.first), Class: "outage", Text: text})
+	}
+	return all
+}
+
+func (a *armDrops) figures() []judge.Figure {
+	var gap time.Duration
+	for _, g := range a.outages.gaps {
+		gap = max(gap, g)
+	}
+	o := a.outages.worst
+	return []judge.Figure{
+		{Name: "hits, arm " + a.arm.Name, Value: float64(a.hits), Unit: "hits"},
+		{Name: "dropped, arm " + a.arm.Name, Value: float64(a.dropped), Unit: "hits"},
+		{Name: "injected, arm " + a.arm.Name, Value: float64(a.injected), Unit: "hits"},
+		{Name: "masked by a silent retry, arm " + a.arm.Name, Value: float64(a.masked), Unit: "hits"},
+		{Name: "longest outage, arm " + a.arm.Name, Value: (o.until - o.from).Seconds() * 1000, Unit: "ms"},
+		{Name: "longest time without a whole hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
+	}
+}

@@ -1,0 +1,195 @@
+package mechanics
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugGraceful is the name of the check.
+const SlugGraceful = "mechanics.graceful"
+
+// GracefulBudgets are the limits of mechanics.graceful.
+type GracefulBudgets struct {
+	Straddling uint64 `json:"straddling"` // requests seen in flight across a SIGTERM, at least
+}
+
+// DefaultGracefulBudgets holds for scenarios that say nothing else.
+func DefaultGracefulBudgets() GracefulBudgets { return GracefulBudgets{Straddling: 10} }
+
+// Graceful looks at the requests that were in flight when a pod was told to stop. A torn request often does not say which
+// pod it was at: a failed one without a pod counts when it was in flight at such a moment, whichever pod it was.
+func Graceful(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
+	return judge.Check{
+		Slug:    SlugGraceful,
+		Promise: "requests in flight finish after SIGTERM",
+		Needs:   []judge.Need{load.Carried, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
+		Rests:   []string{"pods"},
+		Late:    tolerance.Propagation,
+		New:     func(t *timeline.Timeline) judge.Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
+	}
+}
+
+func podsStoppedUnderLoad(t *timeline.Timeline) bool {
+	begin, end := t.LoadBegin(), t.LoadEnd()
+	return slices.ContainsFunc(stopsOf(t), func(s stop) bool { return s.from >= begin && s.from <= end })
+}
+
+// stop is the time in which a pod got its SIGTERM: one moment where the process told of it, else from its deletion, which
+// preStop hooks follow, to its end.
+type stop struct {
+	pod         string
+	from, until time.Duration
+	told        bool
+}
+
+func stopsOf(t *timeline.Timeline) []stop {
+	var stops []stop
+	for _, pod := range t.Pods {
+		for _, s := range pod.Stops {
+			switch {
+			case s.Signalled != timeline.Never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
+			case s.Gone != timeline.Never:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
+			default:
+				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
+			}
+		}
+	}
+	slices.SortFunc(stops, func(a, b stop) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.pod, b.pod)) })
+	return stops
+}
+
+type grace struct {
+	t       *timeline.Timeline
+	budgets GracefulBudgets
+	stops   []stop
+	arms    []*armGrace
+}
+
+type armGrace struct {
+	stops  []stop
+	byPod  map[string][]int // indexes into stops
+	counts []graceCount     // by stop
+
+	// The pod of the hit before this one, which is often this one's too.
+	name   string
+	stopOf []int
+
+	found judge.Findings
+	torn  uint64 // failed hits, each once, however many pods stopped then
+}
+
+type graceCount struct{ whole, torn uint64 }
+
+func (f *grace) Arm(arm *timeline.Arm) judge.HitFold {
+	if arm.Control {
+		return nil
+	}
+	a := &armGrace{stops: f.stops, byPod: map[string][]int{}, counts: make([]graceCount, len(f.stops))}
+	for i, s := range f.stops {
+		a.byPod[s.pod] = append(a.byPod[s.pod], i)
+	}
+	f.arms = append(f.arms, a)
+	return judge.WhileKnown(f.t, a)
+}
+
+func (a *armGrace) Hit(h *history.Hit) {
+	if h.Class != history.ClassOK {
+		a.failed(h)
+		return
+	}
+	if h.Pod != a.name {
+		a.name, a.stopOf = h.Pod, a.byPod[h.Pod]
+	}
+	for _, i := range a.stopOf {
+		if at := a.stops[i].from; h.At < at && h.End() > at && !h.Unsent {
+			a.counts[i].whole++
+		}
+	}
+}
+
+// failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
+func (a *armGrace) failed(h *history.Hit) {
+	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
+		return
+	}
+	for i := range a.stops {
+		s := &a.stops[i]
+		if h.Pod != "" && h.Pod != s.pod || h.At > s.until || h.End() < s.from {
+			continue
+		}
+		a.counts[i].torn++
+		a.torn++
+		if a.found.Wants(h.At) {
+			a.found.Keep(judge.HitFinding(h, fmt.Sprintf("in flight when pod %s was told to stop, and never finished: %s%s", s.pod, judge.WhyFailed(h), unnamed(h))))
+		}
+		return
+	}
+}
+
+// mayBeTorn reports whether a failed hit may have been at a pod that went away. A whole answer of a pod, however bad, was not torn;
+// and what was refused, or answered by an ingress that had no pod to ask, never was at one. A 502 may have been.
+func mayBeTorn(h *history.Hit) bool {
+	if h.Pod != "" {
+		return h.Code == 0
+	}
+	switch h.Reason { // the words are package load's
+	case "refused", "deadline connecting", "unreachable", "tls", "status 404", "status 503":
+		return false
+	}
+	return true
+}
+
+func unnamed(h *history.Hit) string {
+	if h.Pod == "" {
+		return " (which pod it was at is not known)"
+	}
+	return ""
+}
+
+func (f *grace) Result() judge.Promise {
+	p := judge.Promise{Verdict: judge.Pass}
+	var found judge.Findings
+	var whole, untold uint64
+	for _, a := range f.arms {
+		p.Dropped += a.torn
+		found.Merge(&a.found)
+	}
+	for i, s := range f.stops {
+		var n graceCount
+		for _, a := range f.arms {
+			n.whole += a.counts[i].whole
+			n.torn += a.counts[i].torn
+		}
+		whole += n.whole
+		if !s.told {
+			untold++
+		}
+		p.Figures = append(p.Figures, judge.Figure{Name: fmt.Sprintf("requests in flight when %s was told to stop at %s", s.pod, words.Span(s.from)), Value: float64(n.whole + n.torn), Unit: "hits"})
+	}
+	p.Hits = whole + p.Dropped
+	found.Into(&p)
+	text := fmt.Sprintf("%s in flight across the stop of %s, all finished", words.Plural(whole, "request"), words.Plural(uint64(len(f.stops)), "pod"))
+	if untold > 0 {
+		text += fmt.Sprintf("; %s did not tell of its SIGTERM and was judged by its deletion", words.Plural(untold, "pod"))
+	}
+	switch {
+	case p.Dropped > 0:
+		p.Verdict, p.Reason = judge.Fail, fmt.Sprintf("%s of %s in flight when a pod was told to stop never finished", words.Count(p.Dropped), words.Plural(p.Hits, "request"))
+	case whole < f.budgets.Straddling:
+		p.Verdict = judge.Inconclusive
+		p.Reason = fmt.Sprintf("%s in flight when a pod was told to stop, %d needed: send slower requests or more of them", words.Plural(whole, "request"), f.budgets.Straddling)
+	default:
+		p.Reason, p.Power = text, judge.ZeroPower(whole, "requests in flight across a SIGTERM")
+	}
+	return p
+}

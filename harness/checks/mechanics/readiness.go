@@ -1,0 +1,169 @@
+package mechanics
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugReadiness is the name of the check.
+const SlugReadiness = "mechanics.readiness"
+
+// Readiness looks for answers of pods that should not have got the question. Routers are given a propagation time to follow,
+// and a watch may tell of readiness a little later than a router acts on it.
+//
+// What Kubernetes calls ready is not all: without a probe a pod is Ready when its process starts. So a pod that answers 503 itself,
+// which says that it cannot serve now (RFC 9110, 15.6.4), got traffic that it should not have got.
+func Readiness(tolerance judge.Tolerance) judge.Check {
+	return judge.Check{
+		Slug:    SlugReadiness,
+		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
+		Needs:   []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
+		Rests:   []string{"pods"},
+		Late:    tolerance.Propagation,
+		New:     func(t *timeline.Timeline) judge.Fold { return &ready{t: t, tolerance: tolerance} },
+	}
+}
+
+func podsChangedUnderLoad(t *timeline.Timeline) bool {
+	begin, end := t.LoadBegin(), t.LoadEnd()
+	under := func(at time.Duration) bool { return at >= begin && at <= end }
+	for _, pod := range t.Pods {
+		for _, s := range pod.Ready {
+			if under(s.From) || under(s.Until) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+type ready struct {
+	t         *timeline.Timeline
+	tolerance judge.Tolerance
+	arms      []*armReady
+}
+
+type armReady struct {
+	pods       podFinder
+	tolerance  judge.Tolerance
+	injections []timeline.Injection
+
+	judged, outside, unseen uint64
+	found                   judge.Findings
+}
+
+// podFinder finds a pod by the name in a hit, which mostly is the same string as in the hit before.
+type podFinder struct {
+	pods map[string]*timeline.Pod
+	name string
+	pod  *timeline.Pod
+}
+
+func (f *podFinder) find(name string) *timeline.Pod {
+	if name != f.name {
+		f.name, f.pod = name, f.pods[name]
+	}
+	return f.pod
+}
+
+func (f *ready) Arm(arm *timeline.Arm) judge.HitFold {
+	if arm.Control {
+		return nil
+	}
+	a := &armReady{pods: podFinder{pods: f.t.Pods}, tolerance: f.tolerance, injections: timeline.InjectionsOf(f.t)}
+	f.arms = append(f.arms, a)
+	return judge.WhileKnown(f.t, a)
+}
+
+func (a *armReady) Hit(h *history.Hit) {
+	if h.Pod == "" {
+		return
+	}
+	pod := a.pods.find(h.Pod)
+	if pod == nil {
+		a.unseen++
+		return
+	}
+	a.judged++
+	switch {
+	case !mayAnswer(pod, h.At, h.End(), a.tolerance):
+		a.note(h, "pod %s answered a request started when it was not ready: %s", pod.Name, readyText(pod, h.At))
+	case h.Code == http.StatusServiceUnavailable && !a.meant(h):
+		a.note(h, "pod %s got a request and answered that it cannot serve: whoever sent it took it for ready", pod.Name)
+	}
+}
+
+// meant reports whether the answer is of a version that is bad on purpose.
+func (a *armReady) meant(h *history.Hit) bool {
+	return slices.ContainsFunc(a.injections, func(i timeline.Injection) bool { return i.Version == h.Version && h.End() >= i.From })
+}
+
+func (a *armReady) note(h *history.Hit, format string, args ...any) {
+	a.outside++
+	if a.found.Wants(h.At) {
+		a.found.Keep(judge.HitFinding(h, fmt.Sprintf(format, args...)))
+	}
+}
+
+// mayAnswer reports whether a hit touches a ready time of the pod, stretched by what routers and watches are allowed.
+func mayAnswer(p *timeline.Pod, from, until time.Duration, b judge.Tolerance) bool {
+	for i := len(p.Ready) - 1; i >= 0; i-- {
+		s := &p.Ready[i]
+		if s.From <= until+b.Watch && from-b.Propagation <= s.Until {
+			return true
+		}
+	}
+	return false
+}
+
+// readyText says when the pod was ready, as seen from a moment outside.
+func readyText(p *timeline.Pod, at time.Duration) string {
+	if len(p.Ready) == 0 {
+		return "it never was"
+	}
+	text := ""
+	for _, s := range p.Ready {
+		if s.Until != timeline.Never && s.Until <= at {
+			text = fmt.Sprintf("%s after it stopped being so", words.Span(at-s.Until))
+		} else if s.From > at {
+			if text != "" {
+				text += ", "
+			}
+			return text + fmt.Sprintf("%s before it became so", words.Span(s.From-at))
+		}
+	}
+	return text
+}
+
+func (f *ready) Result() judge.Promise {
+	p := judge.Promise{Verdict: judge.Pass}
+	var found judge.Findings
+	var unseen uint64
+	for _, a := range f.arms {
+		p.Hits += a.judged
+		p.Dropped += a.outside
+		unseen += a.unseen
+		found.Merge(&a.found)
+	}
+	found.Into(&p)
+	switch {
+	case p.Dropped > 0:
+		p.Verdict, p.Reason = judge.Fail, fmt.Sprintf("%s answered by pods that were not ready", words.Plural(p.Dropped, "hit"))
+	case p.Hits == 0:
+		p.Verdict, p.Reason = judge.Inconclusive, "no hit was answered by a pod that a watch saw"
+	case unseen > 0:
+		p.Verdict, p.Reason = judge.Inconclusive, fmt.Sprintf("%s answered by pods that no watch saw", words.Plural(unseen, "hit"))
+	default:
+		p.Power = judge.ZeroPower(p.Hits, "answers from pods outside their ready time")
+		p.Reason = p.Power.Text
+	}
+	return p
+}

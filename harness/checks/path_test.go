@@ -1,0 +1,119 @@
+package checks_test
+
+import (
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// withPath adds an arm that ends at a node, before anything of the stack.
+func withPath(r *recording) {
+	r.addArm("path", 20, testLength)
+	w := r.window("path")
+	w.Control, w.Path, w.Node = true, true, "demo-control-plane"
+	for i := range r.hits["path"] {
+		r.hits["path"][i].Version, r.hits["path"][i].Pod = "", ""
+	}
+}
+
+// refuse makes a hit one that found nobody: no part of an answer came.
+func refuse(h *history.Hit) {
+	h.Class, h.Code, h.Error, h.Reason, h.Version, h.Pod, h.BytesIn = history.ClassAmbiguous, 0, "connection refused", "refused", "", "", 0
+}
+
+func refuseAll(r *recording, from, until time.Duration, arms ...string) {
+	for _, arm := range arms {
+		for _, h := range r.between(arm, from, until) {
+			refuse(h)
+		}
+	}
+}
+
+// What brought nothing of an answer while the path was dead is the harness's account. Anything else is the stack's, and so is everything
+// when the path was alive, or its own node was what was disturbed.
+func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
+	const from, until = 5 * time.Second, 8 * time.Second
+	all := []string{"get", "post", "post-close", "control", "path"}
+	cases := []verdictCase{
+		{name: "nothing gets there", want: judge.Inconclusive, reason: "the path to the cluster was dead",
+			spoil: func(r *recording) { refuseAll(r, from, until, all...) }},
+		{name: "nothing gets there to the end", want: judge.Inconclusive, reason: "the path to the cluster was dead",
+			spoil: func(r *recording) { refuseAll(r, from, testLength, all...) }},
+		{name: "the path is alive", want: judge.Fail, reason: "dropped",
+			spoil: func(r *recording) { refuseAll(r, from, until, "get", "post", "post-close") }},
+		{name: "the path was dead at another time", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, "get")
+			refuseAll(r, time.Second, 2*time.Second, "path")
+		}},
+		{name: "one drop while the path was alive", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			refuse(r.at("get", 2*time.Second))
+		}},
+		{name: "an answer with a status meanwhile", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			status503(r.at("get", 6*time.Second), "v1")
+		}},
+		{name: "a torn answer meanwhile", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			r.at("get", 6*time.Second).BytesIn = 300
+		}},
+		{name: "its node is what is disturbed", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Nodes = []string{"demo-control-plane"}
+				}
+			}
+		}},
+		{name: "another node is what is disturbed", want: judge.Inconclusive, reason: "the path to the cluster was dead", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Nodes = []string{"demo-worker"}
+				}
+			}
+		}},
+	}
+	for _, c := range cases {
+		c.slug = load.SlugDropped
+		spoil := c.spoil
+		c.spoil = func(r *recording) { withPath(r); spoil(r) }
+		c.check(t)
+	}
+}
+
+// The account is told where the load is judged, too, and in one line.
+func TestADeadPathIsToldOfTheLoad(t *testing.T) {
+	r := cleanRun()
+	withPath(r)
+	refuseAll(r, 5*time.Second, 8*time.Second, "get", "post", "post-close", "control", "path")
+	result := r.judged(t)
+	p := assertVerdict(t, result, load.SlugHeld, judge.Inconclusive)
+	if len(p.Findings) == 0 || p.Findings[0].Arm != "path" || p.Findings[0].At >= 5*time.Second || p.Findings[0].Until < 8*time.Second {
+		t.Errorf("findings %+v, want the time of the dead path first", p.Findings)
+	}
+	dropped := promise(t, result, load.SlugDropped)
+	if dropped.Dropped != 0 || dropped.Power != nil && dropped.Verdict == judge.Pass {
+		t.Errorf("dropped %d, verdict %s", dropped.Dropped, dropped.Verdict)
+	}
+	for _, f := range dropped.Findings {
+		if f.Class == "outage" {
+			t.Errorf("an outage of the stack is told: %+v", f)
+		}
+	}
+}
+
+// A path that is alive changes nothing.
+func TestALivePathIsNoLoad(t *testing.T) {
+	r := cleanRun()
+	withPath(r)
+	result := r.judged(t)
+	p := assertVerdict(t, result, load.SlugDropped, judge.Pass)
+	if p.Hits != 3000 {
+		t.Errorf("%d hits judged, want those of the three main arms", p.Hits)
+	}
+	assertVerdict(t, result, load.SlugHeld, judge.Pass)
+}
