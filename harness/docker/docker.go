@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +29,10 @@ const (
 	stopTimeout  = 60 * time.Second // it gives containers 15 s to end
 	pollInterval = 100 * time.Millisecond
 )
+
+// noUserlandProxy lets the kernel lead mapped ports to their containers. Without it a program for each port does, which copies every byte, and
+// which in dockerd before 23.0 dies whenever the thread that started it ends (moby#44215): under load that was seen after ten seconds.
+const noUserlandProxy = "--userland-proxy=false"
 
 // Say receives one line on what is happening now.
 type Say func(format string, args ...any)
@@ -88,6 +93,9 @@ func (h host) status(ctx context.Context) (Engine, error) {
 func (h host) ensure(ctx context.Context, say Say) (Engine, error) {
 	engine, err := h.status(ctx)
 	if err == nil {
+		if h.endpoint(ctx) == client.DefaultDockerHost && h.older() {
+			say("the engine was started by an older rollproof, with programs in the path of the load: `make docker-down docker` renews it")
+		}
 		return engine, checkDriver(engine)
 	}
 	if err := h.mayStart(ctx, err); err != nil {
@@ -230,9 +238,7 @@ func (h host) launchEngine(ctx context.Context, say Say) error {
 		"--host", client.DefaultDockerHost, "--pidfile", h.pidFile(),
 		"--data-root", filepath.Join(h.state, "data"), "--exec-root", h.run,
 		"--storage-driver", "overlay2",
-		// The kernel leads mapped ports to their containers. Without this a program for each port does, which copies every byte, and which in
-		// dockerd before 23.0 dies whenever the thread that started it ends (moby#44215): under load that was seen after ten seconds.
-		"--userland-proxy=false",
+		noUserlandProxy,
 		"--add-runtime", "rollproof=" + runtime, "--default-runtime", "rollproof",
 	})
 }
@@ -302,19 +308,26 @@ func (h host) terminate(ctx context.Context) error {
 	})
 }
 
+// older reports whether an engine of ours runs that was not told what this one would be.
+func (h host) older() bool {
+	return len(processes(h.proc, func(argv []string) bool { return h.isOurs(argv) && !slices.Contains(argv, noUserlandProxy) })) > 0
+}
+
 // ours lists the processes that are a dockerd with our pid file on its command line.
 func (h host) ours() []int {
-	return processes(h.proc, func(argv []string) bool {
-		if filepath.Base(argv[0]) != "dockerd" {
-			return false
-		}
-		for i, arg := range argv[1:] {
-			if arg == "--pidfile="+h.pidFile() || arg == h.pidFile() && argv[i] == "--pidfile" {
-				return true
-			}
-		}
+	return processes(h.proc, h.isOurs)
+}
+
+func (h host) isOurs(argv []string) bool {
+	if filepath.Base(argv[0]) != "dockerd" {
 		return false
-	})
+	}
+	for i, arg := range argv[1:] {
+		if arg == "--pidfile="+h.pidFile() || arg == h.pidFile() && argv[i] == "--pidfile" {
+			return true
+		}
+	}
+	return false
 }
 
 func lookPath(program string) (string, error) {

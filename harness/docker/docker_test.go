@@ -140,7 +140,7 @@ func TestEnsureOnABareMachineInstallsAndStarts(t *testing.T) {
 		t.Error("the stale pid file is still there: dockerd would refuse to start")
 	}
 	args := strings.Join(r.launched[0], " ")
-	for _, w := range []string{"--pidfile " + r.pidFile(), "--default-runtime rollproof", "--add-runtime rollproof=" + filepath.Join(r.state, "rollproof-oci")} {
+	for _, w := range []string{"--pidfile " + r.pidFile(), "--default-runtime rollproof", "--userland-proxy=false", "--add-runtime rollproof=" + filepath.Join(r.state, "rollproof-oci")} {
 		if !strings.Contains(args, w) {
 			t.Errorf("dockerd %s lacks %q", args, w)
 		}
@@ -270,6 +270,33 @@ func TestOursIsTheDockerdThatNamesOurPidFile(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, []int{11, 12}) {
 		t.Errorf("got %v, want 11 and 12", got)
+	}
+}
+
+// An engine of ours that an older rollproof started still has a program in the path of the load: it is used, and said.
+func TestAnOlderEngineOfOursIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		argv []string
+		told bool
+	}{
+		"older":     {[]string{"dockerd", "--pidfile", "PID"}, true},
+		"as today":  {[]string{"dockerd", "--pidfile", "PID", "--userland-proxy=false"}, false},
+		"not of us": {[]string{"dockerd", "--pidfile", "/other"}, false},
+	} {
+		r := newRig(t)
+		r.up = true
+		argv := slices.Clone(c.argv)
+		for i := range argv {
+			argv[i] = strings.ReplaceAll(argv[i], "PID", r.pidFile())
+		}
+		if err := putProcess(r.proc, 11, argv...); err != nil {
+			t.Fatal(err)
+		}
+		told := false
+		_, err := r.ensure(context.Background(), func(format string, _ ...any) { told = told || strings.Contains(format, "older rollproof") })
+		if err != nil || told != c.told {
+			t.Errorf("%s: told %v, error %v", name, told, err)
+		}
 	}
 }
 
