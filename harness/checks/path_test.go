@@ -48,11 +48,16 @@ func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
 			refuseAll(r, from, until, "get")
 			refuseAll(r, time.Second, 2*time.Second, "path")
 		}},
+		{name: "others are answered meanwhile", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, "get", "path") // post and post-close get through: the path is there
+		}},
+		{name: "it dies in the middle of a step", want: judge.Inconclusive, reason: "the path to the cluster was dead",
+			spoil: func(r *recording) { refuseAll(r, from+23*time.Millisecond, until+31*time.Millisecond, all...) }},
 		{name: "one drop while the path was alive", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
 			refuseAll(r, from, until, all...)
 			refuse(r.at("get", 2*time.Second))
 		}},
-		{name: "an answer with a status meanwhile", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+		{name: "an answer with a status meanwhile", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
 			refuseAll(r, from, until, all...)
 			status503(r.at("get", 6*time.Second), "v1")
 		}},

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -71,25 +72,42 @@ func (e *PathLostError) Error() string {
 	return fmt.Sprintf("the path to node %s is dead, before anything of the stack: %s", e.Node, e.Reason)
 }
 
-// pathWatch sees by the hits of a path arm that the path is dead.
+// pathWatch sees that the path is dead: hits of the path arm fail in a row, and nobody else gets an answer either. On a machine that is too
+// busy the path arm may fail by its deadline while the load is still answered, and that is no dead path.
 type pathWatch struct {
+	answered atomic.Int64 // when the last hit of another arm was answered, with whatever status
+
 	mu      sync.Mutex
 	failing int
+	since   time.Duration  // start of the first of them
 	err     *PathLostError // set once; lost is closed then
 	lost    chan struct{}
 }
 
 func newPathWatch() *pathWatch { return &pathWatch{lost: make(chan struct{})} }
 
+// other takes a hit of another arm.
+func (w *pathWatch) other(h *history.Hit) {
+	if h.Code != 0 {
+		raise(&w.answered, int64(h.End()))
+	}
+}
+
+// see takes a hit of the path arm.
 func (w *pathWatch) see(node string, h *history.Hit) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !h.Failed() {
+	if !h.Failed() || time.Duration(w.answered.Load()) > h.At {
 		w.failing = 0
 		return
 	}
-	w.failing++
-	if w.failing == pathLost && w.err == nil {
+	if w.failing++; w.failing == 1 {
+		w.since = h.At
+	}
+	if time.Duration(w.answered.Load()) > w.since {
+		w.failing, w.since = 1, h.At
+	}
+	if w.failing >= pathLost && w.err == nil {
 		w.err = &PathLostError{Node: node, Reason: h.Error}
 		close(w.lost)
 	}

@@ -18,6 +18,7 @@ type way struct {
 	url    string
 	door   net.Listener
 	mode   atomic.Int32
+	cut    atomic.Bool // nothing else gets through either
 	server *httptest.Server
 }
 
@@ -56,7 +57,11 @@ func (w *way) dial(ctx context.Context, network, addr string) (net.Conn, error) 
 // start sends load whose path arm goes this way, and stops it at the test's end.
 func (w *way) start(t *testing.T, doors ...string) *Window {
 	t.Helper()
-	stack := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	stack := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if w.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+	}))
 	t.Cleanup(stack.Close)
 	rec, err := history.Create(t.TempDir()+"/run", history.Run{ID: "path", Scenario: "unit"}, history.NewClock())
 	if err != nil {
@@ -103,6 +108,7 @@ func TestALostPathIsNoticed(t *testing.T) {
 			if err := window.PathError(); err != nil {
 				t.Errorf("an open path has the error %v", err)
 			}
+			w.cut.Store(true)
 			shut(w)
 			select {
 			case <-window.PathLost():
@@ -134,6 +140,27 @@ func TestAPathThatComesBackIsNotLost(t *testing.T) {
 	}
 	for range pathLost {
 		w.see("n", bad)
+	}
+	<-w.lost
+}
+
+// On a busy machine the path arm's short deadline passes while the load is answered: the path is slow, and not lost.
+func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
+	w := newPathWatch()
+	second := time.Second
+	for n := range 100 {
+		at := time.Duration(n) * second
+		w.other(&history.Hit{At: at, Latency: second / 2, Code: 503, Class: history.ClassApplication})
+		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Error: "deadline"})
+	}
+	select {
+	case <-w.lost:
+		t.Error("it is called lost")
+	default:
+	}
+	for n := range pathLost + 1 { // from now on nobody is answered
+		w.other(&history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous})
+		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Error: "deadline"})
 	}
 	<-w.lost
 }

@@ -362,6 +362,8 @@ func (a *attack) record(h *history.Hit) {
 	}
 	if path := a.plan.arm.Path; path != nil {
 		a.window.path.see(path.Node, h)
+	} else {
+		a.window.path.other(h)
 	}
 	if err := a.state.hits.Write(h); err != nil {
 		a.window.fail(err)

@@ -74,6 +74,7 @@ type armDrops struct {
 
 	tally
 	bare     bare // of dropped
+	answered moments
 	found    judge.Findings
 	sequence sequence
 	outages  outages
@@ -89,11 +90,11 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		return p
 	}
 	if arm.Control {
-		c := &controlDrops{arm: arm, seconds: map[int64]bool{}}
+		c := &controlDrops{arm: arm, seconds: map[int64]bool{}, answered: moments{}}
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}}
+	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
@@ -105,6 +106,7 @@ func (a *armDrops) Hit(h *history.Hit) {
 		a.enter(h.Window)
 	}
 	a.hits++
+	a.answered.add(h)
 	if h.Masked > 0 {
 		a.masked++
 	}
@@ -177,10 +179,12 @@ type controlDrops struct {
 	hits, failed uint64
 	found        judge.Findings
 	seconds      map[int64]bool // of the run, in which a hit failed
+	answered     moments
 }
 
 func (c *controlDrops) Hit(h *history.Hit) {
 	c.hits++
+	c.answered.add(h)
 	if !h.Failed() && !h.Unsent && h.Code != 0 {
 		return
 	}
@@ -214,9 +218,9 @@ func (f *drops) Result() judge.Promise {
 		sum.control += c.failed
 		found.Merge(&c.found)
 	}
-	for _, path := range f.path {
-		if dark := path.dark(f.t); len(dark) > 0 && sum.path > 0 {
-			found.Note(path.finding(f.t, dark))
+	if sum.path > 0 {
+		for _, path := range f.path {
+			found.Note(path.finding(dark))
 		}
 	}
 	f.blame(found.Kept)
@@ -267,9 +271,16 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 
 // dark is when the path to the cluster was dead.
 func (f *drops) dark() []timeline.Span {
+	answered := moments{}
+	for _, a := range f.arms {
+		answered.merge(a.answered)
+	}
+	for _, c := range f.control {
+		answered.merge(c.answered)
+	}
 	var all []timeline.Span
 	for _, p := range f.path {
-		all = append(all, p.dark(f.t)...)
+		all = append(all, p.dark(f.t, answered)...)
 	}
 	return all
 }

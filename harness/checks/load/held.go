@@ -66,6 +66,7 @@ type armHeld struct {
 	latest  judge.Finding
 	lagOver time.Duration
 	path    *pathHits // of the arm that watches the path to the cluster
+	others  moments   // when any other arm was answered
 }
 
 func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
@@ -73,6 +74,8 @@ func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
 	a.counts = make([]uint64, a.starts.Len())
 	if arm.Path {
 		a.path = &pathHits{arm: arm}
+	} else {
+		a.others = moments{}
 	}
 	f.arms = append(f.arms, a)
 	return a
@@ -82,6 +85,8 @@ func (a *armHeld) Hit(h *history.Hit) {
 	a.hits++
 	if a.path != nil {
 		a.path.Hit(h)
+	} else {
+		a.others.add(h)
 	}
 	if h.Unsent {
 		a.unsent++
@@ -139,12 +144,16 @@ func (f *held) Result() judge.Promise {
 }
 
 func (f *held) pathFindings(found *judge.Findings) {
+	answered := moments{}
+	for _, a := range f.arms {
+		answered.merge(a.others)
+	}
 	for _, a := range f.arms {
 		if a.path == nil {
 			continue
 		}
-		if dark := a.path.dark(f.t); len(dark) > 0 {
-			found.Note(a.path.finding(f.t, dark))
+		if dark := a.path.dark(f.t, answered); len(dark) > 0 {
+			found.Note(a.path.finding(dark))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -42,24 +43,61 @@ func (p *pathHits) Hit(h *history.Hit) {
 	}
 }
 
-// dark is when the path was dead, without the times in which the node at its end was itself what was disturbed.
-func (p *pathHits) dark(t *timeline.Timeline) []timeline.Span {
+// dark is when the path was dead: its hits failed and nobody else was answered. Times in which the node at its end was itself what was
+// disturbed are left out.
+func (p *pathHits) dark(t *timeline.Timeline, answered moments) []timeline.Span {
 	var dark []timeline.Span
 	for _, s := range p.dead {
 		excused := slices.ContainsFunc(t.Disturbances, func(d *timeline.Disturbance) bool {
 			return slices.Contains(d.Nodes, p.arm.Node()) && d.Began <= s.Until && (d.Until() == timeline.Never || s.From <= d.Until())
 		})
 		if !excused {
-			dark = append(dark, s)
+			s.Until = t.Clamp(s.Until)
+			dark = append(dark, answered.gaps(s)...)
 		}
 	}
 	return dark
 }
 
+// moments are when answers came, with whatever status, in steps of step.
+type moments map[int64]struct{}
+
+// add notes when a hit was answered.
+func (m moments) add(h *history.Hit) {
+	if h.Code != 0 {
+		m[int64(h.End()/step)] = struct{}{}
+	}
+}
+
+func (m moments) merge(other moments) { maps.Copy(m, other) }
+
+// leastDark is how long nobody was answered at least for a path to be called dead: what the generator takes to notice it.
+const leastDark = 200 * time.Millisecond
+
+// gaps are the parts of a span in which no answer came, and that are long enough. The steps of the answers before and after a part belong to it:
+// a path dies and comes back in the middle of one.
+func (m moments) gaps(s timeline.Span) []timeline.Span {
+	var gaps []timeline.Span
+	from := s.From
+	flush := func(until time.Duration) {
+		if until-from >= leastDark {
+			gaps = append(gaps, timeline.Span{From: max(from-step, s.From), Until: min(until+step, s.Until)})
+		}
+	}
+	for n := int64(s.From / step); time.Duration(n)*step < s.Until; n++ {
+		if _, ok := m[n]; ok {
+			flush(time.Duration(n) * step)
+			from = time.Duration(n+1) * step
+		}
+	}
+	flush(s.Until)
+	return gaps
+}
+
 // finding says in one line that the path was dead, and when.
-func (p *pathHits) finding(t *timeline.Timeline, dark []timeline.Span) judge.Finding {
+func (p *pathHits) finding(dark []timeline.Span) judge.Finding {
 	f := p.first
-	f.At, f.Until = dark[0].From, t.Clamp(dark[len(dark)-1].Until)
+	f.At, f.Until = dark[0].From, dark[len(dark)-1].Until
 	f.Class = history.ClassHarness.String()
 	f.Text = fmt.Sprintf("the path to the cluster was dead from %s to %s: %s of %s to node %s, before anything of the stack, failed",
 		words.Span(f.At), words.Span(f.Until), words.Count(p.failed), words.Plural(p.hits, "hit"), p.arm.Node())
@@ -70,17 +108,17 @@ func (p *pathHits) finding(t *timeline.Timeline, dark []timeline.Span) judge.Fin
 // is that of the time in which something failed.
 type bare map[[2]int64]uint64
 
-// bareStep is how exactly the moments of such a hit are kept: the time between two hits of the path arm.
-const bareStep = 50 * time.Millisecond
+// step is how exactly moments are kept here: the time between two hits of the path arm.
+const step = 50 * time.Millisecond
 
 func (b bare) add(h *history.Hit) {
-	b[[2]int64{int64(h.At / bareStep), int64(h.End() / bareStep)}]++
+	b[[2]int64{int64(h.At / step), int64(h.End() / step)}]++
 }
 
 // within counts those that were under way in one of the spans.
 func (b bare) within(spans []timeline.Span) (n uint64) {
 	for when, hits := range b {
-		if overlaps(spans, time.Duration(when[0])*bareStep, time.Duration(when[1]+1)*bareStep) {
+		if overlaps(spans, time.Duration(when[0])*step, time.Duration(when[1]+1)*step) {
 			n += hits
 		}
 	}
