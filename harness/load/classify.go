@@ -60,8 +60,17 @@ func Classify(o Outcome) (history.Class, string) {
 	return history.ClassIngress, reason
 }
 
-// reasonOther is an error that no rule knows. Its text is in the hit.
-const reasonOther = "other"
+const (
+	reasonOther      = "other" // an error that no rule knows; its text is in the hit
+	reasonDeadline   = "deadline"
+	reasonConnecting = "deadline connecting"
+	reasonInBody     = "deadline in body"
+)
+
+// vanished reports whether a hit failed by its deadline alone: nobody refused it, or broke it off.
+func vanished(h *history.Hit) bool {
+	return h.Reason == reasonDeadline || h.Reason == reasonConnecting || h.Reason == reasonInBody
+}
 
 func classifyAnswer(o Outcome) (history.Class, string) {
 	class := history.ClassAmbiguous
@@ -106,11 +115,11 @@ func isDeadline(err error) bool {
 func deadlineReason(o Outcome) string {
 	switch {
 	case !o.Connected:
-		return "deadline connecting"
+		return reasonConnecting
 	case o.Answered:
-		return "deadline in body"
+		return reasonInBody
 	}
-	return "deadline"
+	return reasonDeadline
 }
 
 func untellable(err error) string {

@@ -20,6 +20,7 @@ const (
 // monitor watches how the generator itself fares: a starved one proves nothing. What the machine does not tell stays 0.
 type monitor struct {
 	conns *connCount
+	path  *pathWatch // is told of stalls
 	self  *process.Process
 	began time.Time
 	own   float64 // CPU seconds of this process at the begin
@@ -35,8 +36,8 @@ type monitor struct {
 	restore func() // the one before
 }
 
-func startMonitor(conns *connCount) *monitor {
-	m := &monitor{conns: conns, began: time.Now(), quit: make(chan struct{})}
+func startMonitor(conns *connCount, path *pathWatch) *monitor {
+	m := &monitor{conns: conns, path: path, began: time.Now(), quit: make(chan struct{})}
 	m.nice, m.restore = raisePriority()
 	if self, err := process.NewProcess(int32(os.Getpid())); err == nil {
 		m.self = self
@@ -59,7 +60,11 @@ func (m *monitor) watch() {
 		case <-tick.C:
 		}
 		now := time.Now()
-		m.stall = max(m.stall, now.Sub(last)-stallTick)
+		stall := now.Sub(last) - stallTick
+		m.stall = max(m.stall, stall)
+		if stall > pathStall {
+			m.path.stalled()
+		}
 		if now.Sub(sampled) >= sampleEvery {
 			sampled = now
 			m.countFiles()

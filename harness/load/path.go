@@ -13,12 +13,15 @@ import (
 )
 
 // What the path arm is like. It is slow enough to cost nothing beside any load, and quick enough that a dead path is noticed within
-// a second: five hits are a quarter of one where connections are refused, and pathDeadline more where they vanish.
+// a second: where connections are refused or broken by five hits, and where they vanish by ten, each after its deadline.
 const (
 	pathArm      = "path"
 	pathRate     = 20 // hits per second
 	pathDeadline = 500 * time.Millisecond
-	pathLost     = 5 // failures in a row
+	pathRefused  = 5
+	pathVanished = 10
+	// pathStall is how long this process may not run before its path hits say nothing: a machine that stands still has no dead path.
+	pathStall = 50 * time.Millisecond
 )
 
 // Path is the way from this machine to a cluster, up to a node and before anything of the stack: the generator's, not the stack's.
@@ -39,7 +42,7 @@ func PathArm(url string, p Path) Arm {
 // forArm is the plan as one arm carries it out.
 func (p Plan) forArm(arm Arm) Plan {
 	if p.dial == nil {
-		p.dial = (&net.Dialer{Timeout: p.Deadline, KeepAlive: 30 * time.Second}).DialContext
+		p.dial = fromMany(p.Sources, net.Dialer{Timeout: p.Deadline, KeepAlive: 30 * time.Second})
 	}
 	if arm.Path != nil {
 		p.Deadline = pathDeadline
@@ -78,7 +81,8 @@ type pathWatch struct {
 	answered atomic.Int64 // when the last hit of another arm was answered, with whatever status
 
 	mu      sync.Mutex
-	failing int
+	failing int            // in a row
+	refused bool           // one of them, and did not vanish
 	since   time.Duration  // start of the first of them
 	err     *PathLostError // set once; lost is closed then
 	lost    chan struct{}
@@ -101,16 +105,26 @@ func (w *pathWatch) see(node string, h *history.Hit) {
 		w.failing = 0
 		return
 	}
-	if w.failing++; w.failing == 1 {
-		w.since = h.At
+	if w.failing == 0 || time.Duration(w.answered.Load()) > w.since {
+		w.failing, w.refused, w.since = 0, false, h.At
 	}
-	if time.Duration(w.answered.Load()) > w.since {
-		w.failing, w.since = 1, h.At
+	w.failing++
+	w.refused = w.refused || !vanished(h)
+	enough := pathVanished
+	if w.refused {
+		enough = pathRefused
 	}
-	if w.failing >= pathLost && w.err == nil {
+	if w.failing >= enough && w.err == nil {
 		w.err = &PathLostError{Node: node, Reason: h.Error}
 		close(w.lost)
 	}
+}
+
+// stalled says that this process did not run: what failed until now says nothing.
+func (w *pathWatch) stalled() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failing = 0
 }
 
 // PathLost is closed when the path to the cluster carries nothing any more, which takes less than a second to notice; PathError then

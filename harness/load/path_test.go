@@ -128,7 +128,7 @@ func TestAPathThatComesBackIsNotLost(t *testing.T) {
 	w := newPathWatch()
 	bad, good := &history.Hit{Class: history.ClassAmbiguous, Error: "x"}, &history.Hit{}
 	for range 100 {
-		for range pathLost - 1 {
+		for range pathRefused - 1 {
 			w.see("n", bad)
 		}
 		w.see("n", good)
@@ -138,7 +138,7 @@ func TestAPathThatComesBackIsNotLost(t *testing.T) {
 		t.Error("it is called lost")
 	default:
 	}
-	for range pathLost {
+	for range pathRefused {
 		w.see("n", bad)
 	}
 	<-w.lost
@@ -151,16 +151,16 @@ func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
 	for n := range 100 {
 		at := time.Duration(n) * second
 		w.other(&history.Hit{At: at, Latency: second / 2, Code: 503, Class: history.ClassApplication})
-		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Error: "deadline"})
+		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
 	}
 	select {
 	case <-w.lost:
 		t.Error("it is called lost")
 	default:
 	}
-	for n := range pathLost + 1 { // from now on nobody is answered
+	for n := range pathVanished + 1 { // from now on nobody is answered
 		w.other(&history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous})
-		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Error: "deadline"})
+		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
 	}
 	<-w.lost
 }
@@ -186,5 +186,21 @@ func TestThePathArmKeepsItsOwnPace(t *testing.T) {
 	}
 	if got := (Plan{Deadline: time.Minute}).forArm(arms[0]).Deadline; got != time.Minute {
 		t.Errorf("another arm's deadline is %v", got)
+	}
+}
+
+// A machine that stands still answers nobody, and has no dead path.
+func TestAStalledProcessHasNoDeadPath(t *testing.T) {
+	w := newPathWatch()
+	for n := range 10 * pathVanished {
+		w.see("n", &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: reasonDeadline})
+		if n%3 == 0 {
+			w.stalled()
+		}
+	}
+	select {
+	case <-w.lost:
+		t.Error("it is called lost")
+	default:
 	}
 }

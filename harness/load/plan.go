@@ -47,6 +47,8 @@ type Plan struct {
 	PodHeader     string        // "": DefaultPodHeader
 	IdleTimeout   time.Duration // after which an idle connection is closed; 0: DefaultIdleTimeout
 	TLS           *tls.Config
+	// Sources is how many addresses of this machine connections to its loopback range are made from; 0 and 1: the system's choice. See Sources.
+	Sources int
 
 	dial dialFunc // nil: a net.Dialer; tests put sick sockets here
 }

@@ -236,6 +236,9 @@ func (p *performance) begin(ctx context.Context) error {
 	p.live.mu.Unlock()
 	plan := p.aim.Plan
 	plan.Length = 0 // until Stop: the acts say how long
+	if p.runner.Cluster.Path != nil {
+		plan.Sources = load.Sources
+	}
 	// An interrupt ends the load in order, so the load does not hear of it by itself.
 	p.window, err = generator.Start(context.WithoutCancel(ctx), plan)
 	return err
