@@ -111,6 +111,21 @@ func TestADeadPathIsToldOfTheLoad(t *testing.T) {
 	}
 }
 
+// On a machine that stands still for a moment the path arm's short deadline passes, and nobody loses anything: that is no dead path.
+func TestAStandstillIsNoDeadPath(t *testing.T) {
+	r := cleanRun()
+	withPath(r)
+	refuseAll(r, 5*time.Second, 6*time.Second, "path")
+	for _, arm := range []string{"get", "post", "post-close", "control"} {
+		for _, h := range r.between(arm, 5*time.Second, 6*time.Second) {
+			h.Latency = 6*time.Second + 5*time.Millisecond - h.At
+		}
+	}
+	result := r.judged(t)
+	assertVerdict(t, result, load.SlugDropped, judge.Pass)
+	assertVerdict(t, result, load.SlugHeld, judge.Pass)
+}
+
 // A path that is alive changes nothing.
 func TestALivePathIsNoLoad(t *testing.T) {
 	r := cleanRun()

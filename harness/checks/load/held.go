@@ -67,6 +67,7 @@ type armHeld struct {
 	lagOver time.Duration
 	path    *pathHits // of the arm that watches the path to the cluster
 	others  moments   // when any other arm was answered
+	bare    bare      // of other arms: hits that brought nothing of an answer
 }
 
 func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
@@ -75,7 +76,7 @@ func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Path {
 		a.path = &pathHits{arm: arm}
 	} else {
-		a.others = moments{}
+		a.others, a.bare = moments{}, bare{}
 	}
 	f.arms = append(f.arms, a)
 	return a
@@ -87,6 +88,9 @@ func (a *armHeld) Hit(h *history.Hit) {
 		a.path.Hit(h)
 	} else {
 		a.others.add(h)
+		if h.Failed() && !h.Unsent && h.Class != history.ClassHarness && judge.IsBare(h) {
+			a.bare.add(h)
+		}
 	}
 	if h.Unsent {
 		a.unsent++
@@ -143,16 +147,19 @@ func (f *held) Result() judge.Promise {
 	return p
 }
 
+// pathFindings tells of a dead path that cost hits. While nothing was lost a path that did not answer was slow at most, as all is on a machine
+// that stands still.
 func (f *held) pathFindings(found *judge.Findings) {
-	answered := moments{}
+	answered, lost := moments{}, bare{}
 	for _, a := range f.arms {
 		answered.merge(a.others)
+		lost.merge(a.bare)
 	}
 	for _, a := range f.arms {
 		if a.path == nil {
 			continue
 		}
-		if dark := a.path.dark(f.t, answered); len(dark) > 0 {
+		if dark := a.path.dark(f.t, answered); lost.within(dark) > 0 {
 			found.Note(a.path.finding(dark))
 		}
 	}

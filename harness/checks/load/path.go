@@ -115,6 +115,12 @@ func (b bare) add(h *history.Hit) {
 	b[[2]int64{int64(h.At / step), int64(h.End() / step)}]++
 }
 
+func (b bare) merge(other bare) {
+	for when, hits := range other {
+		b[when] += hits
+	}
+}
+
 // within counts those that were under way in one of the spans.
 func (b bare) within(spans []timeline.Span) (n uint64) {
 	for when, hits := range b {
