@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -128,20 +127,29 @@ func (s *wireStatus) UnmarshalJSON(data []byte) error {
 }
 
 func (s wireStatus) MarshalJSON() ([]byte, error) {
-	every := len(s) >= 100
-	for _, code := range Successes() {
-		every = every && slices.Contains(s, code)
-	}
-	items := []json.RawMessage{}
+	every := s.holdsEverySuccess()
+	items := []byte{'['}
 	if every {
-		items = append(items, json.RawMessage(everySuccess))
+		items = append(append(items, everySuccess...), ',')
 	}
 	for _, code := range s {
 		if !every || code < 200 || code > 299 {
-			items = append(items, json.RawMessage(strconv.Itoa(code)))
+			items = append(strconv.AppendInt(items, int64(code), 10), ',')
 		}
 	}
-	return json.Marshal(items)
+	return append(bytes.TrimSuffix(items, []byte{','}), ']'), nil
+}
+
+func (s wireStatus) holdsEverySuccess() bool {
+	var seen [100]bool
+	n := 0
+	for _, code := range s {
+		if code >= 200 && code <= 299 && !seen[code-200] {
+			seen[code-200] = true
+			n++
+		}
+	}
+	return n == len(seen)
 }
 
 // Reader reads a traffic stream, one entry at a time.

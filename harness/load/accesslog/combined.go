@@ -60,7 +60,15 @@ func requestAndStatus(rest []byte) (request []byte, status int, ok bool) {
 
 // closing finds the next quote that no backslash escapes.
 func closing(b []byte, from int) int {
-	for i := from; i < len(b); i++ {
+	end := bytes.IndexByte(b[from:], '"')
+	if end < 0 {
+		return -1
+	}
+	first := bytes.IndexByte(b[from:from+end], '\\')
+	if first < 0 {
+		return from + end
+	}
+	for i := from + first; i < len(b); i++ {
 		switch b[i] {
 		case '\\':
 			i++

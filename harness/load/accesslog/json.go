@@ -30,21 +30,27 @@ var (
 )
 
 func jsonFormat(name, about string, keys jsonKeys, example string) Format {
-	return Format{Name: name, About: about, Example: example, open: func() parser { return keys.parse }}
+	return Format{Name: name, About: about, Example: example, open: func() parser { return (&jsonLines{jsonKeys: keys}).parse }}
+}
+
+// jsonLines reads a log of objects. What it found in the line before is written over.
+type jsonLines struct {
+	jsonKeys
+	found members
 }
 
 // parse reads the object that the line ends with; what stands before it (the time of kubectl logs, a syslog header) is passed over.
-func (k jsonKeys) parse(line []byte) (l logged, _ Reason, _ error) {
+func (k *jsonLines) parse(line []byte) (l logged, _ Reason, _ error) {
 	i := bytes.IndexByte(line, '{')
 	if i < 0 {
 		return l, "", errors.New("want one JSON object a line")
 	}
-	var found members
-	if err := found.read(line[i:], ""); err != nil {
+	k.found = k.found[:0]
+	if err := k.found.read(line[i:], ""); err != nil {
 		return l, "", err
 	}
-	at := found.first(k.at)
-	status := found.first(k.status)
+	at := k.found.first(k.at)
+	status := k.found.first(k.status)
 	switch {
 	case at == nil:
 		return l, "", fmt.Errorf("field %s is missing: keep it in the server's log format", k.at[0])
@@ -59,11 +65,11 @@ func (k jsonKeys) parse(line []byte) (l logged, _ Reason, _ error) {
 	if l.status, ok = readStatus(text); !ok && len(text) > 0 { // nginx writes "" where there is none
 		return l, "", fmt.Errorf("field %s: want an HTTP status, found %s", k.status[0], excerpt(status))
 	}
-	return k.request(l, &found)
+	return k.request(l)
 }
 
-func (k jsonKeys) request(l logged, found *members) (logged, Reason, error) {
-	if line, ok := jsonText(found.first(k.line)); ok {
+func (k *jsonLines) request(l logged) (logged, Reason, error) {
+	if line, ok := jsonText(k.found.first(k.line)); ok {
 		reason := l.split(line)
 		if reason == "" && lost(line) {
 			reason = LostBytes
@@ -71,13 +77,13 @@ func (k jsonKeys) request(l logged, found *members) (logged, Reason, error) {
 		return l, reason, nil
 	}
 	var ok bool
-	if l.method, ok = jsonText(found.first(k.method)); !ok {
+	if l.method, ok = jsonText(k.found.first(k.method)); !ok {
 		return l, "", fmt.Errorf("field %s is missing: keep it in the server's log format", k.method[0])
 	}
-	if l.target, ok = jsonText(found.first(k.target)); !ok {
+	if l.target, ok = jsonText(k.found.first(k.target)); !ok {
 		return l, "", fmt.Errorf("field %s is missing: keep it in the server's log format", k.target[0])
 	}
-	l.protocol, _ = jsonText(found.first(k.protocol))
+	l.protocol, _ = jsonText(k.found.first(k.protocol))
 	switch {
 	case len(l.method) == 0:
 		return l, EmptyRequest, nil
@@ -115,23 +121,23 @@ var errJSON = errors.New("want one whole JSON object a line")
 
 // read takes the members of an object, and those of the objects inside of it, one level deep, with prefix before their names.
 func (m *members) read(object []byte, prefix string) error {
-	rest := bytes.TrimLeft(object[1:], " \t")
+	rest := skipBlanks(object[1:])
 	for first := true; len(rest) == 0 || rest[0] != '}'; first = false {
 		if !first {
 			if len(rest) == 0 || rest[0] != ',' {
 				return errJSON
 			}
-			rest = bytes.TrimLeft(rest[1:], " \t")
+			rest = skipBlanks(rest[1:])
 		}
 		key, after, ok := cutValue(rest)
 		if !ok || key[0] != '"' {
 			return errJSON
 		}
-		after = bytes.TrimLeft(after, " \t")
+		after = skipBlanks(after)
 		if len(after) == 0 || after[0] != ':' {
 			return errJSON
 		}
-		value, after, ok := cutValue(bytes.TrimLeft(after[1:], " \t"))
+		value, after, ok := cutValue(skipBlanks(after[1:]))
 		if !ok {
 			return errJSON
 		}
@@ -145,12 +151,19 @@ func (m *members) read(object []byte, prefix string) error {
 				return err
 			}
 		}
-		rest = bytes.TrimLeft(after, " \t")
+		rest = skipBlanks(after)
 	}
 	if prefix == "" && len(bytes.TrimSpace(rest[1:])) > 0 {
 		return errJSON
 	}
 	return nil
+}
+
+func skipBlanks(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	return b
 }
 
 // cutValue parts the JSON value that b begins with from what follows. Of an object or array only strings and brackets are looked at.
