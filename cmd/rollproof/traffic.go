@@ -74,7 +74,7 @@ Exit codes: 0 the traffic file is written, 3 it is not.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&c.Format, "from", accesslog.Auto, "format of the log: "+strings.Join(accesslog.FormatNames(), ", "))
+	cmd.Flags().StringVar(&c.Format, "from", accesslog.Auto, "format of the log, one of those above")
 	cmd.Flags().StringVar(&c.out, "out", "", "file to write, which must not exist (default: standard output)")
 	cmd.Flags().BoolVar(&c.Strict, "strict", false, "end at the first line that is odd or has to be changed, and write nothing")
 	cmd.Flags().StringVarP(&c.summary, "output", "o", "text", "what was left out, on standard error: text or json")
@@ -87,7 +87,7 @@ func formatTable() string {
 	var table strings.Builder
 	for _, f := range accesslog.Formats() {
 		names := strings.Join(append([]string{f.Name}, f.Aliases...), ", ")
-		fmt.Fprintf(&table, "  %s\n      %s\n", names, f.About)
+		fmt.Fprintf(&table, "  %s\n      %s\n", names, strings.ReplaceAll(f.About, "\n", "\n      "))
 	}
 	return table.String()
 }
@@ -136,7 +136,7 @@ func (c *conversion) openLog(cmd *cobra.Command) (io.ReadCloser, error) {
 // is left to itself.
 func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
-	context.AfterFunc(ctx, func() { out.CloseWithError(ctx.Err()) })
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
 	go func() {
 		_, err := io.Copy(in, r)
 		in.CloseWithError(err)
@@ -208,14 +208,14 @@ func (c *conversion) tell(w io.Writer, s *accesslog.Summary) error {
 	if s.Detected {
 		how = " (detected)"
 	}
-	fmt.Fprintf(w, "%s is %s%s: %d requests over %s, of %d lines\n", c.log, s.Format, how, s.Requests, s.Span, s.Lines)
+	fmt.Fprintf(w, "%s is %s%s: requests taken: %d of %d lines, over %s\n", c.log, s.Format, how, s.Requests, s.Lines, s.Span)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, part := range []struct {
-		title  string
-		counts []accesslog.Count
-	}{{"left out", s.LeftOut}, {"changed", s.Mended}} {
+		title, column string
+		counts        []accesslog.Count
+	}{{"left out", "why", s.LeftOut}, {"changed", "what", s.Mended}} {
 		if len(part.counts) > 0 {
-			fmt.Fprintf(table, "%s\tlines\tfirst at\t\n", part.title)
+			fmt.Fprintf(table, "%s\tlines\tfirst line\t%s\n", part.title, part.column)
 		}
 		for _, n := range part.counts {
 			fmt.Fprintf(table, "  %s\t%d\t%d\t%s\n", n.Reason, n.Lines, n.First, n.Reason.Text())

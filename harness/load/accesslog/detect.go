@@ -3,6 +3,7 @@ package accesslog
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,32 +37,38 @@ func fits(sample []byte) []fit {
 	return all
 }
 
-// choose finds the format by its name, or by the log. It never takes one of two that fit as well.
-func (l *Log) choose(name string, sample []byte) (Format, error) {
-	if name != "" && name != Auto {
-		format, err := formatOf(name)
-		l.Format = name
-		return format, err
-	}
+// detect finds the format of a log. It never takes one of two that fit as well.
+func detect(sample []byte) (*Format, error) {
 	all := fits(sample)
 	best, second := all[0], all[1]
-	l.Format, l.Detected = best.Name, true
 	switch {
 	case best.good > 0 && best.good == second.good:
-		return Format{}, fmt.Errorf("it may be %s or %s: name the format by --from", best.Name, second.Name)
-	case best.good == 0 || best.odd > best.good:
-		return Format{}, fmt.Errorf("no known format fits: %d of the first %d lines are of %s, which fits best; the formats are %s; the log begins %s",
-			best.good, best.good+best.odd, best.Name, strings.Join(FormatNames()[1:], ", "), excerpt(firstLine(sample)))
+		return nil, fmt.Errorf("it may be %s or %s: name the format by --from", best.Name, second.Name)
+	case best.good+best.odd == 0:
+		return nil, errors.New("it holds no line of a log")
+	case best.good == 0:
+		return nil, fmt.Errorf("none of its first %d lines is of a known format (%s); it begins %s", best.odd, formatList(), excerpt(firstLine(sample)))
+	case best.odd > best.good:
+		return nil, fmt.Errorf("no known format fits: %s fits best, and only %d of the first %d lines are of it: name the format by --from",
+			best.Name, best.good, best.good+best.odd)
 	}
-	return best.Format, nil
+	return &best.Format, nil
 }
 
 // suggest names the format that fits better than the one that did not.
-func suggest(format Format, sample []byte) string {
+func suggest(format *Format, sample []byte) string {
 	if best := fits(sample)[0]; best.Name != format.Name && best.good > best.odd {
 		return fmt.Sprintf("%s fits better: use --from %s", best.Name, best.Name)
 	}
 	return "no other known format fits better"
+}
+
+func formatList() string {
+	var names []string
+	for _, f := range Formats() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func firstLine(sample []byte) []byte {

@@ -12,7 +12,7 @@ import (
 type Format struct {
 	Name    string
 	Aliases []string
-	About   string // what writes it
+	About   string // what writes it, in lines of up to 110 characters
 	Example string // lines of it, the last of which is a request
 	open    func() parser
 }
@@ -33,8 +33,8 @@ func Formats() []Format {
 		{
 			Name:    "combined",
 			Aliases: []string{"common", "nginx", "apache", "ingress-nginx"},
-			About: "Common Log Format and what is built on it: Apache (common, combined, vhost_combined), nginx, ingress-nginx, Traefik's own " +
-				"common, Envoy and Istio as text, Tomcat, Jetty, gunicorn, Varnish, lighttpd, S3",
+			About: "Common Log Format and what is built on it: Apache (common, combined, vhost_combined), nginx,\n" +
+				"ingress-nginx, Traefik's common, Envoy and Istio as text, Tomcat, Jetty, gunicorn, Varnish, lighttpd, S3",
 			Example: `192.0.2.1 - - [10/Oct/2025:13:55:36 +0000] "GET / HTTP/1.1" 200 612`,
 			open:    stateless(parseCombined),
 		},
@@ -42,8 +42,8 @@ func Formats() []Format {
 			`{"StartUTC":"2025-10-10T13:55:36Z","RequestMethod":"GET","RequestPath":"/","DownstreamStatus":200}`),
 		jsonFormat("caddy-json", "Caddy's access log", caddyKeys,
 			`{"ts":1760104536.5,"request":{"method":"GET","uri":"/"},"status":200}`),
-		jsonFormat("nginx-json", "nginx with escape=json and the variables' own names as keys: request or request_method and request_uri, status, "+
-			"time_iso8601, time_local or msec", nginxKeys,
+		jsonFormat("nginx-json", "nginx with escape=json and the variables' own names as keys: request, or request_method and\n"+
+			"request_uri; status; time_iso8601, time_local or msec", nginxKeys,
 			`{"time_iso8601":"2025-10-10T13:55:36+00:00","request":"GET / HTTP/1.1","status":"200"}`),
 		jsonFormat("envoy-json", "Envoy and Istio with encoding JSON", envoyKeys,
 			`{"start_time":"2025-10-10T13:55:36.120Z","method":"GET","path":"/","response_code":200}`),
@@ -92,14 +92,18 @@ func FormatNames() []string {
 	return names
 }
 
-func formatOf(name string) (Format, error) {
+// named gives the format of a name, nil where it is to be detected.
+func named(name string) (*Format, error) {
+	if name == "" || name == Auto {
+		return nil, nil
+	}
 	for _, f := range Formats() {
 		if f.Name == name || slices.Contains(f.Aliases, name) {
-			return f, nil
+			return &f, nil
 		}
 	}
 	nearest := slices.MinFunc(FormatNames(), func(a, b string) int {
 		return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)
 	})
-	return Format{}, fmt.Errorf("unknown log format %q: did you mean %q? The formats are %s", name, nearest, strings.Join(FormatNames(), ", "))
+	return nil, fmt.Errorf("unknown log format %q: did you mean %q? The formats are %s", name, nearest, strings.Join(FormatNames(), ", "))
 }

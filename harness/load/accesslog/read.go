@@ -52,21 +52,28 @@ const (
 
 // Read reads a log, plain or compressed by gzip. Its errors are one line that names the line of the log, what was wanted and what was found.
 func Read(r io.Reader, o Options) (*Log, error) {
+	named, err := named(o.Format)
+	if err != nil {
+		return nil, err
+	}
 	lines, err := open(r)
 	if err != nil {
 		return nil, err
 	}
 	sample, err := lines.Peek(sampleSize)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF && len(sample) == 0 {
 		return nil, err
 	}
 	if len(sample) == 0 {
 		return nil, fmt.Errorf("it is empty: want lines like %s", Formats()[0].Example)
 	}
-	log := &Log{sorted: newSorter(sortMemory), Summary: Summary{LeftOut: []Count{}, Mended: []Count{}}}
-	format, err := log.choose(o.Format, sample)
-	if err != nil {
-		return nil, err
+	log := &Log{sorted: newSorter(sortMemory), Summary: Summary{Format: o.Format, LeftOut: []Count{}, Mended: []Count{}}}
+	format := named
+	if format == nil {
+		if format, err = detect(sample); err != nil {
+			return nil, err
+		}
+		log.Format, log.Detected = format.Name, true
 	}
 	conversion := conversion{log: log, strict: o.Strict, parse: format.open()}
 	if err := conversion.run(lines); err != nil {
@@ -126,6 +133,9 @@ func (c *conversion) run(lines *bufio.Reader) error {
 		line, tooLong, err := nextLine(lines, &long)
 		if err == io.EOF {
 			break
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return fmt.Errorf("line %d: the compressed log is cut off", c.log.Lines+1)
 		}
 		if err != nil {
 			return fmt.Errorf("line %d: %w", c.log.Lines+1, err)
@@ -239,11 +249,11 @@ func oddReason(line []byte) Reason {
 }
 
 // judge refuses a log that was read as what it is not, and one without a request.
-func (c *conversion) judge(format Format, sample []byte) error {
+func (c *conversion) judge(format *Format, sample []byte) error {
 	c.log.LeftOut, c.log.Mended = append(c.log.LeftOut, c.leftOut...), append(c.log.Mended, c.mended...)
 	c.log.Span = time.Duration(c.last - c.log.first)
 	if good := c.log.Lines - c.odd - lines(c.leftOut, Blank, Directive, OtherProgram); c.odd > good {
-		return fmt.Errorf("%d of %d lines are not of the format %s: %s (%w)", c.odd, c.log.Lines, format.Name, suggest(format, sample), c.oddLine)
+		return fmt.Errorf("%d of %d lines are not of the format %s; %s (%w)", c.odd, c.log.Lines, format.Name, suggest(format, sample), c.oddLine)
 	}
 	if c.log.Requests == 0 {
 		return fmt.Errorf("it holds no request that can be replayed: left out %s", inWords(c.leftOut))

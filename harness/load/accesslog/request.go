@@ -40,7 +40,10 @@ func (l *logged) split(line []byte) Reason {
 		return TLSHandshake
 	}
 	method, rest, ok := bytes.Cut(line, []byte{' '})
-	if !ok || !token(method) {
+	switch {
+	case ok && string(method) == "-": // AWS: "- http://example.org:80- -"
+		return EmptyRequest
+	case !ok || !token(method):
 		return NotHTTP
 	}
 	last := bytes.LastIndexByte(rest, ' ')

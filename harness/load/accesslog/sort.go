@@ -56,7 +56,7 @@ func (s *sorter) spill() error {
 	if s.file == nil {
 		file, err := os.CreateTemp("", "rollproof-sort-")
 		if err != nil {
-			return fmt.Errorf("sort the requests: %w", err)
+			return fmt.Errorf("sort the requests in a temporary file (TMPDIR says where): %w", err)
 		}
 		s.file = file
 		_ = os.Remove(file.Name()) // so that nothing is left after a kill; where an open file cannot be removed, Close does it
