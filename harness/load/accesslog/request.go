@@ -32,7 +32,7 @@ var safeMethods = []string{http.MethodGet, http.MethodHead, http.MethodOptions, 
 // split takes a request line apart. The reason tells why it is none of HTTP/1.0 or later. A blank inside the target is kept: scanners
 // and careless clients send it, and servers answer.
 func (l *logged) split(line []byte) Reason {
-	line = bytes.Trim(line, " \t\r\n")
+	line = bytes.Trim(line, " ") // only blanks: what else counts as white space may be bytes of the path
 	switch {
 	case len(line) == 0, line[0] == '-' && len(bytes.Trim(line, "- ")) == 0:
 		return EmptyRequest
@@ -47,7 +47,7 @@ func (l *logged) split(line []byte) Reason {
 		return NotHTTP
 	}
 	last := bytes.LastIndexByte(rest, ' ')
-	l.method, l.target, l.protocol = method, bytes.TrimSpace(rest[:max(last, 0)]), rest[last+1:]
+	l.method, l.target, l.protocol = method, bytes.Trim(rest[:max(last, 0)], " "), rest[last+1:]
 	if last < 0 || !versioned(l.protocol) {
 		if rest[0] == '/' {
 			return HTTP09
