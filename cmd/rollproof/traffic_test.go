@@ -63,7 +63,8 @@ func TestConvertWritesAFileThatCheckTakes(t *testing.T) {
 
 // Bad input is one line, exit 3, and nothing is written: not a part, not a temporary file.
 func TestConvertRefuses(t *testing.T) {
-	dir := t.TempDir()
+	dir, temporary := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", temporary) // where a file that is not whole yet lies, if it is of the same file system
 	write := func(name, text string) string {
 		file := filepath.Join(dir, name)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -107,6 +108,9 @@ func TestConvertRefuses(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 4 {
 		t.Errorf("the folder holds %v, %v, want only the 4 files that were there", entries, err)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
