@@ -64,6 +64,7 @@ func Read(r io.Reader, o Options) (*Log, error) {
 	if err != nil && err != io.EOF && len(sample) == 0 {
 		return nil, err
 	}
+	sample = bytes.Clone(sample) // reading on writes over it
 	if len(sample) == 0 {
 		return nil, fmt.Errorf("it is empty: want lines like %s", Formats()[0].Example)
 	}
