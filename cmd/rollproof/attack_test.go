@@ -145,33 +145,3 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 		})
 	}
 }
-
-func TestTrafficConvert(t *testing.T) {
-	dir := t.TempDir()
-	log, out := filepath.Join(dir, "access.log"), filepath.Join(dir, "day.jsonl")
-	write := func(text string) {
-		if err := os.WriteFile(log, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	const line = `h - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 200 1` + "\n"
-	const entry = `{"offset":"0s","method":"GET","path":"/a"}` + "\n"
-	write(line)
-	if code, stdout, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--from", "combined", log); code != exitPass || stdout != entry {
-		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
-	}
-	if code, _, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--out", out, log); code != exitPass || !strings.HasPrefix(stderr, "1 requests") {
-		t.Errorf("exit code %d, printed %q", code, stderr)
-	}
-	if code, stdout, _ := rollproofCommand(t.Context(), "traffic", "check", out); code != exitPass || !strings.HasPrefix(stdout, "1 requests") {
-		t.Errorf("exit code %d, printed %q", code, stdout)
-	}
-	write(line + "what?\n")
-	code, stdout, stderr := rollproofCommand(t.Context(), "traffic", "convert", "--out", out, log)
-	if code != exitCouldNotRun || stdout != "" || !strings.Contains(stderr, "access.log: line 2: want a line like") {
-		t.Errorf("exit code %d, printed %q and %q", code, stdout, stderr)
-	}
-	if data, err := os.ReadFile(out); err != nil || string(data) != entry {
-		t.Errorf("a conversion that failed left %q, %v", data, err)
-	}
-}

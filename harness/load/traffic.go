@@ -39,7 +39,7 @@ type wireEntry struct {
 	Headers    map[string]wireValues `json:"headers,omitempty"`
 	Body       *string               `json:"body,omitempty"`
 	BodyBase64 *string               `json:"bodyBase64,omitempty"`
-	Status     []int                 `json:"status,omitempty"`
+	Status     wireStatus            `json:"status,omitempty"`
 }
 
 // wireOffset is a duration ("12ms") or a number of nanoseconds.
@@ -91,6 +91,65 @@ func (v wireValues) MarshalJSON() ([]byte, error) {
 		return json.Marshal(v[0])
 	}
 	return json.Marshal([]string(v))
+}
+
+// wireStatus is a list of accepted status codes, in which "2xx" stands for all from 200 to 299.
+type wireStatus []int
+
+const everySuccess = `"2xx"`
+
+// Successes lists every status that says success, 200 to 299.
+func Successes() []int {
+	codes := make([]int, 100, 101)
+	for i := range codes {
+		codes[i] = 200 + i
+	}
+	return codes
+}
+
+func (s *wireStatus) UnmarshalJSON(data []byte) error {
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); err != nil {
+		return fmt.Errorf("status %s: want a list of HTTP status codes", data)
+	}
+	for _, item := range items {
+		if string(item) == everySuccess {
+			*s = append(*s, Successes()...)
+			continue
+		}
+		code, err := strconv.Atoi(string(item))
+		if err != nil {
+			return fmt.Errorf("status %s: want HTTP status codes like 404, or \"2xx\"", item)
+		}
+		*s = append(*s, code)
+	}
+	return nil
+}
+
+func (s wireStatus) MarshalJSON() ([]byte, error) {
+	every := s.holdsEverySuccess()
+	items := []byte{'['}
+	if every {
+		items = append(append(items, everySuccess...), ',')
+	}
+	for _, code := range s {
+		if !every || code < 200 || code > 299 {
+			items = append(strconv.AppendInt(items, int64(code), 10), ',')
+		}
+	}
+	return append(bytes.TrimSuffix(items, []byte{','}), ']'), nil
+}
+
+func (s wireStatus) holdsEverySuccess() bool {
+	var seen [100]bool
+	n := 0
+	for _, code := range s {
+		if code >= 200 && code <= 299 && !seen[code-200] {
+			seen[code-200] = true
+			n++
+		}
+	}
+	return n == len(seen)
 }
 
 // Reader reads a traffic stream, one entry at a time.
@@ -265,11 +324,13 @@ func (e *Entry) Write(w io.Writer) error {
 		text := base64.StdEncoding.EncodeToString(e.Body)
 		out.BodyBase64 = &text
 	}
-	line, err := json.Marshal(out)
-	if err != nil {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false) // & stands between the parameters of a query
+	if err := enc.Encode(out); err != nil {
 		return fmt.Errorf("write entry %s %s: %w", e.Method, e.Path, err)
 	}
-	_, err = w.Write(append(line, '\n'))
+	_, err := w.Write(line.Bytes())
 	return err
 }
 
