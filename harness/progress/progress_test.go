@@ -45,7 +45,7 @@ func TestLongStepRepeatsItselfAndIsRemembered(t *testing.T) {
 		_ = s.Done(nil)
 	})
 	expect(t, got, "image node", "image node: build kubelet",
-		"image node: build kubelet, 20s so far", "image node: build kubelet, 40s so far", "image node: done in 45s")
+		"image node, 20s so far: build kubelet", "image node, 40s so far: build kubelet", "image node: done in 45s")
 
 	got = plain(t, memory, func(d *Display) {
 		s := d.Start("image node")

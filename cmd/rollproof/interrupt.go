@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+)
+
+// onInterrupt is the annotation of a command that says what it waits for once it is interrupted, and how long at most.
+const onInterrupt = "on interrupt"
+
+// obey ends the command in order at the first signal, and at once at the second.
+func obey(child *supervise.Child, root *cobra.Command, interrupt context.CancelCauseFunc) {
+	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) })
+	first := <-signals
+	waitsFor := "ending in order"
+	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {
+		waitsFor = cmd.Annotations[onInterrupt]
+	}
+	displayOf(root).Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
+	interrupt(interruptError{first})
+	<-signals
+	child.Abandon(exitCouldNotRun)
+}
+
+// interruptError is what a signal ends a command with.
+type interruptError struct{ signal os.Signal }
+
+func (e interruptError) Error() string { return e.signal.String() + " signal received" }
+
+// Is makes an interrupt one of the ways to be cancelled.
+func (e interruptError) Is(target error) bool { return target == context.Canceled }
