@@ -42,11 +42,13 @@ func runDemo(cmd *cobra.Command, out string) error {
 	if err != nil {
 		return err
 	}
+	display := displayOf(cmd)
 	say := func(format string, args ...any) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%5.1fs  %s\n", rec.Clock().Now().Seconds(), fmt.Sprintf(format, args...))
+		fmt.Fprintf(display, "%5.1fs  %s\n", rec.Clock().Now().Seconds(), fmt.Sprintf(format, args...))
 	}
 	launch := demo.Launch{Program: self, Args: []string{bitvaultdCommand}}
-	if err := closeRecord(rec, demo.Record(cmd.Context(), rec, launch, say)); err != nil {
+	step := display.Start("load and replacements")
+	if err := closeRecord(rec, step.Done(demo.Record(cmd.Context(), rec, launch, say))); err != nil {
 		return err
 	}
 	h, result, err := conclude(cmd, rec.Dir())

@@ -66,7 +66,7 @@ func newImagesBuildCommand(source *string) *cobra.Command {
 
 An interrupted build goes on where it stopped. Logs of single builds are in the cache, under images/logs.`,
 		Annotations: map[string]string{onInterrupt: "what is being built is stopped, in seconds; the next build goes on from there"},
-		Example: "  rollproof images build\n  rollproof images build node --images=source",
+		Example:     "  rollproof images build\n  rollproof images build node --images=source",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return withStore(cmd, *source, func(ctx context.Context, store *images.Store) error {
 				made, err := store.Ensure(ctx, names...)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -63,14 +64,14 @@ func execute(ctx context.Context, root *cobra.Command) int {
 		return int(code)
 	}
 	// What an interrupt broke off says what it was, and seldom why: "signal: killed", for a program that was started.
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); cause != nil && !strings.HasPrefix(err.Error(), cause.Error()) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	var crash *run.PanicError
 	if errors.As(err, &crash) {
 		err = fmt.Errorf("%w; %s", err, keepStack(crash.Stack))
 	}
-	fmt.Fprintf(display, "rollproof: %v\n", err)
+	fmt.Fprintf(display, "rollproof: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors stand in lines of their own
 	return exitCouldNotRun
 }
 

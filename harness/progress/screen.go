@@ -102,10 +102,11 @@ func wrapped(line string, width int) string {
 	return out
 }
 
-// hanging is how far the second row of a line is set in: as far as what follows the time of day of a stamped line, else not at all.
+// hanging is how far the second row of a line is set in: as far as what follows its stamp, a first word with two blanks behind it.
 func hanging(line string) int {
-	if len(line) > stampWidth && line[2] == ':' && line[5] == ':' && line[8:stampWidth] == "  " {
-		return stampWidth
+	lead := len(line) - len(strings.TrimLeft(line, " "))
+	if word := strings.Index(line[lead:], "  "); word >= 0 && lead+word+2 <= stampWidth {
+		return lead + word + 2
 	}
 	return 0
 }

@@ -143,7 +143,10 @@ func (s *supervisor) disorder() *End {
 	case s.killed:
 		end.Why = fmt.Sprintf("killed: it had not ended %v after a second signal", patience)
 	case isStatus && status.Signaled():
-		end.Why = "ended by a signal: " + status.Signal().String()
+		end.Why = "ended by a signal from outside: " + status.Signal().String()
+		if status.Signal() == syscall.SIGKILL {
+			end.Why += " (kill -9, or the system ran out of memory)"
+		}
 	default:
 		end.Why, end.Stack = "crashed", s.stray.text()
 		if line := firstLine(end.Stack); line != "" {
