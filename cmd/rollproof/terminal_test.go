@@ -75,12 +75,12 @@ func TestTerminalSteps(t *testing.T) {
 	term.shows(drawn(status, wide) + "\n")
 	close(release)
 	text := term.ends(exitPass)
-	for _, want := range []string{"image node: build kubelet: done in ", "columns would\n          break it"} {
+	for _, want := range []string{"image node: build kubelet: done in ", "of eighty\n          columns would break it"} {
 		if strings.Count(text, want) != 1 {
 			t.Errorf("%q is not there once:\n%s", want, text)
 		}
 	}
-	if strings.Contains(text, "how far") || selecting.MatchString(term.raw.String()) {
+	if strings.Contains(text, "how far") || coloured.MatchString(term.raw.String()) {
 		t.Errorf("the status is left, or a message has coloured the terminal:\n%s", text)
 	}
 }
