@@ -48,8 +48,9 @@ On failure logs are collected, the message names their folder, and everything ma
 		Example: `  rollproof cluster up
   rollproof cluster up --name second --config my-kind.yaml
   export KUBECONFIG=$(rollproof cluster status -o json | jq -r .kubeconfig)`,
-		Args:        cobra.NoArgs,
-		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", cluster.EndsWithin)},
+		Args: cobra.NoArgs,
+		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", cluster.EndsWithin),
+			makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return clusterUp(cmd.Context(), cmd.OutOrStdout(), displayOf(cmd), f)
 		},

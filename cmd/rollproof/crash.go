@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/progress"
 )
 
 // watch runs the command in a child, and gives its exit code. An end that the command did not mean is one line, and exit code 3.
-func watch() int {
+func watch(root *cobra.Command) int {
 	display := progress.New(os.Stderr, "")
 	defer display.Close()
 	code, end, err := supervise.Run()
@@ -22,21 +24,36 @@ func watch() int {
 		fmt.Fprintf(display, "rollproof: %v\n", err)
 	case end != nil:
 		display.Wipe()
-		fmt.Fprintf(display, "rollproof: %s\n", disorder(end))
+		fmt.Fprintf(display, "rollproof: %s\n", disorder(end, clusterOf(root)))
 	default:
 		return code
 	}
 	return exitCouldNotRun
 }
 
+// makesCluster is the annotation of a command that makes a cluster where there is none, or uses the one of its flag --name.
+const makesCluster = "makes a cluster"
+
+// clusterOf is the name of the cluster that the command line is about, empty where it is about none.
+func clusterOf(root *cobra.Command) string {
+	cmd, args, err := root.Find(os.Args[1:])
+	if err != nil || cmd.Annotations[makesCluster] == "" || cmd.ParseFlags(args) != nil {
+		return ""
+	}
+	return cmd.Flag("name").Value.String()
+}
+
 // disorder says in one line how a command ended, and what it leaves behind.
-func disorder(end *supervise.End) string {
+func disorder(end *supervise.End, cluster string) string {
 	parts := []string{end.Why}
 	if end.Stack != nil {
 		parts = append(parts, keepStack(end.Stack))
 	}
 	if end.Recording != "" {
 		parts = append(parts, leftBehind(end.Recording)...)
+	}
+	if cluster != "" {
+		parts = append(parts, "the cluster is left as it is: `rollproof cluster down --name "+cluster+"` removes it")
 	}
 	return strings.Join(parts, "; ")
 }
@@ -64,7 +81,7 @@ func leftBehind(dir string) (said []string) {
 	left, err := unhealed(dir)
 	switch {
 	case len(left) > 0:
-		said = append(said, "left to heal: "+strings.Join(left, ", ")+" (`rollproof cluster down` removes the cluster with it)")
+		said = append(said, "left to heal: "+strings.Join(left, ", "))
 	case err == nil:
 		said = append(said, "nothing is left to heal")
 	}

@@ -25,7 +25,9 @@ import (
 
 // newCrashCommand crashes in the middle of its work, in one of the ways there are. "none" only writes to descriptor 2, as a library does.
 func newCrashCommand() *cobra.Command {
-	return &cobra.Command{Use: "crash HOW DIR", Args: cobra.ExactArgs(2), RunE: func(cmd *cobra.Command, args []string) error {
+	cmd := &cobra.Command{Use: "crash HOW DIR", Args: cobra.ExactArgs(2), Annotations: map[string]string{makesCluster: "yes"}}
+	cmd.Flags().String("name", "", "")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		rec, err := history.Create(args[1], history.Run{ID: "crash", Scenario: "crash"}, history.NewClock())
 		if err != nil {
 			return err
@@ -41,7 +43,8 @@ func newCrashCommand() *cobra.Command {
 		displayOf(cmd).Start("a step that never ends")
 		displayOf(cmd).Status("a status that nobody takes off")
 		return errors.Join(err, crash(cmd.Context(), args[0]))
-	}}
+	}
+	return cmd
 }
 
 func crash(ctx context.Context, how string) error {
@@ -88,9 +91,9 @@ func TestTerminalCrash(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			dir := filepath.Join(t.TempDir(), "run")
-			term := inTerminal(t, offline(t), "crash", how, dir)
+			term := inTerminal(t, offline(t), "crash", how, dir, "--name", "mine")
 			text := flat(term.ends(exitCouldNotRun))
-			for _, want := range []string{"rollproof: " + why, "left to heal: drain of worker2 (", "the record is in " + dir} {
+			for _, want := range []string{"rollproof: " + why, "left to heal: drain of worker2; ", "the record is in " + dir, "`rollproof cluster down --name mine` removes it"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%q is not on the screen:\n%s", want, text)
 				}
@@ -239,7 +242,7 @@ func TestTerminalSignals(t *testing.T) {
 		t.Parallel()
 		term, _, _ := lingering(t)
 		term.signal(syscall.SIGKILL)
-		<-term.ended // nobody has the terminal open any more: the child is gone, too
+		term.gone() // nobody has the terminal open any more: the child is gone, too
 	})
 }
 

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -38,7 +40,7 @@ func start(root *cobra.Command) int {
 	}
 	child, watched := supervise.Adopt()
 	if !watched {
-		return watch()
+		return watch(root)
 	}
 	klog.SetLogger(logr.Discard()) // client-go prints what it returns as errors too; what matters is in ours
 	ctx, interrupt := context.WithCancelCause(supervise.NewContext(context.Background(), child))
@@ -108,7 +110,21 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 	root.SetVersionTemplate("{{.Version}}\n") // the same as of `rollproof version`
 	root.AddCommand(commands()...)
 	refuseUnknownVerbs(root)
+	wrapHelp(root)
 	return root
+}
+
+// wrapHelp makes help fit the terminal it is printed on.
+func wrapHelp(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		out := cmd.OutOrStdout()
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		help(cmd, args)
+		cmd.SetOut(out)
+		_ = progress.Print(out, text.String()) // a reader that is gone needs no help
+	})
 }
 
 // refuseUnknownVerbs makes `rollproof cluster upp` an error: cobra answers a mistyped verb of a group with its help and success.

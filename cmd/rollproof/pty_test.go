@@ -163,8 +163,8 @@ var (
 	coloured = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 )
 
-// ends waits for the end of the command, looks at the exit code and at the screen it left, and returns its text.
-func (term *terminal) ends(codes ...int) string {
+// gone waits until no process has the terminal open any more.
+func (term *terminal) gone() {
 	term.t.Helper()
 	late := time.NewTimer(bound)
 	defer late.Stop()
@@ -173,6 +173,12 @@ func (term *terminal) ends(codes ...int) string {
 	case <-late.C:
 		term.t.Fatalf("it had not ended after %v:\n%s", bound, term.text())
 	}
+}
+
+// ends waits for the end of the command, looks at the exit code and at the screen it left, and returns its text.
+func (term *terminal) ends(codes ...int) string {
+	term.t.Helper()
+	term.gone()
 	text := term.text()
 	if code := term.cmd.ProcessState.ExitCode(); !slices.Contains(codes, code) {
 		term.t.Errorf("exit code %d, want one of %v", code, codes)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
   rollproof run --label canary --pace spec`,
-		Annotations: map[string]string{onInterrupt: runEnds},
+		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE:        func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
 	}
 	f.register(cmd)
@@ -233,7 +234,7 @@ func newListCommand() *cobra.Command {
 				return err
 			}
 			all := scenarios.All(bitvault.World{Pace: timing})
-			w := cmd.OutOrStdout()
+			w := &bytes.Buffer{}
 			var total time.Duration
 			for _, s := range all {
 				total += s.Usually()
@@ -246,7 +247,7 @@ func newListCommand() *cobra.Command {
 			}
 			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
 				len(all), total.Round(time.Minute), timing.Name)
-			return nil
+			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")

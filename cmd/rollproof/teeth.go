@@ -32,7 +32,7 @@ that is too wide, a budget that selects nothing, …), runs a scenario, and want
 teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
 		Example: `  rollproof teeth --label smoke
   rollproof teeth mechanics.pdb canary.steps`,
-		Annotations: map[string]string{onInterrupt: runEnds},
+		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE:        func(cmd *cobra.Command, checks []string) error { return bite(cmd, f, label, checks) },
 	}
 	f.register(cmd)

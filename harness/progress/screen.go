@@ -2,10 +2,12 @@ package progress
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/mattn/go-runewidth"
@@ -89,7 +91,7 @@ func blockOf(rows []string, width, height int) string {
 // can still be copied.
 func wrapped(line string, width int) string {
 	words := strings.Split(line, " ")
-	indent := strings.Repeat(" ", hanging(line))
+	indent := strings.Repeat(" ", hanging(line, width))
 	out, used := words[0], runewidth.StringWidth(words[0])
 	for _, word := range words[1:] {
 		w := runewidth.StringWidth(word)
@@ -102,13 +104,34 @@ func wrapped(line string, width int) string {
 	return out
 }
 
-// hanging is how far the second row of a line is set in: as far as what follows its stamp, a first word with two blanks behind it.
-func hanging(line string) int {
+// hanging is how far further rows of a line are set in: as far as its second column, which two blanks and more part from the first (a
+// time of day, the name of a flag), unless that leaves less than half of the screen, and else as far as the line itself.
+func hanging(line string, width int) int {
 	lead := len(line) - len(strings.TrimLeft(line, " "))
-	if word := strings.Index(line[lead:], "  "); word >= 0 && lead+word+2 <= stampWidth {
-		return lead + word + 2
+	if first := strings.Index(line[lead:], "  "); first >= 0 {
+		rest := strings.TrimLeft(line[lead+first:], " ")
+		if column := runewidth.StringWidth(line) - runewidth.StringWidth(rest); rest != "" && column <= width/2 {
+			return column
+		}
 	}
-	return 0
+	return min(lead, width/2)
+}
+
+// Print writes a text to out. On a terminal lines that are too long are broken at blanks, and set in as their beginning is. A reader
+// that is gone has seen enough: that is no error.
+func Print(out io.Writer, text string) error {
+	if s := screenOn(out); s != nil {
+		width, _ := s.size()
+		lines := strings.Split(text, "\n")
+		for i, line := range lines {
+			lines[i] = wrapped(line, width)
+		}
+		text = strings.Join(lines, "\n")
+	}
+	if _, err := io.WriteString(out, text); !errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	return nil
 }
 
 // printable takes out of a text what would steer a terminal: messages of programs and answers of servers are shown as they come.

@@ -100,7 +100,9 @@ func TestWrapped(t *testing.T) {
 		{10, "see /a/path/that/is/long here", "see /a/path/that/is/long\nhere"},
 		{10, "", ""},
 		{10, "証明証明 証明証明", "証明証明\n証明証明"},
-		{5, "12:00:00  a b", "12:00:00  a b"},
+		{5, "12:00:00  a b", "12:00:00\na b"},
+		{30, "      --config string   kind of cluster", "      --config string   kind\n      of cluster"},
+		{60, "      --config string   kind configuration of the cluster to make", "      --config string   kind configuration of the cluster to\n                        make"},
 		{80, "  arm  sent", "  arm  sent"},
 	} {
 		if got := wrapped(c.line, c.width); got != c.want {
