@@ -46,7 +46,7 @@ func clusterOf(root *cobra.Command) string {
 // disorder says in one line how a command ended, and what it leaves behind.
 func disorder(end *supervise.End, cluster string) string {
 	parts := []string{end.Why}
-	if end.Stack != nil {
+	if len(end.Stack) > 0 {
 		parts = append(parts, keepStack(end.Stack))
 	}
 	if end.Recording != "" {

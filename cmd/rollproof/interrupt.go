@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,15 @@ func obey(child *supervise.Child, root *cobra.Command, interrupt context.CancelC
 	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {
 		waitsFor = cmd.Annotations[onInterrupt]
 	}
-	displayOf(root).Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		displayOf(root).Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
+	}()
+	select {
+	case <-said:
+	case <-time.After(time.Second): // a terminal that was stopped by Ctrl-S takes no line
+	}
 	interrupt(interruptError{first})
 	<-signals
 	child.Abandon(exitCouldNotRun)

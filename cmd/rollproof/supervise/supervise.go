@@ -148,9 +148,9 @@ func (s *supervisor) disorder() *End {
 			end.Why += " (kill -9, or the system ran out of memory)"
 		}
 	default:
-		end.Why, end.Stack = "crashed", s.stray.text()
-		if line := firstLine(end.Stack); line != "" {
-			end.Why += ": " + line
+		end.Why, end.Stack = "crashed: "+firstLine(s.stray.text()), s.stray.text()
+		if len(end.Stack) == 0 { // it was no crash of Go: a library has called os.Exit
+			end.Why = fmt.Sprintf("ended in the middle of its work, with exit code %d", state.ExitCode())
 		}
 	}
 	return end
