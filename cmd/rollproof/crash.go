@@ -23,7 +23,6 @@ func watch(root *cobra.Command) int {
 	case err != nil:
 		fmt.Fprintf(display, "rollproof: %v\n", err)
 	case end != nil:
-		display.Wipe()
 		fmt.Fprintf(display, "rollproof: %s\n", disorder(end, clusterOf(root)))
 	default:
 		return code

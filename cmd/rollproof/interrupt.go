@@ -14,8 +14,7 @@ import (
 const onInterrupt = "on interrupt"
 
 // obey ends the command in order at the first signal, and at once at the second.
-func obey(child *supervise.Child, root *cobra.Command, interrupt context.CancelCauseFunc) {
-	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) })
+func obey(child *supervise.Child, signals <-chan os.Signal, root *cobra.Command, interrupt context.CancelCauseFunc) {
 	first := <-signals
 	waitsFor := "ending in order"
 	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {

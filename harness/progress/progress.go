@@ -63,15 +63,6 @@ func (d *Display) Close() {
 	}
 }
 
-// Wipe takes off what the display of a process that ended without closing it has left below the cursor.
-func (d *Display) Wipe() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.screen != nil {
-		d.screen.wipe()
-	}
-}
-
 // Say prints one line, with the time of day in front.
 func (d *Display) Say(format string, args ...any) {
 	d.mu.Lock()

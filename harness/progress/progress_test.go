@@ -139,7 +139,6 @@ func TestWhatIsSaidAfterCloseIsPrintedPlainly(t *testing.T) {
 	d.Say("said %s", "late")
 	d.Status("another status")
 	d.Bars(Bar{Name: "get"})
-	d.Wipe()
 	fmt.Fprintln(d, "written late")
 	if before := out.String()[:closed]; !strings.Contains(before, "no end of line\n") || !strings.HasSuffix(before, eraseBelow) {
 		t.Errorf("closing left %q", before)

@@ -48,7 +48,7 @@ func screenOn(out io.Writer) *screen {
 	}}
 }
 
-// draw writes lines that stay, and replaces the block below them.
+// draw writes lines that stay, and replaces the block below them: also one that another process left, which ended without closing it.
 func (s *screen) draw(lines, rows []string) {
 	width, height := s.size()
 	block := blockOf(rows, width, height)
@@ -64,9 +64,6 @@ func (s *screen) draw(lines, rows []string) {
 	s.block = block
 	_, _ = s.out.Write(frame.Bytes()) // a terminal that is gone is no reason to end what is shown
 }
-
-// wipe erases what another process has left below the cursor.
-func (s *screen) wipe() { _, _ = io.WriteString(s.out, eraseBelow) } // as in draw
 
 // blockOf is rows as they are drawn, each cut to the width, and the way back to the beginning of the first.
 func blockOf(rows []string, width, height int) string {
