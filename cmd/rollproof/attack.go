@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -47,6 +49,8 @@ turns, and each shows what the others hide. The default ones send GET only:
 With --control URL, an arm of the same rate goes to a responder that nothing disturbs.`,
 		Example: `  rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 30s --out out/try
   rollproof attack --target http://127.0.0.1:8080 --traffic day.jsonl --speed 2 --out out/replay`,
+		Annotations: map[string]string{onInterrupt: "no new hits are sent, those in flight are waited for, at most their --deadline; " +
+			"then what was sent is judged"},
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd, f) },
 	}
@@ -70,7 +74,7 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 }
 
 func attack(cmd *cobra.Command, f attackFlags) error {
-	ctx, progress := cmd.Context(), cmd.ErrOrStderr()
+	ctx, display := cmd.Context(), displayOf(cmd)
 	arms, plan, err := f.plan()
 	if err != nil {
 		return err
@@ -83,15 +87,16 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	}
 	load.TuneMemory()
 	rate := plan.PeakRate()
-	warnBeyond(sayTo(progress), carriedAttack, rate)
+	warnBeyond(display, carriedAttack, rate)
 	about := run.About(ctx)
 	about.Scenario = "attack"
 	rec, err := startRecord(about, f.out)
 	if err != nil {
 		return err
 	}
-	status, err := drive(ctx, rec, arms, plan, progress)
-	printArms(progress, status)
+	supervise.Recording(ctx, rec.Dir())
+	status, err := drive(ctx, rec, arms, plan, display)
+	printArms(display, status)
 	interrupted := errors.Is(err, context.Canceled)
 	if err := closeRecord(rec, err); err != nil && !interrupted {
 		return fmt.Errorf("attack: %w", err)
@@ -107,7 +112,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 }
 
 // drive runs the load to its end, showing where it is.
-func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan load.Plan, progress io.Writer) ([]load.Status, error) {
+func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan load.Plan, display *progress.Display) ([]load.Status, error) {
 	generator, err := load.New(rec, arms)
 	if err != nil {
 		return nil, err
@@ -116,7 +121,7 @@ func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan loa
 	if err != nil {
 		return nil, err
 	}
-	showLoad(progress, generator, window)
+	showLoad(display, generator, window)
 	err = window.Wait()
 	return generator.Status(), err
 }

@@ -7,6 +7,7 @@ import (
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/progress"
 )
 
 // What a rate was carried to: a cluster takes CPU of the same machine, another target may not.
@@ -25,10 +26,10 @@ func carried() (load.Carried, error) {
 }
 
 // warnBeyond says, before load begins, that a rate is beyond what this machine was seen to carry.
-func warnBeyond(say func(format string, args ...any), kind string, rate float64) {
+func warnBeyond(show *progress.Display, kind string, rate float64) {
 	if memory, err := carried(); err == nil {
 		if beyond := memory.Beyond(kind, rate); beyond != "" {
-			say("%s", beyond)
+			show.Say("%s", beyond)
 		}
 	}
 }

@@ -49,8 +49,10 @@ On failure logs are collected, the message names their folder, and everything ma
   rollproof cluster up --name second --config my-kind.yaml
   export KUBECONFIG=$(rollproof cluster status -o json | jq -r .kubeconfig)`,
 		Args: cobra.NoArgs,
+		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", cluster.EndsWithin),
+			makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return clusterUp(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), f)
+			return clusterUp(cmd.Context(), cmd.OutOrStdout(), displayOf(cmd), f)
 		},
 	}
 	cmd.Flags().StringVar(&f.name, "name", cluster.DefaultName, "name of the cluster")
@@ -61,7 +63,7 @@ On failure logs are collected, the message names their folder, and everything ma
 	return cmd
 }
 
-func clusterUp(ctx context.Context, out, errOut io.Writer, f clusterUpFlags) error {
+func clusterUp(ctx context.Context, out io.Writer, display *progress.Display, f clusterUpFlags) error {
 	root, err := images.FindRoot(".")
 	if err != nil {
 		return err
@@ -76,14 +78,9 @@ func clusterUp(ctx context.Context, out, errOut io.Writer, f clusterUpFlags) err
 			return err
 		}
 	}
-	if _, err := docker.Ensure(ctx, sayTo(errOut)); err != nil {
+	if _, err := docker.Ensure(ctx, display.Say); err != nil {
 		return err
 	}
-	display, err := newDisplay(errOut)
-	if err != nil {
-		return err
-	}
-	defer display.Close()
 	store, err := images.Open(ctx, images.Options{Root: root, Source: f.images, Progress: display})
 	if err != nil {
 		return err
@@ -96,18 +93,8 @@ func clusterUp(ctx context.Context, out, errOut io.Writer, f clusterUpFlags) err
 	c, report, err := manager.Up(ctx, cluster.UpOptions{
 		Name: f.name, Config: config, Retain: f.retain, ExportTo: exportTo, LogsDir: filepath.Join(root, "out"),
 	})
-	display.Close()
 	printUp(out, c, report, err)
 	return err
-}
-
-// newDisplay shows progress on out and remembers usual durations in the cache.
-func newDisplay(out io.Writer) (*progress.Display, error) {
-	cache, err := images.CacheDir()
-	if err != nil {
-		return nil, err
-	}
-	return progress.New(out, filepath.Join(cache, "durations.json")), nil
 }
 
 func printUp(out io.Writer, c *cluster.Cluster, report cluster.UpReport, err error) {
@@ -143,7 +130,7 @@ func newClusterDownCommand() *cobra.Command {
 				return err
 			}
 			defer manager.Close()
-			found, err := manager.Down(cmd.Context(), name, sayTo(cmd.ErrOrStderr()))
+			found, err := manager.Down(cmd.Context(), name, displayOf(cmd).Say)
 			if err != nil {
 				return err
 			}

@@ -24,8 +24,9 @@ It is an introduction and a test of the engine. It says nothing about Kubernetes
 
 The promise of zero dropped requests breaks, on purpose: the demo itself exits 0 when the engine saw exactly that (nothing dropped by
 the graceful replacement, something by the rude one), 1 when it did not, 2 when the load was not good enough to tell.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, out) },
+		Annotations: map[string]string{onInterrupt: "the load and the servers are ended, in seconds"},
+		Args:        cobra.NoArgs,
+		RunE:        func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, out) },
 	}
 	cmd.Flags().StringVar(&out, "out", "", "directory of the run, new or empty (default out/<start>-demo)")
 	return cmd
@@ -41,11 +42,13 @@ func runDemo(cmd *cobra.Command, out string) error {
 	if err != nil {
 		return err
 	}
+	display := displayOf(cmd)
 	say := func(format string, args ...any) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%5.1fs  %s\n", rec.Clock().Now().Seconds(), fmt.Sprintf(format, args...))
+		fmt.Fprintf(display, "%5.1fs  %s\n", rec.Clock().Now().Seconds(), fmt.Sprintf(format, args...))
 	}
 	launch := demo.Launch{Program: self, Args: []string{bitvaultdCommand}}
-	if err := closeRecord(rec, demo.Record(cmd.Context(), rec, launch, say)); err != nil {
+	step := display.Start("load and replacements")
+	if err := closeRecord(rec, step.Done(demo.Record(cmd.Context(), rec, launch, say))); err != nil {
 		return err
 	}
 	h, result, err := conclude(cmd, rec.Dir())

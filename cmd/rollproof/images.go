@@ -41,11 +41,7 @@ func newImagesCommand() *cobra.Command {
 
 // withStore runs fn with the opened image cache, and with progress on standard error.
 func withStore(cmd *cobra.Command, source string, fn func(ctx context.Context, store *images.Store) error) error {
-	show, err := newDisplay(cmd.ErrOrStderr())
-	if err != nil {
-		return err
-	}
-	defer show.Close()
+	show := displayOf(cmd)
 	store, err := images.Open(cmd.Context(), images.Options{Source: source, Progress: show, EnsureEngine: engineWhenNeeded(show)})
 	if err != nil {
 		return err
@@ -69,7 +65,8 @@ func newImagesBuildCommand(source *string) *cobra.Command {
 		Long: imagesHelp + `
 
 An interrupted build goes on where it stopped. Logs of single builds are in the cache, under images/logs.`,
-		Example: "  rollproof images build\n  rollproof images build node --images=source",
+		Annotations: map[string]string{onInterrupt: "what is being built is stopped, in seconds; the next build goes on from there"},
+		Example:     "  rollproof images build\n  rollproof images build node --images=source",
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return withStore(cmd, *source, func(ctx context.Context, store *images.Store) error {
 				made, err := store.Ensure(ctx, names...)

@@ -2,16 +2,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
+
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/run"
 )
 
 // Exit codes of every command. Scripts and CI jobs depend on them.
@@ -27,16 +31,33 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-func main() {
-	klog.SetLogger(logr.Discard()) // client-go prints what it returns as errors too; what matters is in ours
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := execute(ctx, newRootCommand())
-	stop()
-	os.Exit(code)
+func main() { os.Exit(start(newRootCommand())) }
+
+// start runs the command in a process of its own, which this one watches: there it is called again, by the same program.
+func start(root *cobra.Command) int {
+	if len(os.Args) > 1 && os.Args[1] == bitvaultdCommand {
+		return execute(context.Background(), root) // a server has signals of its own, and gives no verdict
+	}
+	child, watched := supervise.Adopt()
+	if !watched {
+		return watch(root)
+	}
+	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) }) // before anything is done that one would have to put in order
+	klog.SetLogger(logr.Discard())                                   // client-go prints what it returns as errors too; what matters is in ours
+	ctx, interrupt := context.WithCancelCause(supervise.NewContext(context.Background(), child))
+	root.SetErr(openDisplay(os.Stderr))
+	go obey(child, signals, root, interrupt)
+	code := execute(ctx, root)
+	child.Announce(code)
+	return code
 }
 
-// execute runs the command and turns its outcome into an exit code. An error is printed once, as one line.
+// execute runs the command and turns its outcome into an exit code. An error is printed once, as one line. The display is opened before
+// everything else, and closed after it.
 func execute(ctx context.Context, root *cobra.Command) int {
+	display := displayOf(root)
+	defer display.Close()
+	root.SetErr(display)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitPass
@@ -46,10 +67,14 @@ func execute(ctx context.Context, root *cobra.Command) int {
 		return int(code)
 	}
 	// What an interrupt broke off says what it was, and seldom why: "signal: killed", for a program that was started.
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); cause != nil && !strings.HasPrefix(err.Error(), cause.Error()) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
-	fmt.Fprintf(root.ErrOrStderr(), "rollproof: %v\n", err)
+	var crash *run.PanicError
+	if errors.As(err, &crash) {
+		err = fmt.Errorf("%w; %s", err, keepStack(crash.Stack))
+	}
+	fmt.Fprintf(display, "rollproof: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors stand in lines of their own
 	return exitCouldNotRun
 }
 
@@ -79,12 +104,28 @@ func newRootCommand() *cobra.Command {
 and says for each promise of the rollout strategy whether it held.
 
 Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the run proves nothing), 3 could not run.`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n") // the same as of `rollproof version`
 	root.AddCommand(commands()...)
 	refuseUnknownVerbs(root)
+	wrapHelp(root)
 	return root
+}
+
+// wrapHelp makes help fit the terminal it is printed on.
+func wrapHelp(root *cobra.Command) {
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		out := cmd.OutOrStdout()
+		var text bytes.Buffer
+		cmd.SetOut(&text)
+		help(cmd, args)
+		cmd.SetOut(out)
+		_ = progress.Print(out, text.String()) // a reader that is gone needs no help
+	})
 }
 
 // refuseUnknownVerbs makes `rollproof cluster upp` an error: cobra answers a mistyped verb of a group with its help and success.

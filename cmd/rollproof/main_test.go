@@ -5,11 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 )
+
+// asCommand makes the test binary the command: its TestMain is then main, with a few commands more.
+const asCommand = "ROLLPROOF_TEST_BINARY_IS_THE_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) == "" {
+		os.Exit(m.Run())
+	}
+	root := newRootCommand()
+	root.AddCommand(newStepsCommand(), newCrashCommand(), newLingerCommand())
+	os.Exit(start(root))
+}
 
 func TestExecuteMapsOutcomesToExitCodes(t *testing.T) {
 	cases := map[string]struct {

@@ -1,28 +1,33 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
 )
+
+// runEnds is what run and teeth do once they are interrupted.
+var runEnds = fmt.Sprintf("the load is stopped, what was disturbed is healed and the record closed, at most %s; "+
+	"then a cluster that this command made is removed", run.EndsWithin)
 
 // labFlags say which lab a command wants.
 type labFlags struct {
@@ -43,27 +48,22 @@ func (f *labFlags) register(cmd *cobra.Command) {
 }
 
 // open takes the lab for this command.
-func (f *labFlags) open(cmd *cobra.Command, holder string) (*lab.Lab, *console, error) {
+func (f *labFlags) open(cmd *cobra.Command, holder string) (*lab.Lab, error) {
 	rate, err := load.ParseRate(f.rate)
 	if err != nil {
-		return nil, nil, fmt.Errorf("--rate %s: %w", f.rate, err)
+		return nil, fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
-	display, err := newDisplay(cmd.ErrOrStderr())
-	if err != nil {
-		return nil, nil, err
-	}
-	defer display.Close()
-	show := newConsole(cmd.ErrOrStderr())
+	display := displayOf(cmd)
 	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: show.say,
+		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: display.Say,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if f.keep {
 		l.Keep()
 	}
-	return l, show, nil
+	return l, nil
 }
 
 func newRunCommand() *cobra.Command {
@@ -80,7 +80,8 @@ and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
   rollproof run --label canary --pace spec`,
-		RunE: func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
+		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
+		RunE:        func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
@@ -101,7 +102,7 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		return summarise(cmd.OutOrStdout(), none)
 	}
 	load.TuneMemory()
-	l, show, err := f.open(cmd, "rollproof run")
+	l, err := f.open(cmd, "rollproof run")
 	if err != nil {
 		return err
 	}
@@ -110,13 +111,13 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 	if err != nil {
 		return err
 	}
-	outcomes, err := performAll(cmd, l, show, f.out, chosen)
+	outcomes, err := performAll(cmd, l, f.out, chosen)
 	return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
 }
 
 // performAll performs scenarios until there are no more, the command is interrupted, or a cluster that was left broken cannot be made
 // anew. It returns an outcome for each, also for those it never began.
-func performAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, chosen []run.Scenario) ([]outcome, error) {
+func performAll(cmd *cobra.Command, l *lab.Lab, out string, chosen []run.Scenario) ([]outcome, error) {
 	var outcomes []outcome
 	var err error
 	for i, s := range chosen {
@@ -124,25 +125,25 @@ func performAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, chose
 			outcomes = append(outcomes, outcome{Outcome: run.Outcome{Scenario: s.Name}, notBegun: true})
 			continue
 		}
-		show.say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
-		warnBeyond(show.say, carriedCluster, l.World.TotalRate())
-		o := perform(cmd, l, show, out, s)
+		displayOf(cmd).Say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
+		warnBeyond(displayOf(cmd), carriedCluster, l.World.TotalRate())
+		o := perform(cmd, l, out, s)
 		rememberCarried(carriedCluster, l.World.TotalRate(), o.Result)
 		outcomes = append(outcomes, o)
 		if i+1 < len(chosen) {
-			err = mend(cmd.Context(), l, show, s.Name, o.Healed())
+			err = mend(cmd, l, s.Name, o.Healed())
 		}
 	}
 	return outcomes, err
 }
 
 // mend makes a new cluster where the old one was left broken. One that was broken off is no reason: the command ends.
-func mend(ctx context.Context, l *lab.Lab, show *console, by string, healed bool) error {
-	if healed || ctx.Err() != nil {
+func mend(cmd *cobra.Command, l *lab.Lab, by string, healed bool) error {
+	if healed || cmd.Context().Err() != nil {
 		return nil
 	}
-	show.say("%s left the cluster broken: it is thrown away, and a new one made", by)
-	return l.Renew(ctx)
+	displayOf(cmd).Say("%s left the cluster broken: it is thrown away, and a new one made", by)
+	return l.Renew(cmd.Context())
 }
 
 // unmet are the scenarios that a cluster cannot hold, as skipped.
@@ -164,12 +165,14 @@ type outcome struct {
 }
 
 // perform runs one scenario and writes its reports.
-func perform(cmd *cobra.Command, l *lab.Lab, show *console, out string, s run.Scenario) outcome {
-	runner := l.Runner(out, run.About(cmd.Context()), show.status)
+func perform(cmd *cobra.Command, l *lab.Lab, out string, s run.Scenario) outcome {
+	display := displayOf(cmd)
+	runner := l.Runner(out, run.About(cmd.Context()), statusOf(display))
+	runner.Recording = func(dir string) { supervise.Recording(cmd.Context(), dir) }
 	o, err := runner.Run(cmd.Context(), s)
-	show.clear()
+	display.Status()
 	if o.Early != nil {
-		show.say("%s ended early: %v", s.Name, o.Early)
+		display.Say("%s ended early: %v", s.Name, o.Early)
 	}
 	if o.History == nil {
 		return outcome{Outcome: o, err: err}
@@ -233,7 +236,7 @@ func newListCommand() *cobra.Command {
 				return err
 			}
 			all := scenarios.All(bitvault.World{Pace: timing})
-			w := cmd.OutOrStdout()
+			w := &bytes.Buffer{}
 			var total time.Duration
 			for _, s := range all {
 				total += s.Usually()
@@ -246,58 +249,24 @@ func newListCommand() *cobra.Command {
 			}
 			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
 				len(all), total.Round(time.Minute), timing.Name)
-			return nil
+			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
 	return cmd
 }
 
-// console shows what happens: a line that is rewritten on a terminal, plain lines elsewhere.
-type console struct {
-	out      io.Writer
-	terminal bool
-	last     time.Time
-	before   run.Status // the one shown last, for the rate since then
-}
-
-func newConsole(out io.Writer) *console {
-	f, ok := out.(*os.File)
-	return &console{out: out, terminal: ok && term.IsTerminal(int(f.Fd()))}
-}
-
-// plainEvery is how often a status is worth a line of its own where lines cannot be rewritten.
-const plainEvery = 10 * time.Second
-
-func (c *console) say(format string, args ...any) {
-	c.clear()
-	fmt.Fprintf(c.out, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
-}
-
-// clear takes the status off the terminal.
-func (c *console) clear() {
-	if c.terminal {
-		fmt.Fprint(c.out, "\r\x1b[K")
+// statusOf shows on a display how far a run is.
+func statusOf(display *progress.Display) func(run.Status) {
+	var before run.Status // the one shown last, for the rate since then
+	return func(s run.Status) {
+		display.Status(statusRows(s, before)...)
+		before = s
 	}
 }
 
-// status shows how far a run is.
-func (c *console) status(s run.Status) {
-	if !c.terminal && time.Since(c.last) < plainEvery {
-		return
-	}
-	line := statusLine(s, c.before)
-	c.before, c.last = s, time.Now()
-	if c.terminal {
-		c.clear()
-		fmt.Fprint(c.out, line)
-		return
-	}
-	fmt.Fprintln(c.out, "  "+line)
-}
-
-// statusLine is how far a run is, with the rate since the status before.
-func statusLine(s, before run.Status) string {
+// statusRows are how far a run is, with the rate since the status before, and what it does.
+func statusRows(s, before run.Status) []string {
 	now, then := hits(s), hits(before)
 	since := s.Elapsed
 	if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && now.Sent >= then.Sent {
@@ -311,11 +280,11 @@ func statusLine(s, before run.Status) string {
 	if now.Unsent > 0 {
 		line += fmt.Sprintf(", %d not sent", now.Unsent)
 	}
-	line += "  " + s.Doing
+	doing := s.Doing
 	if s.Saw != "" {
-		line += ": " + s.Saw
+		doing += ": " + s.Saw
 	}
-	return line
+	return []string{line, doing}
 }
 
 // hits is the load over all arms.

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -118,13 +120,16 @@ func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
 // Where lines cannot be rewritten a status is a line of its own, and not every second.
 func TestStatusInALogFile(t *testing.T) {
 	var out bytes.Buffer
-	show := newConsole(&out)
-	s := run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: 10 * time.Second, Usually: 134 * time.Second,
-		Load: []load.Status{{Sent: 1500, Failed: 2}, {Sent: 500, Unsent: 1}}}
-	show.status(s)
-	show.status(s)
-	want := "  10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
-	if out.String() != want {
+	synctest.Test(t, func(*testing.T) {
+		show := statusOf(progress.New(&out, ""))
+		for s := range 12 {
+			show(run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: time.Duration(s) * time.Second, Usually: 134 * time.Second,
+				Load: []load.Status{{Sent: uint64(150 * s), Failed: 2}, {Sent: uint64(50 * s), Unsent: 1}}})
+			time.Sleep(time.Second)
+		}
+	})
+	const want = "10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
+	if _, line, _ := strings.Cut(out.String(), "  "); line != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
 	}
 }
@@ -145,7 +150,7 @@ func TestTheRateIsOfNow(t *testing.T) {
 		"the same again": {at("a", 10*time.Second, 1000), at("a", 90*time.Second, 18000), " 100/s,"},
 		"what was seen":  {at("a", 10*time.Second, 2000), run.Status{}, ": v2 has done 1 of 5 steps"},
 	} {
-		if line := statusLine(c.now, c.before); !strings.Contains(line, c.want) {
+		if line := strings.Join(statusRows(c.now, c.before), "  "); !strings.Contains(line, c.want) {
 			t.Errorf("%s: %q, want %q in it", name, line, c.want)
 		}
 	}

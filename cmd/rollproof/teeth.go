@@ -32,7 +32,8 @@ that is too wide, a budget that selects nothing, …), runs a scenario, and want
 teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
 		Example: `  rollproof teeth --label smoke
   rollproof teeth mechanics.pdb canary.steps`,
-		RunE: func(cmd *cobra.Command, checks []string) error { return bite(cmd, f, label, checks) },
+		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
+		RunE:        func(cmd *cobra.Command, checks []string) error { return bite(cmd, f, label, checks) },
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only faults with this label, e.g. smoke")
@@ -44,7 +45,7 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return err
 	}
 	load.TuneMemory()
-	l, show, err := f.open(cmd, "rollproof teeth")
+	l, err := f.open(cmd, "rollproof teeth")
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return err
 	}
 	matrix := &reports.Teeth{Started: time.Now().UTC()}
-	broken := plantAll(cmd, l, show, f.out, faults, matrix)
+	broken := plantAll(cmd, l, f.out, faults, matrix)
 	dir := filepath.Join(f.out, matrix.Started.Format("20060102-150405")+"-teeth")
 	if err := writeTeeth(dir, matrix); err != nil {
 		return err
@@ -71,19 +72,19 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 
 // plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew. A
 // fault that was never planted is in the matrix too: nobody knows whether its check would have turned.
-func plantAll(cmd *cobra.Command, l *lab.Lab, show *console, out string, faults []teeth.Fault, matrix *reports.Teeth) error {
+func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, matrix *reports.Teeth) error {
 	var err error
 	for i, fault := range faults {
 		if err != nil || cmd.Context().Err() != nil {
 			matrix.Add(reports.Tooth{Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Said: "not planted: the run ended before"})
 			continue
 		}
-		show.say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
-		tooth, healed := plantFault(cmd, l, show, out, fault)
+		displayOf(cmd).Say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
+		tooth, healed := plantFault(cmd, l, out, fault)
 		matrix.Add(tooth)
-		show.say("%s: %s", fault.Check, tooth.Said)
+		displayOf(cmd).Say("%s: %s", fault.Check, tooth.Said)
 		if i+1 < len(faults) {
-			err = mend(cmd.Context(), l, show, "the fault", healed)
+			err = mend(cmd, l, "the fault", healed)
 		}
 	}
 	return err
@@ -106,9 +107,9 @@ func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Faul
 }
 
 // plantFault runs one fault's scenario. healed says whether the next may use the cluster.
-func plantFault(cmd *cobra.Command, l *lab.Lab, show *console, out string, fault teeth.Fault) (tooth reports.Tooth, healed bool) {
+func plantFault(cmd *cobra.Command, l *lab.Lab, out string, fault teeth.Fault) (tooth reports.Tooth, healed bool) {
 	began := time.Now()
-	o := perform(cmd, l, show, out, fault.Scenario)
+	o := perform(cmd, l, out, fault.Scenario)
 	tooth = reports.Tooth{
 		Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Dir: o.Dir, Took: time.Since(began),
 	}

@@ -13,14 +13,19 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version, the commit and the Go version this binary was built from",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return fmt.Errorf("read build information: this binary carries none; build it with `make build`")
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "rollproof %s commit %s %s\n", info.Main.Version, setting(info, "vcs.revision"), info.GoVersion)
-			return nil
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			return err
 		},
 	}
+}
+
+// version is what this binary was built from, as far as it knows.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "rollproof of an unknown version: it carries no build information; build it with `make build`"
+	}
+	return fmt.Sprintf("rollproof %s commit %s %s", info.Main.Version, setting(info, "vcs.revision"), info.GoVersion)
 }
 
 func setting(info *debug.BuildInfo, key string) string {

@@ -26,6 +26,9 @@ const (
 	cutTimeout     = 60 * time.Second // how long kind may go on after its nodes were removed under it
 )
 
+// EndsWithin is how long Up goes on at most once it is interrupted: kind is cut off, and what was made is removed.
+const EndsWithin = cutTimeout + cleanUpTimeout
+
 // UpOptions say which cluster is wanted.
 type UpOptions struct {
 	Name       string // "" is DefaultName

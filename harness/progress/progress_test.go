@@ -3,6 +3,7 @@ package progress
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -45,7 +46,7 @@ func TestLongStepRepeatsItselfAndIsRemembered(t *testing.T) {
 		_ = s.Done(nil)
 	})
 	expect(t, got, "image node", "image node: build kubelet",
-		"image node: build kubelet, 20s so far", "image node: build kubelet, 40s so far", "image node: done in 45s")
+		"image node, 20s so far: build kubelet", "image node, 40s so far: build kubelet", "image node: done in 45s")
 
 	got = plain(t, memory, func(d *Display) {
 		s := d.Start("image node")
@@ -117,6 +118,59 @@ func TestConcurrentSteps(t *testing.T) {
 	if got := strings.Count(out.String(), "\n"); got != 60 {
 		t.Errorf("%d lines, want 60 whole ones", got)
 	}
+}
+
+// A display that its owner closed is still used by others: nothing panics, nothing is lost, nothing is rewritten.
+func TestWhatIsSaidAfterCloseIsPrintedPlainly(t *testing.T) {
+	var out bytes.Buffer
+	d := New(&out, "")
+	d.screen = &screen{out: &out, size: func() (int, int) { return 80, 24 }}
+	early := d.Start("early")
+	d.Status("a status")
+	_, _ = d.Write([]byte("no end of line")) // it never fails
+	d.Close()
+	d.Close()
+	closed := out.Len()
+	early.Say("goes on")
+	_ = early.Done(nil)
+	late := d.Start("late")
+	late.Say("works")
+	_ = late.Done(errors.New("broken"))
+	d.Say("said %s", "late")
+	d.Status("another status")
+	d.Bars(Bar{Name: "get"})
+	fmt.Fprintln(d, "written late")
+	if before := out.String()[:closed]; !strings.Contains(before, "no end of line\n") || !strings.HasSuffix(before, eraseBelow) {
+		t.Errorf("closing left %q", before)
+	}
+	got := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  `).ReplaceAllString(out.String()[closed:], "")
+	expect(t, strings.Split(strings.TrimSuffix(got, "\n"), "\n"), "early: goes on", "early: done in 0s", "late", "late: works", "late: failed after 0s",
+		"said late", "written late")
+}
+
+func TestLinesOfSeveralWriters(t *testing.T) {
+	var out bytes.Buffer
+	d := New(&out, "")
+	for _, part := range []string{"one\ntw", "o\n", "\n", "a \x1b[31mred\x1b[0m\tone\n"} {
+		if n, err := d.Write([]byte(part)); n != len(part) || err != nil {
+			t.Errorf("Write(%q) = %d, %v", part, n, err)
+		}
+	}
+	if want := "one\ntwo\n\na \uFFFD[31mred\uFFFD[0m one\n"; out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+}
+
+func TestStatusWhereNothingIsRewritten(t *testing.T) {
+	got := plain(t, "", func(d *Display) {
+		for s := range 25 {
+			d.Bars(Bar{"get", uint64(s), 30, "1/s"}, Bar{"post", uint64(s), 30, "1/s"})
+			time.Sleep(time.Second)
+		}
+		d.Status()
+		d.Status("the next run") // it has only begun
+	})
+	expect(t, got, "get 10/30 1/s | post 10/30 1/s", "get 20/30 1/s | post 20/30 1/s")
 }
 
 func TestDiscardKeepsQuiet(t *testing.T) {

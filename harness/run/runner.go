@@ -20,8 +20,12 @@ import (
 	"bitvault.dev/rollproof/harness/observe"
 )
 
-// endTimeout bounds what happens after an interrupt or a failure: ending the load, healing, closing the record.
+// endTimeout bounds each of the two things that happen after an interrupt or a failure: what is being healed already, and ending the
+// load, healing the rest and closing the record.
 const endTimeout = 2 * time.Minute
+
+// EndsWithin is how long a run goes on at most once it is interrupted.
+const EndsWithin = 2 * endTimeout
 
 // Runner performs scenarios on one cluster, one after another.
 type Runner struct {
@@ -31,6 +35,8 @@ type Runner struct {
 	About   history.Run  // what every record says of the machine and the binary
 	Show    func(Status) // is told every second how a run goes; may be nil
 	Say     Say
+	// Recording is told the directory of a run's record as soon as there is one; may be nil.
+	Recording func(dir string)
 
 	observe func(ctx context.Context, rec *history.Recorder, aim Aim) (observer, error) // nil: the cluster; tests put theirs here
 }
@@ -93,6 +99,9 @@ func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 		return out, err
 	}
 	out.Dir = rec.Dir()
+	if r.Recording != nil {
+		r.Recording(out.Dir)
+	}
 	p := &performance{runner: r, scenario: s, aim: aim, rec: rec}
 	if out.Early, err = p.perform(ctx); err != nil {
 		err = fmt.Errorf("run %s: %w; what was recorded until then is in %s", s.Name, err, out.Dir)
@@ -167,11 +176,19 @@ func (p *performance) acts(ctx context.Context) (early, err error) {
 func contained(do func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
 	return do()
 }
+
+// PanicError is a panic that the runner caught, so as to heal and to close the record. It is a defect of the harness.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 func (p *performance) play(ctx context.Context) (early, err error) {
 	if err := p.begin(ctx); err != nil {

@@ -24,11 +24,12 @@ const spare = 90 * time.Second
 
 // Stage is a cluster held by one suite.
 type Stage struct {
-	lab    *lab.Lab
-	ending time.Time
-	out    string
-	dirty  bool // the last scenario left it broken
-	ran    int  // scenarios
+	lab     *lab.Lab
+	display *progress.Display // from the first line of the suite to its last
+	ending  time.Time
+	out     string
+	dirty   bool // the last scenario left it broken
+	ran     int  // scenarios
 }
 
 // Open takes the cluster for a suite, waiting for another that holds it. It never builds images: without them it ends at once with
@@ -44,18 +45,14 @@ func Open(ctx context.Context, suite, pace string, ending time.Time) (*Stage, er
 	}
 	load.TuneMemory()
 	display := progress.New(os.Stderr, filepath.Join(cache, "durations.json"))
-	defer display.Close()
 	l, err := lab.Open(ctx, lab.Options{
-		Root: root, Images: "source", Pace: pace, Holder: suite, Wait: true, NoBuild: true, Display: display, Say: say,
+		Root: root, Images: "source", Pace: pace, Holder: suite, Wait: true, NoBuild: true, Display: display, Say: display.Say,
 	})
 	if err != nil {
+		display.Close()
 		return nil, err
 	}
-	return &Stage{lab: l, ending: ending, out: filepath.Join(root, "out")}, nil
-}
-
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	return &Stage{lab: l, display: display, ending: ending, out: filepath.Join(root, "out")}, nil
 }
 
 // World is what scenarios are made for.
@@ -81,7 +78,7 @@ func tooShort(scenario run.Scenario, left time.Duration) string {
 // Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is thrown away first.
 func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome, error) {
 	if s.dirty {
-		say("the scenario before left the cluster broken: it is thrown away, and a new one made")
+		s.display.Say("the scenario before left the cluster broken: it is thrown away, and a new one made")
 		if err := s.lab.Renew(ctx); err != nil {
 			return run.Outcome{}, err
 		}
@@ -97,8 +94,8 @@ func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 	}
 	paths, reported := reports.WriteAll(context.WithoutCancel(ctx), outcome.Dir, outcome.History, outcome.Result)
 	if reported == nil {
-		reported = reports.Terminal(os.Stderr, outcome.History.Run(), outcome.Result, reports.TerminalOptions{Dir: outcome.Dir})
-		say("report %s", paths.HTML)
+		reported = reports.Terminal(s.display, outcome.History.Run(), outcome.Result, reports.TerminalOptions{Dir: outcome.Dir})
+		s.display.Say("report %s", paths.HTML)
 	}
 	return outcome, errors.Join(err, reported)
 }
@@ -111,5 +108,6 @@ func (s *Stage) Close(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
+	defer s.display.Close()
 	return s.lab.Close(context.WithoutCancel(ctx))
 }

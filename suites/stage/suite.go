@@ -55,7 +55,7 @@ func (s *Suite) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 
 // skip ends a spec. The reason is said at once: ginkgo keeps it to itself unless it is verbose.
 func (s *Suite) skip(why string) {
-	say("skipped: %s", why)
+	s.display.Say("skipped: %s", why)
 	s.why = cmp.Or(s.why, why)
 	ginkgo.Skip(why, 2) // the place that is told is the spec's
 }

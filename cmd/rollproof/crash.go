@@ -1,0 +1,118 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/progress"
+)
+
+// watch runs the command in a child, and gives its exit code. An end that the command did not mean is one line, and exit code 3.
+func watch(root *cobra.Command) int {
+	display := progress.New(os.Stderr, "")
+	defer display.Close()
+	code, end, err := supervise.Run()
+	switch {
+	case err != nil:
+		fmt.Fprintf(display, "rollproof: %v\n", err)
+	case end != nil:
+		fmt.Fprintf(display, "rollproof: %s\n", disorder(end, clusterOf(root)))
+	default:
+		return code
+	}
+	return exitCouldNotRun
+}
+
+// makesCluster is the annotation of a command that makes a cluster where there is none, or uses the one of its flag --name.
+const makesCluster = "makes a cluster"
+
+// clusterOf is the name of the cluster that the command line is about, empty where it is about none.
+func clusterOf(root *cobra.Command) string {
+	cmd, args, err := root.Find(os.Args[1:])
+	if err != nil || cmd.Annotations[makesCluster] == "" || cmd.ParseFlags(args) != nil {
+		return ""
+	}
+	return cmd.Flag("name").Value.String()
+}
+
+// disorder says in one line how a command ended, and what it leaves behind.
+func disorder(end *supervise.End, cluster string) string {
+	parts := []string{end.Why}
+	if len(end.Stack) > 0 {
+		parts = append(parts, keepStack(end.Stack))
+	}
+	if end.Recording != "" {
+		parts = append(parts, leftBehind(end.Recording)...)
+	}
+	if cluster != "" {
+		parts = append(parts, "the cluster is left as it is: `rollproof cluster down --name "+cluster+"` removes it")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// keepStack writes a stack to a file of its own, and says where.
+func keepStack(stack []byte) string {
+	f, err := os.CreateTemp("", "rollproof-crash-*.txt")
+	if err == nil {
+		_, err = f.Write(stack)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Sprintf("the stack could not be written to a file: %v", err)
+	}
+	return "the stack is in " + f.Name()
+}
+
+// leftBehind says what a run that broke off has left to heal, by its record. A record that is damaged must not crash the crash's report.
+func leftBehind(dir string) (said []string) {
+	defer func() {
+		if recover() != nil {
+			said = append(said, "the record in "+dir+" cannot be read")
+		}
+	}()
+	left, err := unhealed(dir)
+	switch {
+	case len(left) > 0:
+		said = append(said, "left to heal: "+strings.Join(left, ", "))
+	case err == nil:
+		said = append(said, "nothing is left to heal")
+	}
+	if err != nil {
+		said = append(said, fmt.Sprintf("more may be left to heal: %v", err))
+	}
+	return append(said, "the record is in "+dir)
+}
+
+// unhealed lists the disturbances that a record saw begin and did not see healed, the latest first. With an error it lists those up to
+// there.
+func unhealed(dir string) ([]string, error) {
+	h, err := history.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	var began []*history.Disturbance
+	var damage error
+	for e, err := range h.Events() {
+		switch {
+		case err != nil:
+			damage = err // it is the last
+		case e.Kind != history.KindDisturbance:
+		case e.Disturbance.Phase == history.Began:
+			began = append(began, e.Disturbance)
+		case e.Disturbance.Phase == history.Healed:
+			began = slices.DeleteFunc(began, func(d *history.Disturbance) bool { return d.ID == e.Disturbance.ID })
+		}
+	}
+	var left []string
+	for _, d := range slices.Backward(began) {
+		left = append(left, d.Name+" of "+d.Target)
+	}
+	return left, damage
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+)
+
+// onInterrupt is the annotation of a command that says what it waits for once it is interrupted, and how long at most.
+const onInterrupt = "on interrupt"
+
+// obey ends the command in order at the first signal, and at once at the second.
+func obey(child *supervise.Child, signals <-chan os.Signal, root *cobra.Command, interrupt context.CancelCauseFunc) {
+	first := <-signals
+	waitsFor := "ending in order"
+	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {
+		waitsFor = cmd.Annotations[onInterrupt]
+	}
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		displayOf(root).Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
+	}()
+	select {
+	case <-said:
+	case <-time.After(time.Second): // a terminal that was stopped by Ctrl-S takes no line
+	}
+	interrupt(interruptError{first})
+	<-signals
+	child.Abandon(exitCouldNotRun)
+}
+
+// interruptError is what a signal ends a command with.
+type interruptError struct{ signal os.Signal }
+
+func (e interruptError) Error() string { return e.signal.String() + " signal received" }
+
+// Is makes an interrupt one of the ways to be cancelled.
+func (e interruptError) Is(target error) bool { return target == context.Canceled }
