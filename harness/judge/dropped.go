@@ -95,6 +95,7 @@ type armDrops struct {
 	found    findings
 	sequence sequence
 	outages  outages
+	routes   armRoutes
 
 	window   int // index of the window that deadline is of; -1 before the first hit
 	deadline time.Duration
@@ -108,6 +109,7 @@ func (f *drops) Arm(arm *Arm) HitFold {
 	}
 	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1}
 	a.outages.arm = arm
+	a.routes = newArmRoutes(arm, f.t.Arms)
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
 	return a
@@ -121,10 +123,11 @@ func (a *armDrops) Hit(h *history.Hit) {
 	if h.Masked > 0 {
 		a.masked++
 	}
-	what := answered
+	what, injected := answered, a.injected
 	if h.Class != history.ClassOK || h.Unsent || h.Code == 0 || h.Latency > a.deadline {
 		what = a.failed(h)
 	}
+	a.routes.add(h, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
 }
 
@@ -241,9 +244,10 @@ func (f *drops) Result() Promise {
 	p.Found += uint64(len(outages))
 	p.Hits, p.Dropped, p.Injected, p.Masked = sum.hits, sum.dropped, sum.injected, sum.masked
 	if p.Dropped == 0 {
-		p.Power = loadPower(p.Hits, loadedTime(windows), outageSeen(windows, gaps))
+		p.Power = loadPower(p.Hits-sum.unsent-sum.harness, loadedTime(windows), outageSeen(windows, gaps))
 	}
 	p.Verdict, p.Reason = sum.verdict(p.Power)
+	p.Routes = routesOf(f.arms)
 	return p
 }
 

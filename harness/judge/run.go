@@ -130,6 +130,7 @@ func conclude(t *Timeline, judged []*judging) Result {
 		r.Promises = append(r.Promises, j.result(t))
 	}
 	spoil(r.Promises)
+	spoilRoutes(r.Promises)
 	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.rank(), a.Verdict.rank()) })
 	r.Verdict = overall(r.Promises)
 	return r

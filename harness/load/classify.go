@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/net/http2"
+
 	"bitvault.dev/rollproof/harness/history"
 )
 
@@ -126,8 +128,9 @@ func untellable(err error) string {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return "tls"
 	}
-	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
-		return "tls" // net/http has no error value for it
+	// An alert, of either side, is of a type that crypto/tls keeps to itself; the operation that failed is what it names in public.
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return "tls"
 	}
 	return ""
 }
@@ -146,9 +149,23 @@ func brokenOff(o Outcome) string {
 	case o.Answered && (errors.Is(o.Err, io.ErrUnexpectedEOF) || errors.Is(o.Err, io.EOF)):
 		return "truncated"
 	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"):
-		return "eof"
-	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid"), strings.Contains(text, "unsupported"):
-		return "malformed" // net/http has no error values for an answer that is no HTTP
+		return "eof" // net/http has no error value for the last
+	case errors.As(o.Err, &http2.StreamError{}):
+		return "reset" + in
+	case strings.Contains(text, "GOAWAY"): // nor for this, and the rest of HTTP/2
+		return "goaway"
+	case !o.Connected, strings.Contains(text, "http2:"), isTransport(o.Err):
+		return reasonOther
 	}
-	return reasonOther
+	// A connection was had and the network did not fail: what came over it was no HTTP. net/http has error values for few of these.
+	return "malformed"
+}
+
+// isTransport reports whether the network or the connection failed, and not what came over it.
+func isTransport(err error) bool {
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }

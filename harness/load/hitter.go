@@ -34,8 +34,10 @@ type hitter struct {
 	prefix    string // of hit ids: "<run>/<arm>/"
 	transport *http.Transport
 	states    sync.Pool
+	secrets   secrets
 
-	digests tally
+	digests   tally
+	protocols protocols
 }
 
 // tally counts what the digest check rests on.
@@ -67,9 +69,11 @@ func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, 
 		dial = (&net.Dialer{Timeout: plan.Deadline, KeepAlive: 30 * time.Second}).DialContext
 	}
 	h := &hitter{plan: plan, arm: arm, clock: clock, window: window, prefix: run + "/" + arm.Name + "/"}
+	h.secrets = secretsOf(arm.Targets, plan.header(arm))
 	h.transport = &http.Transport{
 		DialContext:         conns.counting(dial),
-		TLSClientConfig:     plan.TLS,
+		TLSClientConfig:     plan.TLS.Clone(), // the transport writes into it
+		Protocols:           offered(plan.HTTP2),
 		TLSHandshakeTimeout: plan.Deadline,
 		DisableKeepAlives:   !arm.KeepAlive,
 		DisableCompression:  true,
@@ -99,7 +103,7 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s.gotConn, s.kept = 0, s.kept[:0]
 	s.hit = history.Hit{
 		Seq: in.seq, At: h.clock.At(start), Intended: in.intended, Window: h.window, Method: r.method, URL: r.text,
-		BytesOut: uint64(len(r.body)),
+		BytesOut: uint64(len(r.body)), Route: r.route,
 	}
 	ctx, cancel := context.WithDeadline(s.trace, start.Add(h.plan.Deadline))
 	out := h.exchange(ctx, s, in)
@@ -121,8 +125,15 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	if err != nil {
 		return &Outcome{Err: err, Connected: s.gotConn > 0}
 	}
+	h.protocols.saw(resp)
 	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
 	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// What follows is not HTTP, and has no end: the transport has handed the connection over, and no deadline bounds reading it.
+		_ = resp.Body.Close() // nobody uses the connection any more
+		s.hit.Code = uint16(resp.StatusCode)
+		return &out
+	}
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	var want digestWant
 	var malformed error
@@ -240,11 +251,11 @@ func (h *hitter) mismatches(s *state, want digestWant) bool {
 // judge fills in what is recorded of a failed hit.
 func (h *hitter) judge(s *state, out *Outcome) {
 	s.hit.Class, s.hit.Reason = Classify(*out)
-	s.hit.Body = s.kept
+	s.hit.Body = h.secrets.scrubBeginning(s.kept)
 	switch {
 	case s.hit.Error != "":
 	case out.Err != nil:
-		s.hit.Error = out.Err.Error()
+		s.hit.Error = string(h.secrets.scrub([]byte(out.Err.Error()))) // what is no HTTP is quoted in it
 	case out.Mismatch != "":
 		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
