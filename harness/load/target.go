@@ -31,7 +31,7 @@ func parseTarget(raw string) (*target, error) {
 
 // base is the target as the paths of a traffic file are appended to it.
 func (t *target) base() (string, error) {
-	if t.url.RawQuery != "" || t.url.ForceQuery || t.url.Fragment != "" || strings.HasSuffix(t.text, "#") {
+	if t.url.RawQuery != "" || t.url.ForceQuery || t.url.Fragment != "" {
 		return "", fmt.Errorf("target %q: the paths of a traffic file are appended to it, so it cannot hold a ? or a #: leave them out", t.text)
 	}
 	return strings.TrimSuffix(t.text, "/"), nil
