@@ -83,6 +83,7 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 		SilenceErrors: true,
 	}
 	root.AddCommand(commands()...)
+	addCompletions(root)
 	refuseUnknownVerbs(root)
 	return root
 }
