@@ -35,6 +35,7 @@ type hitter struct {
 	transport *http.Transport
 	states    sync.Pool
 	secrets   secrets
+	conns     *conns
 
 	digests   tally
 	protocols protocols
@@ -63,15 +64,16 @@ type state struct {
 
 var userAgent = []string{"rollproof"}
 
-func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, conns *connCount, workers uint64) *hitter {
+func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, count *connCount, workers uint64) *hitter {
 	dial := plan.dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: plan.Deadline, KeepAlive: 30 * time.Second}).DialContext
 	}
 	h := &hitter{plan: plan, arm: arm, clock: clock, window: window, prefix: run + "/" + arm.Name + "/"}
+	h.conns = newConns(dial, count)
 	h.secrets = secretsOf(arm.Targets, plan.header(arm))
 	h.transport = &http.Transport{
-		DialContext:         conns.counting(dial),
+		DialContext:         h.conns.DialContext,
 		TLSClientConfig:     plan.TLS.Clone(), // the transport writes into it
 		Protocols:           offered(plan.HTTP2),
 		TLSHandshakeTimeout: plan.Deadline,
@@ -93,7 +95,12 @@ func newState() *state {
 	return s
 }
 
-func (h *hitter) close() { h.transport.CloseIdleConnections() }
+// close ends every connection. It is called when all hits have ended: what the transport still holds for one of HTTP/2, or was just
+// about to open, would otherwise stay until it has been idle for its time.
+func (h *hitter) close() {
+	h.transport.CloseIdleConnections()
+	h.conns.close()
+}
 
 // hit sends one hit and calls record with what became of it; the hit is valid during the call.
 func (h *hitter) hit(in intent, record func(*history.Hit)) {
@@ -261,36 +268,4 @@ func (h *hitter) judge(s *state, out *Outcome) {
 	default:
 		s.hit.Error = fmt.Sprintf("%d %s", out.Code, http.StatusText(out.Code))
 	}
-}
-
-// connCount counts the open connections of a window's arms.
-type connCount struct {
-	open atomic.Int64
-	most atomic.Int64
-}
-
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-func (c *connCount) counting(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		raise(&c.most, c.open.Add(1))
-		return &countedConn{Conn: conn, count: c}, nil
-	}
-}
-
-type countedConn struct {
-	net.Conn
-	count  *connCount
-	closed atomic.Bool
-}
-
-func (c *countedConn) Close() error {
-	if !c.closed.Swap(true) {
-		c.count.open.Add(-1)
-	}
-	return c.Conn.Close()
 }
