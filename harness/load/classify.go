@@ -31,8 +31,8 @@ type Outcome struct {
 //  1. The harness ran out of something of its own (files, local addresses, buffers, name resolution): harness.
 //  2. The deadline passed: ambiguous. A dead server, a lost packet and a starved generator look the same from here.
 //  3. The network is unreachable, or TLS failed: ambiguous.
-//  4. No head of an answer arrived (refused, reset, EOF, no HTTP): ingress. It is the other end of the harness's connection, and
-//     a proxy that lost its backend in time answers 502 instead. With no ingress between, this is the server itself.
+//  4. No head of an answer arrived (refused, reset, EOF, GOAWAY, no HTTP): ingress. It is the other end of the harness's connection,
+//     and a proxy that lost its backend in time answers 502 instead. With no ingress between, this is the server itself.
 //  5. The head arrived and the rest broke off or was wrong: application when the head carries its version, else ingress,
 //     except wrong content, which is ambiguous without a version.
 //  6. The status is not the expected one: application when the answer carries its version. Without: 404, 502, 503 and 504 are

@@ -25,7 +25,7 @@ const (
 )
 
 // hitter sends hits and says what became of them. It follows no redirect, uses no proxy, and asks for no compression: what is
-// checked is what came over the wire.
+// checked is what came over the wire. Every hit ends at its deadline at the latest.
 type hitter struct {
 	plan      Plan
 	arm       Arm
