@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/harness/history"
@@ -25,8 +25,10 @@ type attackFlags struct {
 	duration, deadline     time.Duration
 	traffic                string
 	speed                  float64
-	loop, insecure         bool
+	loop, http2            bool
 	maxWorkers             uint64
+	headers                []string
+	tls                    tlsFlags
 	versionHeader, pod     string
 	out                    string
 }
@@ -38,7 +40,8 @@ func newAttackCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attack --target URL --out DIR",
 		Short: "Send load to a URL, record every hit and judge them",
-		Long: `attack sends load to any URL and records what became of every hit, as the scenarios do.
+		Long: `attack sends load to any URL, records what became of every hit, and says whether one was dropped. It needs no cluster.
+Start it, restart or release your service meanwhile, and read the verdict: docs/attack.md shows how in five minutes.
 
 The load is an open loop: every hit has its moment, and neither slow answers nor a late generator move it. Its arms take
 turns, and each shows what the others hide. The default ones send GET only:
@@ -46,12 +49,24 @@ turns, and each shows what the others hide. The default ones send GET only:
   get-close   a new connection for each hit: nothing is ever sent again
   post        POST with an Idempotency-Key, keep-alive
   post-close  POST without a key, a new connection for each hit
-With --control URL, an arm of the same rate goes to a responder that nothing disturbs.`,
-		Example: `  rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 30s --out out/try
+With --control URL, an arm of the same rate goes to a responder that nothing disturbs.
+
+Several targets, and the paths of a traffic file, are judged route by route too. User and password of a target are sent as
+Authorization. They are in no file of the run, nor are the values of --header.
+
+Exit codes: 0 nothing was dropped, 1 something was, 2 inconclusive (the run proves nothing), 3 could not run.`,
+		Example: `  rollproof attack --target http://127.0.0.1:8080/ --out out/try
+  rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 2m --out out/release
+  rollproof attack --target https://api.test/a --target https://api.test/b --header "Authorization: Bearer $TOKEN" --out out/two
   rollproof attack --target http://127.0.0.1:8080 --traffic day.jsonl --speed 2 --out out/replay`,
 		Annotations: map[string]string{onInterrupt: "no new hits are sent, those in flight are waited for, at most their --deadline; " +
 			"then what was sent is judged"},
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return fmt.Errorf("attack: %q belongs to no flag: say --target URL", load.Redact(args[0]))
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd, f) },
 	}
 	flags := cmd.Flags()
@@ -62,11 +77,13 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 	flags.StringVar(&f.rampTo, "ramp-to", "", "change the rate evenly to this one over the duration")
 	flags.DurationVar(&f.duration, "duration", 0, "how long (default 30s; with recorded traffic to its end)")
 	flags.DurationVar(&f.deadline, "deadline", load.DefaultDeadline, "of one hit, from its start to the last byte of the answer")
+	flags.StringArrayVar(&f.headers, "header", nil, "field of every request, like 'Name: value', but of those to the control arm; several are sent")
 	flags.StringVar(&f.traffic, "traffic", "", "file of requests to send, see docs/traffic.md; without --rate at its own times")
 	flags.Float64Var(&f.speed, "speed", 1, "replay recorded times this many times faster")
 	flags.BoolVar(&f.loop, "loop", false, "start recorded traffic over at its end; needs --duration")
 	flags.Uint64Var(&f.maxWorkers, "max-workers", 0, "most hits in flight in each arm (default: as many as can be due within the deadline)")
-	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
+	flags.BoolVar(&f.http2, "http2", false, "speak HTTP/2 where an https target does; without it HTTP/1.1 is spoken")
+	f.tls.register(flags)
 	flags.StringVar(&f.versionHeader, "version-header", load.DefaultVersionHeader, "answer header that names the application's version")
 	flags.StringVar(&f.pod, "pod-header", load.DefaultPodHeader, "answer header that names the pod")
 	flags.StringVar(&f.out, "out", "", "directory for the record; new or empty")
@@ -75,6 +92,9 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 
 func attack(cmd *cobra.Command, f attackFlags) error {
 	ctx, display := cmd.Context(), displayOf(cmd)
+	if err := f.check(cmd.Flags()); err != nil {
+		return err
+	}
 	arms, plan, err := f.plan()
 	if err != nil {
 		return err
@@ -89,13 +109,15 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	rate := plan.PeakRate()
 	warnBeyond(display, carriedAttack, rate)
 	about := run.About(ctx)
-	about.Scenario = "attack"
+	about.Scenario, about.Command = "attack", withoutSecrets(about.Command)
 	rec, err := startRecord(about, f.out)
 	if err != nil {
 		return err
 	}
 	supervise.Recording(ctx, rec.Dir())
+	releaseLog := load.CatchLog()
 	status, err := drive(ctx, rec, arms, plan, display)
+	err = errors.Join(err, releaseLog(rec))
 	printArms(display, status)
 	interrupted := errors.Is(err, context.Canceled)
 	if err := closeRecord(rec, err); err != nil && !interrupted {
@@ -108,6 +130,9 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 		return err
 	}
 	rememberCarried(carriedAttack, rate, result)
+	if err := printRoutes(cmd.OutOrStdout(), result); err != nil {
+		return err
+	}
 	return verdictError(result.Verdict)
 }
 
@@ -126,9 +151,21 @@ func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan loa
 	return generator.Status(), err
 }
 
+// check refuses flags that would be ignored.
+func (f attackFlags) check(given *pflag.FlagSet) error {
+	recorded := f.traffic != "" && f.rate == ""
+	switch {
+	case given.Changed("speed") && !recorded:
+		return errors.New("attack: --speed changes the times of a traffic file: say --traffic, without --rate")
+	case given.Changed("loop") && f.traffic == "":
+		return errors.New("attack: --loop starts a traffic file over: say --traffic")
+	}
+	return nil
+}
+
 func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	plan := load.Plan{
-		Length: f.duration, Deadline: f.deadline, MaxWorkers: f.maxWorkers, VersionHeader: f.versionHeader, PodHeader: f.pod,
+		Length: f.duration, Deadline: f.deadline, MaxWorkers: f.maxWorkers, VersionHeader: f.versionHeader, PodHeader: f.pod, HTTP2: f.http2,
 	}
 	if len(f.targets) == 0 {
 		return nil, plan, errors.New("attack: no target is named: say --target http://127.0.0.1:8080/")
@@ -139,12 +176,15 @@ func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	if f.deadline <= 0 || f.duration < 0 {
 		return nil, plan, errors.New("attack: --deadline and --duration want more than 0")
 	}
-	if f.insecure {
-		plan.TLS = &tls.Config{InsecureSkipVerify: true} // what --insecure asks for
-	}
 	arms, err := f.namedArms()
 	if err != nil {
 		return nil, plan, err
+	}
+	if plan.Header, err = load.ParseHeader(f.headers); err != nil {
+		return nil, plan, fmt.Errorf("attack: --header: %w", err)
+	}
+	if plan.TLS, err = f.tls.config(append(f.targets, f.control...)); err != nil {
+		return nil, plan, fmt.Errorf("attack: %w", err)
 	}
 	if f.traffic != "" {
 		if plan.Traffic, err = load.OpenTraffic(f.traffic); err != nil {

@@ -102,8 +102,12 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 	dir := t.TempDir()
 	full := filepath.Join(dir, "full")
 	broken := filepath.Join(dir, "broken.jsonl")
-	posts := filepath.Join(dir, "posts.jsonl")
-	for file, text := range map[string]string{filepath.Join(full, "x"): "", broken: "{\n", posts: `{"offset":0,"method":"POST","path":"/"}`} {
+	posts, gets := filepath.Join(dir, "posts.jsonl"), filepath.Join(dir, "gets.jsonl")
+	https := "https" + strings.TrimPrefix(url, "http")
+	certificate, _, _ := pemFiles(t)
+	_, other, _ := pemFiles(t)
+	for file, text := range map[string]string{filepath.Join(full, "x"): "", broken: "{\n", posts: `{"offset":0,"method":"POST","path":"/"}`,
+		gets: `{"offset":0,"method":"GET","path":"/"}`} {
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -127,6 +131,21 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 		"loop for ever":   {[]string{"--target", url, "--traffic", posts, "--arms", "post", "--loop", "--duration", "0s"}, "say --duration too"},
 		"bad deadline":    {[]string{"--target", url, "--deadline", "0s"}, "want more than 0"},
 		"out not empty":   {[]string{"--target", url, "--out", full}, "the directory is not empty: name a new one"},
+		"an argument":     {[]string{"http://u:secret@h"}, `"http://redacted@h" belongs to no flag: say --target URL`},
+		"query, traffic":  {[]string{"--target", url + "/x?a=1", "--traffic", gets}, "it cannot hold a ? or a #"},
+		"speed alone":     {[]string{"--target", url, "--speed", "2"}, "--speed changes the times of a traffic file: say --traffic"},
+		"speed, rate":     {[]string{"--target", url, "--traffic", gets, "--rate", "1/s", "--speed", "2"}, "without --rate"},
+		"loop alone":      {[]string{"--target", url, "--loop"}, "--loop starts a traffic file over: say --traffic"},
+		"odd header":      {[]string{"--target", url, "--header", "secret"}, "--header: header 1: want one like 'Name: value'"},
+		"reserved header": {[]string{"--target", url, "--header", "Upgrade: secret"}, "header Upgrade is set by the connection or by rollproof"},
+		"TLS over http":   {[]string{"--target", url, "--insecure"}, "no target begins with https://"},
+		"no CA file":      {[]string{"--target", https, "--cacert", broken + "x"}, "--cacert: open " + broken + "x"},
+		"odd CA file":     {[]string{"--target", https, "--cacert", broken}, "it holds no certificate in PEM form"},
+		"CA and insecure": {[]string{"--target", https, "--cacert", broken, "--insecure"}, "--cacert would be ignored"},
+		"key alone":       {[]string{"--target", https, "--key", broken}, "say --cert FILE"},
+		"no cert file":    {[]string{"--target", https, "--cert", broken + "x"}, broken + "x: no such file"},
+		"odd cert file":   {[]string{"--target", https, "--cert", broken}, "--cert " + broken},
+		"key of another":  {[]string{"--target", https, "--cert", certificate, "--key", other}, "private key does not match public key"},
 		"out unwritable":  {[]string{"--target", url, "--out", filepath.Join(broken, "run")}, "start a record in"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +155,7 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 				args = append(args, "--out", out)
 			}
 			code, stdout, stderr := rollproofCommand(t.Context(), args...)
-			if code != exitCouldNotRun || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+			if code != exitCouldNotRun || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 || stdout != "" || strings.Contains(stderr, "secret") {
 				t.Errorf("exit code %d, printed %q and %q, want one line with %q", code, stdout, stderr, c.want)
 			}
 			if _, err := os.Stat(out); err == nil {

@@ -110,6 +110,7 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 	}
 	root.SetVersionTemplate("{{.Version}}\n") // the same as of `rollproof version`
 	root.AddCommand(commands()...)
+	addCompletions(root)
 	refuseUnknownVerbs(root)
 	wrapHelp(root)
 	return root

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -61,6 +62,9 @@ func ParseConfig(raw []byte) (*Config, error) {
 	if err := decoder.Decode(&cfg.Kind); err != nil {
 		return nil, fmt.Errorf("not a kind configuration: %s", oneLine(err))
 	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one YAML document: kind would pass over all but the first, so keep one")
+	}
 	if cfg.Kind.APIVersion != "kind.x-k8s.io/v1alpha4" || cfg.Kind.Kind != "Cluster" {
 		return nil, fmt.Errorf(`not a kind configuration: want kind "Cluster" and apiVersion "kind.x-k8s.io/v1alpha4", found %q and %q`,
 			cfg.Kind.Kind, cfg.Kind.APIVersion)
@@ -74,10 +78,11 @@ func (c *Config) validate() error {
 	if family := c.Kind.Networking.IPFamily; family != "" && family != v1alpha4.IPv4Family {
 		return fmt.Errorf("networking.ipFamily is %q: the pod network of the node image knows ipv4 only", family)
 	}
-	if subnet := c.Kind.Networking.PodSubnet; subnet != "" {
-		if _, err := netip.ParsePrefix(subnet); err != nil {
-			return fmt.Errorf("networking.podSubnet %q is not an address range such as 10.244.0.0/16", subnet)
-		}
+	if err := checkSubnet("podSubnet", c.Kind.Networking.PodSubnet, "10.244.0.0/16"); err != nil {
+		return err
+	}
+	if err := checkSubnet("serviceSubnet", c.Kind.Networking.ServiceSubnet, "10.96.0.0/16"); err != nil {
+		return err
 	}
 	controlPlanes, taken := 0, map[string]bool{}
 	for i, node := range c.Kind.Nodes {
@@ -93,10 +98,11 @@ func (c *Config) validate() error {
 			if port.HostPort < 1 || port.HostPort > 65535 || port.ContainerPort < 1 || port.ContainerPort > 65535 {
 				return fmt.Errorf("nodes[%d].extraPortMappings: %d to %d: ports go from 1 to 65535", i, port.HostPort, port.ContainerPort)
 			}
-			if taken[address] {
-				return fmt.Errorf("nodes[%d].extraPortMappings: %s is mapped twice", i, address)
+			socket := address + "/" + string(protocol(port))
+			if taken[socket] {
+				return fmt.Errorf("nodes[%d].extraPortMappings: %s is mapped twice for %s", i, address, protocol(port))
 			}
-			taken[address] = true
+			taken[socket] = true
 		}
 	}
 	switch {
@@ -105,9 +111,34 @@ func (c *Config) validate() error {
 	case controlPlanes > 1:
 		return fmt.Errorf("nodes: %d control-planes: kind then needs a load balancer image, which rollproof does not build; keep one", controlPlanes)
 	case c.probeAddress() == "":
-		return fmt.Errorf("nodes: no extraPortMappings entry has containerPort %d, which the readiness check \"nodeport\" uses", ProbeNodePort)
+		return fmt.Errorf("nodes: no extraPortMappings entry has containerPort %d for TCP, which the readiness check \"nodeport\" uses: paste below the "+
+			"control-plane's role `extraPortMappings: [{listenAddress: 127.0.0.1, hostPort: 18081, containerPort: %d, protocol: TCP}]`, "+
+			"or the part in braces as one more entry of the list", ProbeNodePort, ProbeNodePort)
 	}
 	return nil
+}
+
+// checkSubnet wants one range of IPv4 addresses, or none for kind's own.
+func checkSubnet(field, subnet, example string) error {
+	if subnet == "" {
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(subnet)
+	if err != nil {
+		return fmt.Errorf("networking.%s %q is not an address range such as %s", field, subnet, example)
+	}
+	if !prefix.Addr().Is4() {
+		return fmt.Errorf("networking.%s %q is of IPv6: the pod network of the node image knows ipv4 only, so name a range such as %s", field, subnet, example)
+	}
+	return nil
+}
+
+// protocol is what a port is mapped for; TCP where the mapping says nothing, as with kind.
+func protocol(port v1alpha4.PortMapping) v1alpha4.PortMappingProtocol {
+	if port.Protocol == "" {
+		return v1alpha4.PortMappingProtocolTCP
+	}
+	return port.Protocol
 }
 
 // Workers counts the worker nodes.
@@ -138,10 +169,10 @@ func (c *Config) hostPorts() []v1alpha4.PortMapping {
 	return ports
 }
 
-// Address is where this machine reaches a node port, as host:port, "" when nothing maps to it.
+// Address is where this machine reaches a node port over TCP, as host:port, "" when nothing maps to it.
 func (c *Config) Address(nodePort int32) string {
 	for _, port := range c.hostPorts() {
-		if port.ContainerPort == nodePort {
+		if port.ContainerPort == nodePort && protocol(port) == v1alpha4.PortMappingProtocolTCP {
 			return hostAddress(port)
 		}
 	}

@@ -17,6 +17,12 @@ nodes:
 - role: worker
 `
 
+// udp is one more mapping of the last worker, beside the probe's over TCP.
+const udp = `  extraPortMappings:
+  - {listenAddress: 127.0.0.1, hostPort: 18081, containerPort: 30082, protocol: UDP}
+- role: worker
+`
+
 func mustParse(t *testing.T, text string) *Config {
 	t.Helper()
 	cfg, err := ParseConfig([]byte(text))
@@ -55,11 +61,20 @@ func TestBadConfigurationIsOneClearLine(t *testing.T) {
 		"role":              {goodConfig + "- role: boss\n", `nodes[3].role is "boss"`},
 		"no control plane":  {"kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: worker}]\n", "no control-plane"},
 		"two of them":       {goodConfig + "- role: control-plane\n", "2 control-planes"},
-		"port twice":        {goodConfig + "  extraPortMappings: [{listenAddress: 127.0.0.1, hostPort: 18081, containerPort: 1}]\n", "127.0.0.1:18081 is mapped twice"},
+		"port twice":        {goodConfig + "  extraPortMappings: [{listenAddress: 127.0.0.1, hostPort: 18081, containerPort: 1}]\n", "127.0.0.1:18081 is mapped twice for TCP"},
+		"UDP twice":         {goodConfig + udp + udp, "127.0.0.1:18081 is mapped twice for UDP"},
+		"an odd protocol":   {goodConfig + strings.Replace(udp, "UDP", "QUIC", 1), `Unknown PortMappingProtocol: "QUIC"`},
 		"port range":        {goodConfig + "  extraPortMappings: [{hostPort: 99999, containerPort: 1}]\n", "99999"},
-		"no probe port":     {strings.Replace(goodConfig, "30081", "30082", 1), "30081"},
+		"no probe port":     {strings.Replace(goodConfig, "30081", "30082", 1), "`extraPortMappings: [{listenAddress: 127.0.0.1, hostPort: 18081, containerPort: 30081, protocol: TCP}]`"},
+		"probe port by UDP": {strings.Replace(goodConfig, "protocol: TCP", "protocol: UDP", 1), "containerPort 30081 for TCP"},
 		"ipv6":              {goodConfig + "networking: {ipFamily: ipv6}\n", "ipv6"},
 		"subnet":            {goodConfig + "networking: {podSubnet: 10.244.0.0}\n", "10.244.0.0"},
+		"subnet of ipv6":    {goodConfig + "networking: {podSubnet: \"fd00:10:244::/56\"}\n", `networking.podSubnet "fd00:10:244::/56" is of IPv6`},
+		"both families":     {goodConfig + "networking: {podSubnet: \"10.244.0.0/16,fd00:10:244::/56\"}\n", "networking.podSubnet"},
+		"service subnet":    {goodConfig + "networking: {serviceSubnet: services}\n", `networking.serviceSubnet "services" is not an address range`},
+		"services of ipv6":  {goodConfig + "networking: {serviceSubnet: \"fd00:10:96::/112\"}\n", "networking.serviceSubnet"},
+		"two documents":     {goodConfig + "---\nkind: Cluster\n", "more than one YAML document"},
+		"two, one broken":   {goodConfig + "---\nnodes: [\n", "more than one YAML document"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -81,6 +96,16 @@ func TestBadConfigurationIsOneClearLine(t *testing.T) {
 	}
 	if _, err := LoadConfig("/nonexistent.yaml"); err == nil || !strings.Contains(err.Error(), "/nonexistent.yaml") {
 		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestTheSamePortOverTCPAndUDPIsNoClash(t *testing.T) {
+	cfg := mustParse(t, goodConfig+udp)
+	if cfg.probeAddress() != "127.0.0.1:18081" || cfg.Address(30082) != "" {
+		t.Errorf("probe at %q, the port of UDP at %q: want none, for load is TCP", cfg.probeAddress(), cfg.Address(30082))
+	}
+	for _, end := range []string{"...\n", "# the end\n"} {
+		mustParse(t, "---\n"+goodConfig+end)
 	}
 }
 

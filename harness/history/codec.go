@@ -37,6 +37,7 @@ type wireHit struct {
 	Reason   string
 	Masked   int
 	Unsent   bool
+	Route    string
 }
 
 const (
@@ -83,6 +84,7 @@ func appendHit(dst []byte, h *Hit, started time.Time, scratch *[]byte) []byte {
 	if h.Unsent {
 		e.uint(18, 1)
 	}
+	e.string(19, h.Route)
 	e.buf = append(e.buf, 0)
 	*scratch = e.buf
 	return append(appendUvarint(dst, uint64(len(e.buf))), e.buf...)
@@ -149,7 +151,7 @@ func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 	d := fieldDecoder{buf: msg[n:]}
 	for field := -1; ; {
 		delta := d.uint()
-		if d.bad || delta > 19 {
+		if d.bad || delta > 20 {
 			return errMalformed
 		}
 		if delta == 0 {
@@ -195,6 +197,8 @@ func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 			h.Masked = int(d.int())
 		case 18:
 			h.Unsent = d.uint() != 0
+		case 19:
+			h.Route = names.intern(&names.route, d.bytes())
 		default:
 			return errMalformed
 		}
@@ -246,7 +250,7 @@ func (d *fieldDecoder) time() time.Time {
 // interner shares equal strings: a run of millions of hits names a handful of pods. Each field remembers its last value,
 // which is mostly the next one too. It forgets everything when it has grown large, so that memory stays flat.
 type interner struct {
-	arm, err, method, url, version, pod, reason string
+	arm, err, method, url, version, pod, reason, route string
 
 	seen map[string]string
 }
@@ -340,7 +344,7 @@ func (w *wireHit) hit(started time.Time) Hit {
 		Arm: w.Attack, Seq: w.Seq, Code: w.Code, At: w.Timestamp.Sub(started), Latency: w.Latency,
 		BytesOut: w.BytesOut, BytesIn: w.BytesIn, Error: w.Error, Body: w.Body, Method: w.Method, URL: w.URL,
 		Intended: w.Intended, Window: w.Window, Version: w.Version, Pod: w.Pod,
-		Class: Class(w.Class), Reason: w.Reason, Masked: w.Masked, Unsent: w.Unsent,
+		Class: Class(w.Class), Reason: w.Reason, Masked: w.Masked, Unsent: w.Unsent, Route: w.Route,
 	}
 	if h.Class == ClassOK && (h.Code == 0 || h.Error != "") {
 		h.Class, h.Reason = ClassAmbiguous, "unclassified" // whoever wrote this stream did not classify

@@ -56,6 +56,7 @@ func anyHit() *rapid.Generator[Hit] {
 			Intended: time.Duration(span.Draw(t, "intended")), Window: rapid.Int().Draw(t, "window"),
 			Version: text.Draw(t, "version"), Pod: text.Draw(t, "pod"), Class: Class(rapid.IntRange(0, 4).Draw(t, "class")),
 			Reason: text.Draw(t, "reason"), Masked: rapid.Int().Draw(t, "masked"), Unsent: rapid.Bool().Draw(t, "unsent"),
+			Route: text.Draw(t, "route"),
 		}
 	})
 }

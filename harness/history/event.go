@@ -62,14 +62,15 @@ type Window struct {
 	Node      string        `json:"node,omitempty"`    // with Path: the node that answers
 	Targets   []string      `json:"targets,omitempty"`
 	KeepAlive bool          `json:"keepAlive,omitempty"`
-	Pacing    string        `json:"pacing,omitempty"` // for people: "constant 300/s", "recorded x2"
-	Rate      float64       `json:"rate,omitempty"`   // intended hits per second, averaged over the window
-	Begin     time.Duration `json:"begin"`            // intended time of the first hit
-	Length    time.Duration `json:"length"`           // planned length
-	Planned   uint64        `json:"planned"`          // hits intended
-	Deadline  time.Duration `json:"deadline"`         // of one hit
-	Sent      uint64        `json:"sent,omitempty"`   // hits that were started; Planned - Sent were missed
-	Health    *Health       `json:"health,omitempty"` // with Ended
+	Pacing    string        `json:"pacing,omitempty"`    // for people: "constant 300/s", "recorded x2"
+	Rate      float64       `json:"rate,omitempty"`      // intended hits per second, averaged over the window
+	Begin     time.Duration `json:"begin"`               // intended time of the first hit
+	Length    time.Duration `json:"length"`              // planned length
+	Planned   uint64        `json:"planned"`             // hits intended
+	Deadline  time.Duration `json:"deadline"`            // of one hit
+	Sent      uint64        `json:"sent,omitempty"`      // hits that were started; Planned - Sent were missed
+	Health    *Health       `json:"health,omitempty"`    // with Ended
+	Protocols []string      `json:"protocols,omitempty"` // with Ended: that answers came in, e.g. HTTP/1.1
 }
 
 // Health is how the load generator itself fared during a window. A starved generator proves nothing.

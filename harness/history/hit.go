@@ -46,6 +46,7 @@ type Hit struct {
 	Masked   int    // times Go's transport sent it again without telling
 	// Unsent marks an intent that was never started; At is then the moment it was given up.
 	Unsent bool
+	Route  string // as the traffic file names it; empty: method and path tell
 }
 
 // Failed reports whether the hit got no complete, correct answer in its deadline.

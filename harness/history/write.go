@@ -48,12 +48,17 @@ func Create(dir string, run Run, clock Clock) (*Recorder, error) {
 		return nil, err
 	}
 	run.Format, run.Started = FormatVersion, clock.Started().Round(0)
-	if err := WriteJSON(filepath.Join(dir, runFile), run); err != nil {
-		return nil, fmt.Errorf("start the record of run %s: %w", run.ID, err)
-	}
+	// The file of events comes first, for only one run can make it: whoever finds the directory empty at the same moment is refused
+	// before it touches a file of the other.
 	events, err := os.OpenFile(filepath.Join(dir, eventsFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("start a record in %s: another run has just started there: name a new directory", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start the record of run %s: %w", run.ID, err)
+	}
+	if err := WriteJSON(filepath.Join(dir, runFile), run); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the record of run %s: %w", run.ID, err), events.Close())
 	}
 	r := &Recorder{
 		dir: dir, run: run, clock: clock, events: events, arms: map[string]*HitWriter{},

@@ -41,6 +41,7 @@ type Promise struct {
 	Found    uint64    `json:"found"`
 	Power    *Power    `json:"power,omitempty"`
 	Figures  []Figure  `json:"figures,omitempty"`
+	Routes   []Route   `json:"routes,omitempty"` // of a load that has several
 }
 
 // Finding is one piece of evidence against a promise, or against the worth of the run.

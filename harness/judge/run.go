@@ -149,6 +149,7 @@ func conclude(t *timeline.Timeline, judged []*judging) Result {
 	if worst == Skipped {
 		worst = Inconclusive
 	}
+	spoilRoutes(r.Promises, whole)
 	r.Verdict = worst
 	slices.SortStableFunc(r.Promises, func(a, b Promise) int { return cmp.Compare(b.Verdict.Rank(), a.Verdict.Rank()) })
 	return r

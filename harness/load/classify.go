@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/net/http2"
+
 	"bitvault.dev/rollproof/harness/history"
 )
 
@@ -29,8 +31,8 @@ type Outcome struct {
 //  1. The harness ran out of something of its own (files, local addresses, buffers, name resolution): harness.
 //  2. The deadline passed: ambiguous. A dead server, a lost packet and a starved generator look the same from here.
 //  3. The network is unreachable, or TLS failed: ambiguous.
-//  4. No head of an answer arrived (refused, reset, EOF, no HTTP): ingress. It is the other end of the harness's connection, and
-//     a proxy that lost its backend in time answers 502 instead. With no ingress between, this is the server itself.
+//  4. No head of an answer arrived (refused, reset, EOF, GOAWAY, no HTTP): ingress. It is the other end of the harness's connection,
+//     and a proxy that lost its backend in time answers 502 instead. With no ingress between, this is the server itself.
 //  5. The head arrived and the rest broke off or was wrong: application when the head carries its version, else ingress,
 //     except wrong content, which is ambiguous without a version.
 //  6. The status is not the expected one: application when the answer carries its version. Without: 404, 502, 503 and 504 are
@@ -135,8 +137,9 @@ func untellable(err error) string {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return "tls"
 	}
-	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
-		return "tls" // net/http has no error value for it
+	// An alert, of either side, is of a type that crypto/tls keeps to itself; the operation that failed is what it names in public.
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
+		return "tls"
 	}
 	return ""
 }
@@ -155,9 +158,23 @@ func brokenOff(o Outcome) string {
 	case o.Answered && (errors.Is(o.Err, io.ErrUnexpectedEOF) || errors.Is(o.Err, io.EOF)):
 		return "truncated"
 	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"):
-		return "eof"
-	case strings.Contains(text, "malformed"), strings.Contains(text, "invalid"), strings.Contains(text, "unsupported"):
-		return "malformed" // net/http has no error values for an answer that is no HTTP
+		return "eof" // net/http has no error value for the last
+	case errors.As(o.Err, &http2.StreamError{}):
+		return "reset" + in
+	case strings.Contains(text, "GOAWAY"): // nor for this, and the rest of HTTP/2
+		return "goaway"
+	case !o.Connected, strings.Contains(text, "http2:"), isTransport(o.Err):
+		return reasonOther
 	}
-	return reasonOther
+	// A connection was had and the network did not fail: what came over it was no HTTP. net/http has error values for few of these.
+	return "malformed"
+}
+
+// isTransport reports whether the network or the connection failed, and not what came over it.
+func isTransport(err error) bool {
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/net/http2"
+
 	"bitvault.dev/rollproof/harness/history"
 )
 
@@ -37,8 +39,13 @@ func TestClassify(t *testing.T) {
 		"reset in body, anonymous":    {Outcome{Err: dial(syscall.ECONNRESET), Connected: true, Answered: true}, ingress, "reset in body"},
 		"idle close":                  {Outcome{Err: errors.New("http: server closed idle connection"), Connected: true}, ingress, "eof"},
 		"cut in the head":             {Outcome{Err: io.ErrUnexpectedEOF, Connected: true}, ingress, "eof"},
-		"unknown":                     {Outcome{Err: errors.New("what is this"), Connected: true}, ambiguous, "other"},
-		"unknown, in versioned body":  {Outcome{Err: errors.New("what is this"), Connected: true, Answered: true, Version: "v1"}, app, "other"},
+		"unknown, connecting":         {Outcome{Err: errors.New("what is this")}, ambiguous, "other"},
+		"unknown, of the connection":  {Outcome{Err: &net.OpError{Op: "read", Err: errors.New("what is this")}, Connected: true}, ambiguous, "other"},
+		"unknown, of HTTP/2":          {Outcome{Err: errors.New("http2: what is this"), Connected: true}, ambiguous, "other"},
+		"unknown, of the answer":      {Outcome{Err: errors.New("what is this"), Connected: true}, ingress, "malformed"},
+		"unknown, in versioned body":  {Outcome{Err: errors.New("what is this"), Connected: true, Answered: true, Version: "v1"}, app, "malformed"},
+		"refused by TLS":              {Outcome{Err: &net.OpError{Op: "remote error", Err: errors.New("tls: certificate required")}, Connected: true}, ambiguous, "tls"},
+		"stream of HTTP/2 reset":      {Outcome{Err: http2.StreamError{Code: http2.ErrCodeInternal}, Connected: true}, ingress, "reset"},
 		"404 by the ingress":          {Outcome{Answered: true, Code: 404}, ingress, "status 404"},
 		"404 by the application":      {Outcome{Answered: true, Code: 404, Version: "v1"}, app, "status 404"},
 		"502":                         {Outcome{Answered: true, Code: 502}, ingress, "status 502"},

@@ -14,5 +14,5 @@
 //	get-close   GET, a new connection for each hit. For servers where a POST would do something.
 //	control     GET, keep-alive, to a responder behind the same ingress that nothing disturbs.
 //
-// HTTP/1.1 only: with HTTP/2 one connection carries many hits, and a drop would show as many.
+// HTTP/1.1 is spoken unless Plan.HTTP2 asks for more: with HTTP/2 one connection carries many hits, and what breaks it fails them all.
 package load

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
@@ -25,7 +24,7 @@ const (
 )
 
 // hitter sends hits and says what became of them. It follows no redirect, uses no proxy, and asks for no compression: what is
-// checked is what came over the wire.
+// checked is what came over the wire. Every hit ends at its deadline at the latest.
 type hitter struct {
 	plan      Plan
 	arm       Arm
@@ -34,8 +33,11 @@ type hitter struct {
 	prefix    string // of hit ids: "<run>/<arm>/"
 	transport *http.Transport
 	states    sync.Pool
+	secrets   secrets
+	conns     *conns
 
-	digests tally
+	digests   tally
+	protocols protocols
 }
 
 // tally counts what the digest check rests on.
@@ -61,12 +63,15 @@ type state struct {
 
 var userAgent = []string{"rollproof"}
 
-func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, conns *connCount, workers uint64) *hitter {
+func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, count *connCount, workers uint64) *hitter {
 	plan = plan.forArm(arm)
 	h := &hitter{plan: plan, arm: arm, clock: clock, window: window, prefix: run + "/" + arm.Name + "/"}
+	h.conns = newConns(plan.dial, count)
+	h.secrets = secretsOf(arm.Targets, plan.header(arm))
 	h.transport = &http.Transport{
-		DialContext:         conns.counting(plan.dial),
-		TLSClientConfig:     plan.TLS,
+		DialContext:         h.conns.DialContext,
+		TLSClientConfig:     plan.TLS.Clone(), // the transport writes into it
+		Protocols:           offered(plan.HTTP2),
 		TLSHandshakeTimeout: plan.Deadline,
 		DisableKeepAlives:   !arm.KeepAlive,
 		DisableCompression:  true,
@@ -86,7 +91,12 @@ func newState() *state {
 	return s
 }
 
-func (h *hitter) close() { h.transport.CloseIdleConnections() }
+// close ends every connection. It is called when all hits have ended: what the transport still holds for one of HTTP/2, or was just
+// about to open, would otherwise stay until it has been idle for its time.
+func (h *hitter) close() {
+	h.transport.CloseIdleConnections()
+	h.conns.close()
+}
 
 // hit sends one hit and calls record with what became of it; the hit is valid during the call.
 func (h *hitter) hit(in intent, record func(*history.Hit)) {
@@ -96,7 +106,7 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s.gotConn, s.kept = 0, s.kept[:0]
 	s.hit = history.Hit{
 		Seq: in.seq, At: h.clock.At(start), Intended: in.intended, Window: h.window, Method: r.method, URL: r.text,
-		BytesOut: uint64(len(r.body)),
+		BytesOut: uint64(len(r.body)), Route: r.route,
 	}
 	ctx, cancel := context.WithDeadline(s.trace, start.Add(h.plan.Deadline))
 	out := h.exchange(ctx, s, in)
@@ -118,8 +128,15 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	if err != nil {
 		return &Outcome{Err: err, Connected: s.gotConn > 0}
 	}
+	h.protocols.saw(resp)
 	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
 	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// What follows is not HTTP, and has no end: the transport has handed the connection over, and no deadline bounds reading it.
+		_ = resp.Body.Close() // nobody uses the connection any more
+		s.hit.Code = uint16(resp.StatusCode)
+		return &out
+	}
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	var want digestWant
 	var malformed error
@@ -237,46 +254,14 @@ func (h *hitter) mismatches(s *state, want digestWant) bool {
 // judge fills in what is recorded of a failed hit.
 func (h *hitter) judge(s *state, out *Outcome) {
 	s.hit.Class, s.hit.Reason = Classify(*out)
-	s.hit.Body = s.kept
+	s.hit.Body = h.secrets.scrubBeginning(s.kept)
 	switch {
 	case s.hit.Error != "":
 	case out.Err != nil:
-		s.hit.Error = out.Err.Error()
+		s.hit.Error = string(h.secrets.scrub([]byte(out.Err.Error()))) // what is no HTTP is quoted in it
 	case out.Mismatch != "":
 		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
 		s.hit.Error = fmt.Sprintf("%d %s", out.Code, http.StatusText(out.Code))
 	}
-}
-
-// connCount counts the open connections of a window's arms.
-type connCount struct {
-	open atomic.Int64
-	most atomic.Int64
-}
-
-type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
-
-func (c *connCount) counting(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		raise(&c.most, c.open.Add(1))
-		return &countedConn{Conn: conn, count: c}, nil
-	}
-}
-
-type countedConn struct {
-	net.Conn
-	count  *connCount
-	closed atomic.Bool
-}
-
-func (c *countedConn) Close() error {
-	if !c.closed.Swap(true) {
-		c.count.open.Add(-1)
-	}
-	return c.Conn.Close()
 }

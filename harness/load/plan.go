@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 	"time"
@@ -49,6 +50,12 @@ type Plan struct {
 	TLS           *tls.Config
 	// Sources is how many addresses of this machine connections to its loopback range are made from; 0 and 1: the system's choice. See Sources.
 	Sources int
+	// Header goes with every hit but those of control arms, before what the arm or the traffic file says. Its values are secret: no
+	// record holds them.
+	Header http.Header
+	// HTTP2 offers HTTP/2 to https targets; a server that does not speak it is spoken to in HTTP/1.1. One connection of an arm with
+	// keep-alive then carries many hits at once, and what breaks it fails them all.
+	HTTP2 bool
 
 	dial dialFunc // nil: a net.Dialer; tests put sick sockets here
 }
@@ -166,6 +173,14 @@ func shareOf(arms []Arm, i int, like func(Arm) bool) share {
 
 func isMain(a Arm) bool { return !a.Control }
 
+// header is what the plan gives every request of an arm.
+func (p Plan) header(arm Arm) http.Header {
+	if arm.Control {
+		return nil
+	}
+	return p.Header
+}
+
 func (p Plan) main(arms []Arm, i int) (armPlan, error) {
 	plan := armPlan{arm: arms[i], length: p.Length, pacing: p.Pacing.String()}
 	recorded, isRecorded := p.Pacing.(Recorded)
@@ -226,7 +241,7 @@ func (p Plan) rate(part share, plan armPlan) float64 {
 func (p Plan) source(arms []Arm, i int, loop bool) (source, error) {
 	arm := arms[i]
 	if p.Traffic == nil {
-		return newFixedSource(arm)
+		return newFixedSource(arm, p.header(arm))
 	}
 	part := shareOf(arms, i, func(a Arm) bool { return isMain(a) && safe(a.Method) == safe(arm.Method) })
 	kind, have := "safe (GET and its like)", p.Traffic.Entries-p.Traffic.Unsafe
@@ -240,7 +255,7 @@ func (p Plan) source(arms []Arm, i int, loop bool) (source, error) {
 	if loop && p.Traffic.Period <= 0 && !isTimed(p.Pacing) {
 		return nil, fmt.Errorf("loop over traffic file %s: all its entries are at one offset, so a turn has no length", p.Traffic.File)
 	}
-	return newTrafficSource(p.Traffic, arm, part, loop)
+	return newTrafficSource(p.Traffic, arm, p.header(arm), part, loop)
 }
 
 func isTimed(p Pacing) bool {
@@ -271,7 +286,7 @@ func (p Plan) countReplay(arms []Arm, i int) (n uint64, err error) {
 
 // control runs at the mean rate of one other arm, half a step beside the first of them. A path arm has a rate of its own.
 func (p Plan) control(arms []Arm, i int) (armPlan, error) {
-	requests, err := newFixedSource(arms[i])
+	requests, err := newFixedSource(arms[i], p.header(arms[i]))
 	if err != nil {
 		return armPlan{}, err
 	}
@@ -342,18 +357,18 @@ func closeAll(plans []armPlan) (err error) {
 func Reach(ctx context.Context, arms []Arm) error {
 	reached := map[string]bool{}
 	for _, arm := range arms {
-		for _, target := range arm.Targets {
-			u, err := parseTarget(target)
+		for _, raw := range arm.Targets {
+			t, err := parseTarget(raw)
 			if err != nil {
 				return fmt.Errorf("arm %s: %w", arm.Name, err)
 			}
-			if reached[u.Host] {
+			if reached[t.url.Host] {
 				continue
 			}
-			if err := reach(ctx, u); err != nil {
-				return fmt.Errorf("reach %s before the load: %w: is the server up, and the address right?", target, err)
+			if err := reach(ctx, t.url); err != nil {
+				return fmt.Errorf("reach %s before the load: %w: is the server up, and the address right?", t.text, err)
 			}
-			reached[u.Host] = true
+			reached[t.url.Host] = true
 		}
 	}
 	return nil

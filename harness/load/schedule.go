@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -19,7 +19,8 @@ type request struct {
 	text   string // of url
 	header http.Header
 	body   []byte
-	status []int // accepted; empty means every 2xx
+	status []int  // accepted; empty means every 2xx
+	route  string // as the traffic file names it; empty: method and path tell
 }
 
 func (r *request) getBody() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
@@ -123,16 +124,32 @@ type fixedSource struct {
 	n        int
 }
 
-func newFixedSource(arm Arm) (*fixedSource, error) {
+func newFixedSource(arm Arm, given http.Header) (*fixedSource, error) {
 	s := &fixedSource{}
-	for _, target := range arm.Targets {
-		u, err := parseTarget(target)
+	for _, raw := range arm.Targets {
+		t, err := parseTarget(raw)
 		if err != nil {
 			return nil, err
 		}
-		s.requests = append(s.requests, &request{method: arm.Method, url: u, text: u.String(), header: arm.Header, body: arm.Body})
+		header := headerOf(arm.Header, given, t.auth)
+		s.requests = append(s.requests, &request{method: arm.Method, url: t.url, text: t.text, header: header, body: arm.Body})
 	}
 	return s, nil
+}
+
+// headerOf is what goes with a request: its own fields, those that the plan gives every request before them, and the credentials of
+// the target where neither says others.
+func headerOf(own, given http.Header, auth string) http.Header {
+	if len(given) == 0 && auth == "" {
+		return own
+	}
+	header := http.Header{}
+	maps.Copy(header, own)
+	maps.Copy(header, given)
+	if auth != "" && header.Get("Authorization") == "" {
+		header["Authorization"] = []string{auth}
+	}
+	return header
 }
 
 func (s *fixedSource) next() (time.Duration, *request, error) {
@@ -143,18 +160,11 @@ func (s *fixedSource) next() (time.Duration, *request, error) {
 
 func (s *fixedSource) close() error { return nil }
 
-func parseTarget(target string) (*url.URL, error) {
-	u, err := url.Parse(target)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("target %q: want a URL like http://127.0.0.1:8080/path", target)
-	}
-	return u, nil
-}
-
 // trafficSource sends what a traffic file says. Of the entries of the arm's kind, safe methods or the others, it takes its share.
 type trafficSource struct {
 	traffic *Traffic
-	targets []string
+	targets []base
+	given   http.Header // by the plan
 	safe    bool
 	share   share
 	loop    bool
@@ -167,16 +177,24 @@ type trafficSource struct {
 	urls  map[string]*url.URL
 }
 
+// base is a target with which the paths of a traffic file begin, and its credentials.
+type base struct{ text, auth string }
+
 // maxURLs bounds the parsed URLs that a trafficSource keeps.
 const maxURLs = 1 << 12
 
-func newTrafficSource(t *Traffic, arm Arm, part share, loop bool) (*trafficSource, error) {
-	s := &trafficSource{traffic: t, safe: safe(arm.Method), share: part, loop: loop, urls: map[string]*url.URL{}}
-	for _, target := range arm.Targets {
-		if _, err := parseTarget(target); err != nil {
+func newTrafficSource(t *Traffic, arm Arm, given http.Header, part share, loop bool) (*trafficSource, error) {
+	s := &trafficSource{traffic: t, given: given, safe: safe(arm.Method), share: part, loop: loop, urls: map[string]*url.URL{}}
+	for _, raw := range arm.Targets {
+		target, err := parseTarget(raw)
+		if err != nil {
 			return nil, err
 		}
-		s.targets = append(s.targets, strings.TrimSuffix(target, "/"))
+		text, err := target.base()
+		if err != nil {
+			return nil, err
+		}
+		s.targets = append(s.targets, base{text: text, auth: target.auth})
 	}
 	return s, s.rewind()
 }
@@ -225,7 +243,8 @@ func (s *trafficSource) next() (time.Duration, *request, error) {
 }
 
 func (s *trafficSource) request(e *Entry) (*request, error) {
-	text := s.targets[s.n] + e.Path
+	target := s.targets[s.n]
+	text := target.text + e.Path
 	s.n = (s.n + 1) % len(s.targets)
 	u, ok := s.urls[text]
 	if !ok {
@@ -238,7 +257,9 @@ func (s *trafficSource) request(e *Entry) (*request, error) {
 		}
 		s.urls[text] = u
 	}
-	return &request{method: e.Method, url: u, text: text, header: e.Header, body: e.Body, status: e.Status}, nil
+	return &request{
+		method: e.Method, url: u, text: text, header: headerOf(e.Header, s.given, target.auth), body: e.Body, status: e.Status, route: e.Route,
+	}, nil
 }
 
 func (s *trafficSource) close() error { return s.file.Close() }

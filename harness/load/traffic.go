@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -25,7 +26,8 @@ type Entry struct {
 	Path   string // with query, as it goes on the wire
 	Header http.Header
 	Body   []byte
-	Status []int // accepted; empty means every 2xx
+	Status []int  // accepted; empty means every 2xx
+	Route  string // what verdicts call requests of this kind; empty: by method and path
 }
 
 // maxLine bounds a line of a traffic file in bytes, and with it what reading one costs.
@@ -40,6 +42,7 @@ type wireEntry struct {
 	Body       *string               `json:"body,omitempty"`
 	BodyBase64 *string               `json:"bodyBase64,omitempty"`
 	Status     wireStatus            `json:"status,omitempty"`
+	Route      string                `json:"route,omitempty"`
 }
 
 // wireOffset is a duration ("12ms") or a number of nanoseconds.
@@ -234,7 +237,7 @@ func plain(err error) error {
 }
 
 func (w *wireEntry) entry() (Entry, error) {
-	e := Entry{Method: w.Method, Path: w.Path, Status: w.Status}
+	e := Entry{Method: w.Method, Path: w.Path, Status: w.Status, Route: w.Route}
 	if w.Offset == nil {
 		return e, errors.New("field offset is missing: want a duration like \"12ms\" since the start of the recording")
 	}
@@ -248,6 +251,9 @@ func (w *wireEntry) entry() (Entry, error) {
 		return e, err
 	}
 	if err := w.header(&e); err != nil {
+		return e, err
+	}
+	if err := checkRoute(e.Route); err != nil {
 		return e, err
 	}
 	for _, code := range e.Status {
@@ -268,6 +274,17 @@ func checkPath(path string) error {
 	return nil
 }
 
+// maxRoute bounds the name of a route in bytes: it is in every hit of it.
+const maxRoute = 80
+
+func checkRoute(name string) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if len(name) > maxRoute || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unprintable) {
+		return fmt.Errorf("route %q: want a name of at most %d printable bytes", name, maxRoute)
+	}
+	return nil
+}
+
 // reserved are header fields that belong to the connection or to the harness.
 var reserved = map[string]bool{
 	"Connection": true, "Content-Length": true, "Transfer-Encoding": true, "Trailer": true, "Upgrade": true, HitHeader: true,
@@ -279,19 +296,27 @@ func (w *wireEntry) header(e *Entry) error {
 	}
 	e.Header = make(http.Header, len(w.Headers))
 	for name, values := range w.Headers {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("header %q: want a field name", name)
+		if err := checkField(name, values); err != nil {
+			return err
 		}
 		name = http.CanonicalHeaderKey(name)
-		if reserved[name] {
-			return fmt.Errorf("header %s is set by the connection or by rollproof: leave it out", name)
-		}
-		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return fmt.Errorf("header %s: value %q holds a character that no header may hold", name, v)
-			}
-		}
 		e.Header[name] = append(e.Header[name], values...)
+	}
+	return nil
+}
+
+// checkField says what is wrong with a header field of a request. Values are not quoted: they may be secret.
+func checkField(name string, values []string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("header %q: want a field name", name)
+	}
+	if name = http.CanonicalHeaderKey(name); reserved[name] {
+		return fmt.Errorf("header %s is set by the connection or by rollproof: leave it out", name)
+	}
+	for _, v := range values {
+		if !httpguts.ValidHeaderFieldValue(v) {
+			return fmt.Errorf("header %s: its value holds a character that no header may hold", name)
+		}
 	}
 	return nil
 }
@@ -313,7 +338,7 @@ func (w *wireEntry) body(e *Entry) (err error) {
 // Write writes an entry as one line of a traffic file.
 func (e *Entry) Write(w io.Writer) error {
 	offset := wireOffset(e.Offset)
-	out := wireEntry{Offset: &offset, Method: e.Method, Path: e.Path, Status: e.Status}
+	out := wireEntry{Offset: &offset, Method: e.Method, Path: e.Path, Status: e.Status, Route: e.Route}
 	if len(e.Header) > 0 {
 		out.Headers = make(map[string]wireValues, len(e.Header))
 		for name, values := range e.Header {

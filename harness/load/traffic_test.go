@@ -30,7 +30,7 @@ func TestBrokenTrafficNamesLineAndExpectation(t *testing.T) {
 		"path with space":   {`{"offset":0,"method":"GET","path":"/a b"}`, `path "/a b"`},
 		"path of bad %":     {`{"offset":0,"method":"GET","path":"/%zz"}`, `path "/%zz"`},
 		"header name":       {`{"offset":0,"method":"GET","path":"/","headers":{"a b":"c"}}`, `header "a b"`},
-		"header value":      {`{"offset":0,"method":"GET","path":"/","headers":{"A":"c\n"}}`, "header A: value"},
+		"header value":      {`{"offset":0,"method":"GET","path":"/","headers":{"A":"c\n"}}`, "header A: its value holds"},
 		"header a number":   {`{"offset":0,"method":"GET","path":"/","headers":{"A":1}}`, "header value 1: want a string"},
 		"header is ours":    {`{"offset":0,"method":"GET","path":"/","headers":{"x-rollproof-hit":"1"}}`, "leave it out"},
 		"two bodies":        {`{"offset":0,"method":"PUT","path":"/","body":"a","bodyBase64":"YQ=="}`, "both body and bodyBase64"},

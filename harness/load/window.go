@@ -215,8 +215,8 @@ var answered = &http.Response{
 	Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: http.NoBody,
 }
 
-// target satisfies vegeta: what is really sent is in the intent.
-func target(t *vegeta.Target) error {
+// blank satisfies vegeta: what is really sent is in the intent.
+func blank(t *vegeta.Target) error {
 	t.Method, t.URL = http.MethodGet, "http://rollproof.invalid/"
 	return nil
 }
@@ -232,7 +232,7 @@ func (a *attack) run() {
 		a.waitForHalt(ended)
 		attacker.Stop()
 	})
-	for res := range attacker.Attack(target, a, 0, "") {
+	for res := range attacker.Attack(blank, a, 0, "") {
 		if res.Error != "" { // ours never fail in vegeta's eyes
 			a.window.fail(fmt.Errorf("attack with arm %s: vegeta: %s", a.plan.arm.Name, res.Error))
 		}
@@ -432,7 +432,7 @@ func (a *attack) giveUp(in intent, now time.Duration) {
 		return
 	}
 	err := a.state.hits.Write(&history.Hit{
-		Seq: in.seq, At: now, Intended: in.intended, Window: a.index, Method: in.request.method, URL: in.request.text,
+		Seq: in.seq, At: now, Intended: in.intended, Window: a.index, Method: in.request.method, URL: in.request.text, Route: in.request.route,
 		Class: history.ClassHarness, Reason: "unsent", Error: "never started: no worker was free in time, or the load was stopped",
 		Unsent: true,
 	})
@@ -451,7 +451,7 @@ func (a *attack) recordEnd(health history.Health) error {
 	health.LagP50, health.LagP99, health.LagMax = a.lag.quantile(0.5), a.lag.quantile(0.99), time.Duration(a.lag.max.Load())
 	health.Workers = uint64(a.most.Load())
 	event := a.event()
-	event.Ended, event.Sent, event.Health = true, a.sent.Load(), &health
+	event.Ended, event.Sent, event.Health, event.Protocols = true, a.sent.Load(), &health, a.hitter.protocols.seen()
 	if a.plan.endless {
 		event.Planned = event.Sent + a.unsent
 		event.Length = max(a.haltedAt(a.now())-a.window.begin, 0)
@@ -477,7 +477,7 @@ type DigestNote struct {
 
 func (a *attack) event() history.Window {
 	w := history.Window{
-		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Targets: a.plan.arm.Targets, KeepAlive: a.plan.arm.KeepAlive,
+		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Targets: shownTargets(a.plan.arm.Targets), KeepAlive: a.plan.arm.KeepAlive,
 		Pacing: a.plan.pacing, Rate: a.plan.rate, Begin: a.window.begin, Length: a.plan.length, Planned: a.plan.planned,
 		Deadline: a.hitter.plan.Deadline,
 	}

@@ -152,9 +152,10 @@ type performance struct {
 // harness did all it should; err says that the harness could not.
 func (p *performance) perform(ctx context.Context) (early, err error) {
 	defer p.show()()
+	releaseLog := load.CatchLog()
 	early, err = p.acts(ctx)
 	restless, ended := p.end(ctx)
-	early, err = errors.Join(early, restless), errors.Join(err, ended)
+	early, err = errors.Join(early, restless), errors.Join(err, ended, releaseLog(p.rec))
 	reason := "finished"
 	if failed := errors.Join(err, early); failed != nil {
 		reason = failed.Error()

@@ -78,6 +78,7 @@ type armDrops struct {
 	found    judge.Findings
 	sequence sequence
 	outages  outages
+	routes   armRoutes
 
 	window   int // index of the window that deadline is of; -1 before the first hit
 	deadline time.Duration
@@ -96,6 +97,7 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 	}
 	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
+	a.routes = newArmRoutes(arm, f.t.Arms)
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
 	return a
@@ -110,10 +112,11 @@ func (a *armDrops) Hit(h *history.Hit) {
 	if h.Masked > 0 {
 		a.masked++
 	}
-	what := answered
+	what, injected := answered, a.injected
 	if h.Class != history.ClassOK || h.Unsent || h.Code == 0 || h.Latency > a.deadline {
 		what = a.failed(h)
 	}
+	a.routes.add(h, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
 }
 
@@ -231,9 +234,17 @@ func (f *drops) Result() judge.Promise {
 	p.Found += uint64(len(outages))
 	p.Hits, p.Dropped, p.Injected, p.Masked = sum.hits, sum.dropped, sum.injected, sum.masked
 	if p.Dropped == 0 {
-		p.Power = loadPower(p.Hits, timeline.LoadedTime(windows), outageSeen(windows, gaps))
+		p.Power = loadPower(p.Hits-sum.unsent-sum.harness-sum.path, timeline.LoadedTime(windows), outageSeen(windows, gaps))
 	}
 	p.Verdict, p.Reason = sum.verdict(p.Power)
+	p.Routes = routesOf(f.arms)
+	if sum.path > 0 && sum.dropped == 0 { // what failed of a route was the path's
+		for i := range p.Routes {
+			if r := &p.Routes[i]; r.Verdict == judge.Fail {
+				r.Verdict, r.Reason = p.Verdict, p.Reason
+			}
+		}
+	}
 	return p
 }
 

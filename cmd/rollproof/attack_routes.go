@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// printRoutes says of each route what became of its hits. A run of one route has said so already.
+func printRoutes(w io.Writer, result judge.Result) error {
+	for _, p := range result.Promises {
+		if len(p.Routes) == 0 {
+			continue
+		}
+		fmt.Fprintln(w)
+		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
+		fmt.Fprintln(table, "verdict\tsent\tdropped\tp50\tp95\tp99\tmax\t  route")
+		for _, r := range p.Routes {
+			l := r.Latency
+			if l == nil {
+				l = &judge.Latency{}
+			}
+			fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t  %s\n", r.Verdict, r.Sent, r.Dropped, short(l.P50), short(l.P95), short(l.P99), short(l.Max), r.Name)
+		}
+		if err := table.Flush(); err != nil {
+			return fmt.Errorf("show the routes: %w", err)
+		}
+	}
+	return nil
+}
+
+// short writes a latency with three digits; "-" without one.
+func short(d time.Duration) string {
+	unit := time.Nanosecond
+	for unit*1000 <= d {
+		unit *= 10
+	}
+	if d == 0 {
+		return "-"
+	}
+	return d.Round(unit).String()
+}

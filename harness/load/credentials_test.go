@@ -1,0 +1,178 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// asked is what a server saw of a request, by the arm that sent it.
+type asked struct{ authorization, key, host, kind string }
+
+// echoing answers every request with 500 and its own headers, as pages for debugging do.
+func echoing(t *testing.T) (string, func() map[string][]asked) {
+	var mu sync.Mutex
+	seen := map[string][]asked{}
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		arm := strings.Split(r.Header.Get(HitHeader), "/")[1]
+		mu.Lock()
+		seen[arm] = append(seen[arm], asked{r.Header.Get("Authorization"), r.Header.Get("X-Key"), r.Host, r.Header.Get("Content-Type")})
+		mu.Unlock()
+		w.WriteHeader(http.StatusInternalServerError)
+		fmt.Fprintf(w, "you sent %v", r.Header)
+	})
+	return url, func() map[string][]asked {
+		mu.Lock()
+		defer mu.Unlock()
+		return seen
+	}
+}
+
+// grep finds a text in the files of a directory.
+func grep(t *testing.T, dir, text string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if bytes.Contains(data, []byte(text)) {
+			files = append(files, filepath.Base(path))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestCredentialsAndHeadersAreSentAndInNoFile(t *testing.T) {
+	url, seen := echoing(t)
+	base := strings.TrimPrefix(url, "http://")
+	armed := arms(t, "http://user:pass-word@"+base+"/x", "get", "get-close", "post")
+	control, err := NewArm("control", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, err := ParseHeader([]string{"X-Key: key-of-ours", "Host: app.test", "Content-Type: text/secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record(t)
+	if err := r.run(t.Context(), append(armed, control), Plan{Pacing: Constant{60}, Length: 200 * time.Millisecond, Header: given}); err != nil {
+		t.Fatal(err)
+	}
+	want := asked{"Basic dXNlcjpwYXNzLXdvcmQ=", "key-of-ours", "app.test", "text/secret"}
+	for arm, all := range seen() {
+		expected := want
+		if arm == "control" {
+			expected = asked{host: base}
+		}
+		for _, got := range all {
+			if got != expected {
+				t.Errorf("arm %s sent %+v, want %+v", arm, got, expected)
+			}
+		}
+	}
+	if len(seen()) != 4 {
+		t.Errorf("%d arms sent, want 4", len(seen()))
+	}
+	for _, secret := range []string{"pass-word", "user:", "dXNlcjpwYXNzLXdvcmQ", "key-of-ours", "text/secret"} {
+		if files := grep(t, r.dir, secret); len(files) > 0 {
+			t.Errorf("%q is in %s", secret, strings.Join(files, ", "))
+		}
+	}
+	if files := grep(t, r.dir, "redacted"); len(files) == 0 {
+		t.Error("what the server echoed was not kept, so nothing was tried")
+	}
+}
+
+// What the command line says wins over the file, and the file over the user of the target.
+func TestHeadersOfReplayedRequests(t *testing.T) {
+	url, seen := echoing(t)
+	traffic, err := OpenTraffic(writeFile(t, `{"offset":0,"method":"GET","path":"/","headers":{"Authorization":"of the file","X-Key":"of the file"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record(t)
+	plan := Plan{Pacing: Recorded{}, Traffic: traffic, Header: http.Header{"X-Key": {"of the command"}}}
+	if err := r.run(t.Context(), arms(t, strings.Replace(url, "://", "://u:p@", 1), "get"), plan); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := seen()["get"], (asked{"of the file", "of the command", url[len("http://"):], ""}); len(got) != 1 || got[0] != want {
+		t.Errorf("the server saw %+v, want %+v", got, want)
+	}
+}
+
+// An idle connection on which bytes come that nobody asked for fails no hit: Go logs it, and the record notes it.
+func TestUnsolicitedBytesAreANoteAndTearNoDisplay(t *testing.T) {
+	var display bytes.Buffer
+	before := log.Writer()
+	log.SetOutput(&display)
+	defer log.SetOutput(before)
+	url := rawServer(t, func(conn *net.TCPConn, requests *bufio.Reader) {
+		for readRequest(requests) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokand bytes that nobody asked for")
+		}
+	})
+	r := record(t)
+	release := CatchLog()
+	err := Run(t.Context(), r.rec, arms(t, url, "get"), Plan{Pacing: Constant{20}, Length: 500 * time.Millisecond})
+	if err := release(r.rec); err != nil {
+		t.Error(err)
+	}
+	if closed := r.rec.Close("finished"); err != nil || closed != nil {
+		t.Fatal(err, closed)
+	}
+	log.Print("given back")
+	if got := display.String(); !strings.HasSuffix(got, "given back\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("the display shows %q", got)
+	}
+	lines := 0.0
+	for e, err := range r.open().Events() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind != history.KindNote {
+			continue
+		}
+		if n, ok := e.Note.Data.(map[string]any)["lines"].(float64); ok {
+			lines += n
+		}
+	}
+	if lines == 0 {
+		t.Error("the record has no note of it")
+	}
+}
+
+func TestTheProtocolThatWasSpokenIsRecorded(t *testing.T) {
+	r := record(t)
+	url := rawServer(t, answering("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", true))
+	plain, err := NewArm("get-close", serve(t, app))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.run(t.Context(), append(arms(t, url, "get"), plain), Plan{Pacing: Constant{40}, Length: 200 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	for arm, want := range map[string]string{"get": "HTTP/1.0", "get-close": "HTTP/1.1"} {
+		if got := r.ended()[arm][0].Protocols; !slices.Equal(got, []string{want}) {
+			t.Errorf("arm %s spoke %v, want %s", arm, got, want)
+		}
+	}
+}
