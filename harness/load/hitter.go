@@ -107,7 +107,7 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s.hit.Latency = time.Since(start)
 	s.hit.Masked = max(s.gotConn-1, 0)
 	if out != nil {
-		h.judge(s, out)
+		h.judge(s, in, out)
 	}
 	record(&s.hit)
 	if out == nil && s.gotConn == 1 {
@@ -122,7 +122,7 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 		return &Outcome{Err: err, Connected: s.gotConn > 0}
 	}
 	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
-	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
+	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version, Location: resp.Header.Get("Location")}
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	var want digestWant
 	var malformed error
@@ -238,7 +238,7 @@ func (h *hitter) mismatches(s *state, want digestWant) bool {
 }
 
 // judge fills in what is recorded of a failed hit.
-func (h *hitter) judge(s *state, out *Outcome) {
+func (h *hitter) judge(s *state, in intent, out *Outcome) {
 	s.hit.Class, s.hit.Reason = Classify(*out)
 	s.hit.Body = s.kept
 	switch {
@@ -248,7 +248,7 @@ func (h *hitter) judge(s *state, out *Outcome) {
 	case out.Mismatch != "":
 		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
-		s.hit.Error = fmt.Sprintf("%d %s", out.Code, http.StatusText(out.Code))
+		s.hit.Error = in.request.wrongStatus(out)
 	}
 }
 

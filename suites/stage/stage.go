@@ -95,9 +95,9 @@ func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 	if outcome.History == nil {
 		return outcome, err
 	}
-	paths, reported := reports.WriteAll(context.WithoutCancel(ctx), outcome.Dir, outcome.History, outcome.Result)
-	if reported == nil {
-		reported = reports.Terminal(os.Stderr, outcome.History.Run(), outcome.Result, reports.TerminalOptions{Dir: outcome.Dir})
+	options := reports.TerminalOptions{Dir: outcome.Dir}
+	paths, reported := reports.Show(context.WithoutCancel(ctx), os.Stderr, outcome.History, outcome.Result, options)
+	if paths.HTML != "" {
 		say("report %s", paths.HTML)
 	}
 	return outcome, errors.Join(err, reported)
