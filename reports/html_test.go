@@ -106,7 +106,7 @@ func TestHTMLNeedsNoNetwork(t *testing.T) {
 func TestHTMLSaysWhatTheRecordSays(t *testing.T) {
 	page := render(t, recordSample(t), sampleResult())
 	for _, want := range []string{
-		`data-verdict="fail"`, "1 of 5 promises was broken", "load.zero-dropped", "12 of 13 500 hits were dropped", "7 of 12 findings",
+		`data-verdict="fail"`, "1 of 5 promises was broken", "load.zero-dropped", "12 of 13 500 hits were dropped", "all 7 findings",
 		"18 000", "status 502", "rollproof run canary/promotes-good", "sha256:3f1c0a", "worst start lag",
 	} {
 		if !strings.Contains(page, want) {

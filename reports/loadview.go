@@ -4,24 +4,17 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"bitvault.dev/rollproof/harness/history"
 )
 
 // armLoad is what one arm sent and got, over all its windows.
 type armLoad struct {
-	Arm       string
-	Control   bool
-	KeepAlive bool
-	Rate      float64 // hits a second that the plan gave this arm, not all of them
-	Planned   uint64
-	Sent      uint64
-	Failed    uint64
-	Masked    uint64
-	Received  uint64 // bytes of bodies
-	Loaded    time.Duration
-	Lag       *history.Health // of the window whose start lag was worst; nil where none was recorded
-	Unended   bool            // a window never ended
+	Arm      string
+	Control  bool
+	Sent     uint64
+	Failed   uint64
+	Masked   uint64
+	Received uint64 // bytes of bodies
+	Loaded   time.Duration
 }
 
 // PerSecond is the rate that was reached.
@@ -49,30 +42,21 @@ func (t *Timeline) loads() []armLoad {
 			if w.Arm != f.arm {
 				continue
 			}
-			a.KeepAlive = w.KeepAlive
-			a.Planned += w.Planned
 			a.Loaded += w.Length
-			a.Unended = a.Unended || !w.Ended
-			if h := w.Health; h != nil && (a.Lag == nil || h.LagMax > a.Lag.LagMax) {
-				a.Lag = h
-			}
-		}
-		if a.Loaded > 0 {
-			a.Rate = float64(a.Planned) / a.Loaded.Seconds()
 		}
 		all = append(all, a)
 	}
 	return all
 }
 
-// armPower is what a zero of one arm can carry.
+// armPower is what the figures of one arm can carry.
 type armPower struct {
-	Arm     string
-	Hits    uint64
-	Rate    float64
-	Loss    float64       // share that may have been lost unseen at 95 %: 3/n; negative when hits failed, and the share is no bound
-	Outage  time.Duration // between two hits in a row: an outage shorter than that could slip through
-	Dropped uint64
+	Arm    string
+	Hits   uint64
+	Rate   float64
+	Failed uint64
+	Share  float64 // that failed
+	Loss   float64 // share that may be lost in truth though nothing failed, at 95 %: 3/n; negative where hits failed
 }
 
 // powers is the power of each arm under test.
@@ -82,12 +66,9 @@ func (t *Timeline) powers() []armPower {
 		if a.Control || a.Sent == 0 {
 			continue
 		}
-		p := armPower{Arm: a.Arm, Hits: a.Sent, Rate: a.PerSecond(), Dropped: a.Failed, Loss: -1}
+		p := armPower{Arm: a.Arm, Hits: a.Sent, Rate: a.PerSecond(), Failed: a.Failed, Share: a.FailedShare(), Loss: -1}
 		if a.Failed == 0 {
 			p.Loss = min(1, 3/float64(a.Sent))
-		}
-		if p.Rate > 0 {
-			p.Outage = time.Duration(float64(time.Second) / p.Rate)
 		}
 		all = append(all, p)
 	}
@@ -136,7 +117,7 @@ func (s *summary) load(t *Timeline) {
 	s.table(rows)
 	s.line("")
 	s.line("%s", s.paint(bold, "latency of good answers"))
-	rows = [][]string{{"", "avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"}}
+	rows = [][]string{append([]string{""}, latencyColumns[:]...)}
 	for _, part := range []struct {
 		of    string
 		table latencyTable
@@ -187,6 +168,9 @@ func (s *summary) totals(t *Timeline) {
 
 // tight writes a span of time without a blank, for tables.
 func tight(d time.Duration) string { return strings.ReplaceAll(length(d), " ", "") }
+
+// latencyColumns names what cells holds.
+var latencyColumns = [...]string{"avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"}
 
 // cells are the figures of a row, "–" where there are too few answers.
 func (r latencyRow) cells(write func(time.Duration) string) []string {
