@@ -16,16 +16,24 @@ const droppedSlug = "load.zero-dropped"
 // answer says in one or two sentences what happened in a run, whether anybody noticed, and what broke or was not shown. All of it
 // comes from the types of the record and of the judgement.
 func answer(t *Timeline, res judge.Result) string {
-	seen := t.traffic(res)
-	what := joined(t.happened(), 3, "more disturbances") + "; "
+	what, seen := t.happened(), t.traffic(res)
+	told := func(traffic string) string {
+		if len(what) == 0 {
+			return upper(traffic) + "; nothing was disturbed"
+		}
+		return joined(what, 3, "more disturbances") + "; " + traffic
+	}
 	switch Overall(res) {
 	case judge.Pass:
-		return what + seen.green() + "."
+		return told(seen.green(len(what) > 0)) + "."
 	case judge.Fail:
-		return what + seen.plain() + ". Broken: " + joined(slugs(res, judge.Fail), 3, "more") + "."
+		return told(seen.plain()) + ". Broken: " + joined(slugs(res, judge.Fail), 3, "more") + "."
 	}
-	return what + seen.plain() + ", but that proves nothing: " + unproven(res) + "."
+	return told(seen.plain()) + ", but that proves nothing: " + unproven(res) + "."
 }
+
+// upper begins one of our own sentences; names from a record keep their spelling.
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // unproven says why a run without a broken promise is no pass.
 func unproven(res judge.Result) string {
@@ -60,7 +68,8 @@ func joined(parts []string, most int, others string) string {
 	return fmt.Sprintf("%s and %d %s", strings.Join(parts[:most], ", "), len(parts)-most, others)
 }
 
-// happened lists what became of the releases and of the other disturbances, in the order they began in.
+// happened lists what became of the releases and of the other disturbances, in the order they began in; nothing when nothing was
+// disturbed, nor was meant to be.
 func (t *Timeline) happened() []string {
 	var parts []string
 	for _, r := range t.releases {
@@ -71,13 +80,10 @@ func (t *Timeline) happened() []string {
 			parts = append(parts, d.outcome())
 		}
 	}
-	switch planned := len(t.run.Disturbances); {
-	case len(parts) > 0:
-		return parts
-	case planned > 0:
+	if len(parts) == 0 && len(t.run.Disturbances) > 0 {
 		return []string{"What the run planned to disturb never began"}
 	}
-	return []string{"Nothing was disturbed"}
+	return parts
 }
 
 // isRelease reports whether a release of a Rollout began while a disturbance was on: what became of it is told already.
@@ -158,11 +164,17 @@ func (t *Timeline) traffic(res judge.Result) traffic {
 }
 
 // green is how the traffic of a pass reads.
-func (s traffic) green() string {
+func (s traffic) green(disturbed bool) string {
 	if s.requests == 0 || s.failed > 0 {
 		return s.plain()
 	}
-	text := "nobody noticed in " + requests(s.requests)
+	text := requests(s.requests) + " got a correct answer"
+	switch {
+	case disturbed:
+		text = "nobody noticed in " + requests(s.requests)
+	case s.requests > 1:
+		text = "all " + text
+	}
 	if s.masked > 0 {
 		text += fmt.Sprintf(", though Go's transport sent %s of them again silently", count(s.masked))
 	}

@@ -100,7 +100,7 @@ func (t *Timeline) isInjected(k *failureKind) bool {
 func (t *Timeline) newGroup(f judge.Finding, hit *failedHit) *group {
 	g := &group{First: f.At, Whose: whose(f.Class), Example: f, arms: map[string]bool{}, pods: map[string]bool{}, versions: map[string]bool{}}
 	if f.Class == classOutage {
-		g.Kind = "outage"
+		g.Kind, g.Whose = "longest outage of an arm", ""
 	}
 	if hit == nil {
 		return g

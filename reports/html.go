@@ -82,7 +82,10 @@ type page struct {
 	Headline         string
 	Verdict          judge.Verdict
 	ExitCode         int
-	Hits, Failed     uint64 // of the arms under test
+	Hits, Failed     uint64 // of the arms under test, as Rate and Latency are
+	Rate             float64
+	FailedShare      float64
+	Latency          latencyRow
 	Length           time.Duration
 	Promises         []judged // all; Broken are those that are no pass and not skipped, Rest the others
 	Broken, Rest     []judged
@@ -198,11 +201,9 @@ func (p *page) addPromises(all []judged) {
 }
 
 func (p *page) addLoad(t *Timeline) {
+	sum := t.total()
+	p.Hits, p.Failed, p.Rate, p.FailedShare, p.Latency = sum.Sent, sum.Failed, sum.PerSecond(), sum.FailedShare(), sum.Latency
 	for _, f := range t.folds {
-		if !t.control(f.arm) { // what the answer counts
-			p.Hits += f.hits
-			p.Failed += f.failed
-		}
 		p.FailuresNotDrawn += f.failures.beyond
 		p.Received += f.bytesIn
 		p.SentBytes += f.bytesOut

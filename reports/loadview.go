@@ -133,34 +133,47 @@ func (s *summary) load(t *Timeline) {
 	s.table(rows)
 }
 
-// totals are the lines that k6 ends with.
-func (s *summary) totals(t *Timeline) {
-	var sent, failed, in, out uint64
-	var loaded time.Duration
+// total is what all arms under test sent and got.
+type total struct {
+	armLoad
+	BytesOut uint64
+	Latency  latencyRow
+}
+
+func (t *Timeline) total() total {
+	sum := total{Latency: t.allLatencies().row("", "")}
 	for _, a := range t.loads() {
 		if !a.Control {
-			sent, failed, in = sent+a.Sent, failed+a.Failed, in+a.Received
-			loaded = max(loaded, a.Loaded)
+			sum.Sent, sum.Failed, sum.Masked, sum.Received = sum.Sent+a.Sent, sum.Failed+a.Failed, sum.Masked+a.Masked, sum.Received+a.Received
+			sum.Loaded = max(sum.Loaded, a.Loaded) // arms send side by side
 		}
 	}
 	for _, f := range t.folds {
 		if !t.control(f.arm) {
-			out += f.bytesOut
+			sum.BytesOut += f.bytesOut
 		}
 	}
-	if sent == 0 || loaded <= 0 {
+	return sum
+}
+
+// totals are the lines that k6 ends with.
+func (s *summary) totals(t *Timeline) {
+	sum := t.total()
+	if sum.Sent == 0 || sum.Loaded <= 0 {
 		return
 	}
-	perSecond := func(n uint64) float64 { return float64(n) / loaded.Seconds() }
-	r := t.allLatencies().row("", "")
+	data := func(n uint64) string {
+		return sizeText(float64(n)) + "  " + sizeText(float64(n)/sum.Loaded.Seconds()) + "/s"
+	}
+	r := sum.Latency
 	s.line("")
 	for _, line := range [][2]string{
-		{"http_reqs", count(sent) + "  " + rateText(perSecond(sent))},
-		{"http_req_failed", fmt.Sprintf("%s  %s out of %s", shareText(float64(failed)/float64(sent)), count(failed), count(sent))},
+		{"http_reqs", count(sum.Sent) + "  " + rateText(sum.PerSecond())},
+		{"http_req_failed", fmt.Sprintf("%s  %s out of %s", shareText(sum.FailedShare()), count(sum.Failed), count(sum.Sent))},
 		{"http_req_duration", fmt.Sprintf("avg=%s min=%s med=%s max=%s p(90)=%s p(95)=%s p(99)=%s", tight(r.Avg), tight(r.Min), tight(r.P50),
 			tight(r.Max), tight(r.P90), tight(r.P95), tight(r.P99))},
-		{"data_received", sizeText(float64(in)) + "  " + sizeText(perSecond(in)) + "/s"},
-		{"data_sent", sizeText(float64(out)) + "  " + sizeText(perSecond(out)) + "/s"},
+		{"data_received", data(sum.Received)},
+		{"data_sent", data(sum.BytesOut)},
 	} {
 		s.hang(21, "%s %s", line[0]+strings.Repeat(".", 19-len(line[0]))+":", line[1])
 	}
