@@ -257,7 +257,7 @@ func (t *Timeline) expected(arm string, k *failureKind) string {
 	}
 	text := "one complete, correct answer"
 	if d := t.deadline(arm); d > 0 {
-		text += " within " + length(d)
+		text += " within " + strconv.FormatFloat(d.Seconds(), 'g', -1, 64) + " s"
 	}
 	return text
 }

@@ -156,8 +156,10 @@ func significant(f float64) string {
 		return strconv.FormatFloat(f, 'f', 0, 64)
 	case a >= 9.995:
 		return strconv.FormatFloat(f, 'f', 1, 64)
-	case a >= 0.9995 || a == 0:
-		return strings.TrimSuffix(strconv.FormatFloat(f, 'f', 2, 64), ".00")
+	case a == 0:
+		return "0"
+	case a >= 0.9995:
+		return strconv.FormatFloat(f, 'f', 2, 64)
 	}
 	return strconv.FormatFloat(f, 'g', 3, 64)
 }

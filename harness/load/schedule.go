@@ -37,7 +37,7 @@ func (r *request) wrongStatus(out *Outcome) string {
 	if len(r.status) > 0 {
 		want = strings.Trim(strings.ReplaceAll(fmt.Sprint(r.status), " ", " or "), "[]")
 	}
-	text := fmt.Sprintf("expected %s, found %d %s", want, out.Code, http.StatusText(out.Code))
+	text := strings.TrimSpace(fmt.Sprintf("expected %s, found %d %s", want, out.Code, http.StatusText(out.Code)))
 	if out.Location != "" {
 		text += ", which redirects to " + out.Location
 	}

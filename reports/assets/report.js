@@ -214,7 +214,7 @@
   const axis = el("div", { className: "track" });
 
   function ticks() { // moments in seconds, as many as there is room for
-    const seconds = (view.hi - view.lo) / SECOND, least = seconds / Math.max(3, Math.floor(inner / 64));
+    const seconds = (view.hi - view.lo) / SECOND, least = seconds / Math.max(3, Math.floor(inner / 60));
     const steps = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400];
     let step = least >= 30 ? steps.find((s) => s >= least) : 0;
     if (!step) {
