@@ -101,17 +101,21 @@ func JUnit(w io.Writer, t *Timeline, res judge.Result, dir string) error {
 	if verdict := Overall(res); suite.Failures+suite.Errors == 0 && verdict != judge.Pass {
 		suite.add(runCase(t, res, suite.Name, verdict))
 	}
-	all := junitSuites{
-		Name: "rollproof", Tests: suite.Tests, Failures: suite.Failures, Errors: suite.Errors, Time: suite.Time, Suite: suite,
-	}
-	data, err := xml.MarshalIndent(all, "", "  ")
-	if err == nil {
-		_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, data)
-	}
-	if err != nil {
+	if err := suite.write(w); err != nil {
 		return fmt.Errorf("write the JUnit report of run %s: %w", t.run.ID, err)
 	}
 	return nil
+}
+
+// write writes the suite as the one suite of a file.
+func (s *junitSuite) write(w io.Writer) error {
+	all := junitSuites{Name: "rollproof", Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Time: s.Time, Suite: *s}
+	data, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, data)
+	return err
 }
 
 func (s *junitSuite) add(c junitCase) {
