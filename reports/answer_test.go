@@ -58,7 +58,9 @@ func TestAnswer(t *testing.T) {
 	dropped := func(v judge.Verdict, hits, dropped, injected, masked uint64) judge.Promise {
 		return judge.Promise{Slug: droppedSlug, Verdict: v, Hits: hits, Dropped: dropped, Injected: injected, Masked: masked}
 	}
-	of := func(v judge.Verdict, promises ...judge.Promise) judge.Result { return judge.Result{Verdict: v, Promises: promises} }
+	of := func(v judge.Verdict, promises ...judge.Promise) judge.Result {
+		return judge.Result{Verdict: v, Promises: promises}
+	}
 	good := of(judge.Pass, dropped(judge.Pass, 18016, 0, 0, 0))
 	masked := hits("get", 600, 0, "", 0)
 	masked.masked = 85

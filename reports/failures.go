@@ -52,16 +52,20 @@ type span struct {
 	count       uint64
 	first, last time.Duration // when the first and the last was started
 	answered    time.Duration // when the first that was complete was
+	seq         uint64        // of the first that was started
 }
 
 func (s *span) add(h *history.Hit) {
-	s.merge(span{1, h.At, h.At, h.End()})
+	s.merge(span{1, h.At, h.At, h.End(), h.Seq})
 }
 
 func (s *span) merge(o span) {
 	if s.count == 0 {
 		*s = o
 		return
+	}
+	if o.first < s.first {
+		s.seq = o.seq
 	}
 	s.count += o.count
 	s.first, s.last, s.answered = min(s.first, o.first), max(s.last, o.last), min(s.answered, o.answered)

@@ -30,15 +30,17 @@ type group struct {
 	Raw         []judge.Finding // in the order of time
 
 	arms, pods, versions map[string]bool
+	varied               bool // not all of them say what the example says
 }
 
-// groupKey tells kinds apart. Failed hits are told apart by the types of the record; other findings by their class and, where they
-// are about no hit, by being equal.
+// groupKey tells kinds apart. Failed hits are told apart by the types of the record; other findings by their class, or by what they say
+// where the class tells no kind.
 type groupKey struct {
 	class, reason string
 	code          uint16
 	unsent        bool
 	injected      bool
+	control       bool // of an arm that nothing disturbs
 	text          string
 }
 
@@ -54,42 +56,56 @@ func (f failedHit) failure() *failureKind { return &f.fold.failures.kinds[f.kind
 // are those of the record itself.
 func (t *Timeline) groups(p judge.Promise, hits map[string]failedHit) []*group {
 	byKey := map[groupKey]*group{}
-	var all []*group
 	for _, f := range p.Findings {
-		key, hit := t.keyOf(f, hits)
+		hit := hitOf(f, hits)
+		key := t.keyOf(f, hit)
 		g := byKey[key]
 		if g == nil {
 			g = t.newGroup(f, hit)
 			byKey[key] = g
-			all = append(all, g)
 		}
 		g.add(f, hit)
 	}
 	if p.Found > uint64(len(p.Findings)) {
 		t.countWhole(byKey, p.Found)
 	}
-	for _, g := range all {
+	all := make([]*group, 0, len(byKey))
+	for _, g := range byKey {
 		g.Arms, g.Pods, g.Versions = sorted(g.arms), sorted(g.pods), sorted(g.versions)
+		all = append(all, g)
 	}
-	slices.SortStableFunc(all, func(a, b *group) int { return cmp.Or(-cmp.Compare(a.Count, b.Count), cmp.Compare(a.First, b.First)) })
+	slices.SortFunc(all, func(a, b *group) int {
+		return cmp.Or(-cmp.Compare(a.Count, b.Count), cmp.Compare(a.First, b.First), cmp.Compare(a.title(), b.title()), cmp.Compare(a.Whose, b.Whose))
+	})
 	return all
 }
 
-func (t *Timeline) keyOf(f judge.Finding, hits map[string]failedHit) (groupKey, *failedHit) {
-	if hit, ok := hits[f.Hit]; ok && f.Hit != "" && f.Class != classOutage {
-		return t.kindKey(hit.failure()), &hit
+// The classes of findings that are no account. Findings of others than these and the accounts are kinds of their own by what they say.
+const (
+	classOutage = "outage" // a run of failures; its hit is only the first of them
+	classGap    = "gap"    // changes that were not seen in time
+)
+
+// hitOf is the failed hit that a finding is about; nil where it is about none, or about something else than the hit's failure.
+func hitOf(f judge.Finding, hits map[string]failedHit) *failedHit {
+	if hit, ok := hits[f.Hit]; ok && hit.failure().Class == f.Class {
+		return &hit
 	}
-	if f.Hit != "" {
-		return groupKey{class: f.Class}, nil
-	}
-	return groupKey{class: f.Class, text: f.Text}, nil
+	return nil
 }
 
-// classOutage is the class of a finding about a run of failures. Its hit is only the first of them.
-const classOutage = "outage"
+func (t *Timeline) keyOf(f judge.Finding, hit *failedHit) groupKey {
+	switch {
+	case hit != nil:
+		return t.kindKey(hit.failure(), t.control(f.Arm))
+	case f.Hit != "" || f.Class == classGap || whose(f.Class) != f.Class:
+		return groupKey{class: f.Class}
+	}
+	return groupKey{class: f.Class, text: f.Text}
+}
 
-func (t *Timeline) kindKey(k *failureKind) groupKey {
-	return groupKey{class: k.Class, reason: k.Reason, code: k.Code, unsent: k.Unsent, injected: t.isInjected(k)}
+func (t *Timeline) kindKey(k *failureKind, control bool) groupKey {
+	return groupKey{class: k.Class, reason: k.Reason, code: k.Code, unsent: k.Unsent, injected: t.isInjected(k), control: control}
 }
 
 // isInjected reports whether a failure was answered by a version that was bad on purpose.
@@ -106,7 +122,6 @@ func (t *Timeline) newGroup(f judge.Finding, hit *failedHit) *group {
 		return g
 	}
 	k := hit.failure()
-	g.Whose = whose(k.Class)
 	g.Kind, g.Expected, g.Found = k.name(), t.expected(f.Arm, k), k.found()
 	if k.URL != "" && !k.Cut {
 		g.Again = again(k, t.deadline(f.Arm))
@@ -118,6 +133,7 @@ func (g *group) add(f judge.Finding, hit *failedHit) {
 	g.Count++
 	g.First, g.Last = min(g.First, f.At), max(g.Last, f.At)
 	g.Raw = append(g.Raw, f)
+	g.varied = g.varied || f.Text != g.Example.Text
 	note(g.arms, f.Arm)
 	if hit == nil {
 		g.Last = max(g.Last, f.Until) // of a hit its start is told
@@ -142,18 +158,28 @@ func sorted(set map[string]bool) []string {
 	return names
 }
 
-// countWhole counts the groups of failed hits anew, by every failure of the arms under test: a judgement keeps its first findings only.
-// found bounds them: it is how many the promise has in all.
+// countWhole counts the groups of failed hits anew, by every failure of the record: a judgement keeps its first findings only. found is
+// how many the promise has in all: when it has room for every failure that was not injected, the promise is about all of them, and
+// kinds that came later than the findings kept are groups too.
 func (t *Timeline) countWhole(byKey map[groupKey]*group, found uint64) {
+	var all uint64
+	for _, f := range t.folds {
+		for i := range f.failures.kinds {
+			if !t.isInjected(&f.failures.kinds[i]) {
+				all += f.failures.spans[i].count
+			}
+		}
+	}
 	sums := map[groupKey]span{}
 	for _, f := range t.folds {
-		if t.control(f.arm) {
-			continue
-		}
 		for i := range f.failures.kinds {
 			k := &f.failures.kinds[i]
-			key := t.kindKey(k)
+			key := t.kindKey(k, t.control(f.arm))
 			g := byKey[key]
+			if g == nil && all <= found && !key.injected {
+				g = t.newGroup(f.example(i), &failedHit{f, i})
+				byKey[key] = g
+			}
 			if g == nil {
 				continue
 			}
@@ -169,6 +195,19 @@ func (t *Timeline) countWhole(byKey map[groupKey]*group, found uint64) {
 		g := byKey[key]
 		g.Count, g.First, g.Last = max(g.Count, min(sum.count, found)), min(g.First, sum.first), max(g.Last, sum.last)
 	}
+}
+
+// example tells of the first hit of a kind as a finding does.
+func (f *fold) example(kind int) judge.Finding {
+	k, s := &f.failures.kinds[kind], f.failures.spans[kind]
+	e := judge.Finding{At: s.first, Until: s.first, Arm: f.arm, Hit: f.arm + "/" + strconv.FormatUint(s.seq, 10), Class: k.Class, Text: k.name()}
+	if k.URL != "" {
+		e.Evidence = append(e.Evidence, strings.TrimSpace(k.Method+" "+k.URL))
+	}
+	if k.Body != "" {
+		e.Evidence = append(e.Evidence, "body: "+strconv.Quote(k.Body))
+	}
+	return e
 }
 
 // hitsOf finds the failed hits that findings name, by their ids.
@@ -287,7 +326,11 @@ func again(k *failureKind, deadline time.Duration) string {
 // title is the line that stands for a group: how often, of what kind, on whose account.
 func (g *group) title() string {
 	kind := g.Kind
-	if kind == "" {
+	switch {
+	case kind != "":
+	case g.varied:
+		kind = "such as: " + g.Example.Text
+	default:
 		kind = g.Example.Text
 	}
 	return fmt.Sprintf("%s × %s", count(g.Count), kind)

@@ -45,7 +45,7 @@ func Terminal(w io.Writer, t *Timeline, res judge.Result, opts TerminalOptions) 
 		opts.Kinds = 5
 	}
 	res = t.Mistrust(res)
-	s := summary{run: t.run, opts: opts}
+	s := summary{run: t.run, opts: opts, told: map[string]bool{}}
 	s.head(t, res)
 	s.promises(t.judgedPromises(res), Overall(res))
 	s.load(t)
@@ -60,6 +60,7 @@ type summary struct {
 	buf  bytes.Buffer
 	run  history.Run
 	opts TerminalOptions
+	told map[string]bool // examples that were written already: promises may be broken by the same hits
 }
 
 // ink is an ANSI colour; the word and the sign say the same without it.
@@ -223,7 +224,14 @@ func (s *summary) field(name, text string) {
 
 // group writes the findings of one kind: the counts, then one of them in full.
 func (s *summary) group(g *group) {
-	s.hang(4, "  %s  %s", s.paint(bold, g.title()), s.paint(faint, strings.Join(g.facts(), "; ")))
+	facts := g.facts()
+	if id := g.Kind + " " + g.Example.Hit; g.Expected != "" && s.told[id] {
+		s.hang(4, "  %s  %s", s.paint(bold, g.title()), s.paint(faint, strings.Join(append(facts, "as above"), "; ")))
+		return
+	} else if g.Expected != "" {
+		s.told[id] = true
+	}
+	s.hang(4, "  %s  %s", s.paint(bold, g.title()), s.paint(faint, strings.Join(facts, "; ")))
 	if g.Expected != "" {
 		s.hang(14, "    expected  %s", g.Expected)
 		s.hang(14, "    found     %s", g.Found)
