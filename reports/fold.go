@@ -58,23 +58,26 @@ func newFold(arm string, when disturbed) *fold {
 
 // add counts one hit. The hit may be reused when Add returns.
 func (f *fold) add(h *history.Hit) {
-	b := f.bucket(max(h.At, 0))
 	f.hits++
-	b.hits++
 	f.end = max(f.end, h.End())
+	if h.Unsent { // it has no place in a rate: the moment it has is that of giving it up
+		f.unsent++
+		f.failed++
+		f.failures.add(h)
+		return
+	}
+	f.bytesIn += h.BytesIn
+	f.bytesOut += h.BytesOut
+	b := f.bucket(max(h.At, 0))
+	b.hits++
 	if h.Masked > 0 {
 		f.masked++
 		b.masked++
 	}
-	f.bytesIn += h.BytesIn
-	f.bytesOut += h.BytesOut
 	version := maxVersions
 	if h.Version != "" {
 		version = f.version(h.Version)
 		b.versions[version]++
-	}
-	if h.Unsent {
-		f.unsent++
 	}
 	if h.Failed() {
 		f.failed++

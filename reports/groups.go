@@ -52,7 +52,7 @@ type failedHit struct {
 
 func (f failedHit) failure() *failureKind { return &f.fold.failures.kinds[f.kind] }
 
-// groups gathers the findings of a promise by kind, the most frequent first. Beyond the findings that a judgement keeps, the counts
+// groups gathers the findings of a promise by kind, mostly the most frequent first. Beyond the findings that a judgement keeps, the counts
 // are those of the record itself.
 func (t *Timeline) groups(p judge.Promise, hits map[string]failedHit) []*group {
 	byKey := map[groupKey]*group{}
@@ -75,7 +75,7 @@ func (t *Timeline) groups(p judge.Promise, hits map[string]failedHit) []*group {
 		all = append(all, g)
 	}
 	slices.SortFunc(all, func(a, b *group) int {
-		return cmp.Or(-cmp.Compare(a.Count, b.Count), cmp.Compare(a.First, b.First), cmp.Compare(a.title(), b.title()), cmp.Compare(a.Whose, b.Whose))
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), -cmp.Compare(a.Count, b.Count), cmp.Compare(a.First, b.First), cmp.Compare(a.title(), b.title()), cmp.Compare(a.Whose, b.Whose))
 	})
 	return all
 }
@@ -85,6 +85,17 @@ const (
 	classOutage = "outage" // a run of failures; its hit is only the first of them
 	classGap    = "gap"    // changes that were not seen in time
 )
+
+// rank puts what broke a promise as a whole first, and what was seen too late last, however often.
+func (g *group) rank() int {
+	switch g.Example.Class {
+	case string(judge.Fail):
+		return 0
+	case classGap:
+		return 2
+	}
+	return 1
+}
 
 // hitOf is the failed hit that a finding is about; nil where it is about none, or about something else than the hit's failure.
 func hitOf(f judge.Finding, hits map[string]failedHit) *failedHit {

@@ -68,7 +68,7 @@ var pageFuncs = template.FuncMap{
 	"less":  func(a, b uint64) uint64 { return max(a, b) - b },
 	"uint":  func(n int) uint64 { return uint64(n) },
 	"cells": labelledCells,
-	"open":  func(p judged, open bool) shownPromise { return shownPromise{p, open} },
+	"shown": func(p judged, open, example bool) shownPromise { return shownPromise{p, open, example} },
 }
 
 // page is what the template reads.
@@ -116,11 +116,15 @@ type latencyBody struct {
 	Rows latencyTable
 }
 
-// shownPromise is a promise as the page shows it; Open has its first group unfolded.
+// shownPromise is a promise as the page shows it at first.
 type shownPromise struct {
 	judged
-	Open bool
+	Open    bool // its groups are seen
+	Example bool // and its first group is unfolded
 }
+
+// FewBroken reports whether all that is broken can be unfolded without hiding one behind the other.
+func (p *page) FewBroken() bool { return len(p.Broken) <= 2 }
 
 // labelledCells are the figures of a row with the names of their columns, which a narrow screen shows beside each.
 func labelledCells(r latencyRow) []nameValue {
@@ -202,7 +206,7 @@ func (p *page) addPromises(all []judged) {
 
 func (p *page) addLoad(t *Timeline) {
 	sum := t.total()
-	p.Hits, p.Failed, p.Rate, p.FailedShare, p.Latency = sum.Sent, sum.Failed, sum.PerSecond(), sum.FailedShare(), sum.Latency
+	p.Hits, p.Failed, p.Rate, p.FailedShare, p.Latency = sum.Intended, sum.Failed, sum.PerSecond(), sum.FailedShare(), sum.Latency
 	for _, f := range t.folds {
 		p.FailuresNotDrawn += f.failures.beyond
 		p.Received += f.bytesIn

@@ -57,3 +57,23 @@ func TestLengthsHaveThreeDigits(t *testing.T) {
 		}
 	}
 }
+
+// A hit that was never started failed, and has no part in a rate or in what was sent: all such hits have the one moment of giving up.
+func TestUnsentHitsFailWithoutARate(t *testing.T) {
+	f := hits("get", 10, 0, "", time.Second)
+	for i := range 1000 {
+		h := history.Hit{Seq: uint64(10 + i), At: 9 * time.Second, Class: history.ClassHarness, Reason: "unsent", Unsent: true, BytesOut: 5}
+		f.add(&h)
+	}
+	timeline := &Timeline{folds: []*fold{f}, windows: []history.Window{{Arm: "get", Length: 10 * time.Second}}}
+	if sum := timeline.total(); sum.Intended != 1010 || sum.Sent != 10 || sum.Failed != 1000 || sum.PerSecond() != 1 || sum.BytesOut != 0 || sum.FailedShare() > 1 {
+		t.Errorf("of 1010 hits, 10 of them sent in ten seconds, the total is %+v, %v/s, share failed %v", sum, sum.PerSecond(), sum.FailedShare())
+	}
+	var inBuckets uint32
+	for i := range f.buckets {
+		inBuckets += f.buckets[i].hits
+	}
+	if inBuckets != 10 || f.failures.kept != 1000 {
+		t.Errorf("%d hits have a rate, %d failures are kept; want 10 and 1000", inBuckets, f.failures.kept)
+	}
+}

@@ -10,6 +10,7 @@ import (
 type armLoad struct {
 	Arm      string
 	Control  bool
+	Intended uint64 // Sent and those that were never started
 	Sent     uint64
 	Failed   uint64
 	Masked   uint64
@@ -25,19 +26,19 @@ func (a armLoad) PerSecond() float64 {
 	return float64(a.Sent) / a.Loaded.Seconds()
 }
 
-// FailedShare is the share of the hits that failed.
+// FailedShare is the share of the intended hits that failed: one that was never started is no success.
 func (a armLoad) FailedShare() float64 {
-	if a.Sent == 0 {
+	if a.Intended == 0 {
 		return 0
 	}
-	return float64(a.Failed) / float64(a.Sent)
+	return float64(a.Failed) / float64(a.Intended)
 }
 
 // loads is what every arm sent and got, in the order the arms are shown in.
 func (t *Timeline) loads() []armLoad {
 	var all []armLoad
 	for _, f := range t.folds {
-		a := armLoad{Arm: f.arm, Control: t.control(f.arm), Sent: f.hits - f.unsent, Failed: f.failed, Masked: f.masked, Received: f.bytesIn}
+		a := armLoad{Arm: f.arm, Control: t.control(f.arm), Intended: f.hits, Sent: f.hits - f.unsent, Failed: f.failed, Masked: f.masked, Received: f.bytesIn}
 		for _, w := range t.windows {
 			if w.Arm != f.arm {
 				continue
@@ -144,7 +145,8 @@ func (t *Timeline) total() total {
 	sum := total{Latency: t.allLatencies().row("", "")}
 	for _, a := range t.loads() {
 		if !a.Control {
-			sum.Sent, sum.Failed, sum.Masked, sum.Received = sum.Sent+a.Sent, sum.Failed+a.Failed, sum.Masked+a.Masked, sum.Received+a.Received
+			sum.Intended, sum.Sent, sum.Failed = sum.Intended+a.Intended, sum.Sent+a.Sent, sum.Failed+a.Failed
+			sum.Masked, sum.Received = sum.Masked+a.Masked, sum.Received+a.Received
 			sum.Loaded = max(sum.Loaded, a.Loaded) // arms send side by side
 		}
 	}
@@ -169,7 +171,7 @@ func (s *summary) totals(t *Timeline) {
 	s.line("")
 	for _, line := range [][2]string{
 		{"http_reqs", count(sum.Sent) + "  " + rateText(sum.PerSecond())},
-		{"http_req_failed", fmt.Sprintf("%s  %s out of %s", shareText(sum.FailedShare()), count(sum.Failed), count(sum.Sent))},
+		{"http_req_failed", fmt.Sprintf("%s  %s out of %s", shareText(sum.FailedShare()), count(sum.Failed), count(sum.Intended))},
 		{"http_req_duration", fmt.Sprintf("avg=%s min=%s med=%s max=%s p(90)=%s p(95)=%s p(99)=%s", tight(r.Avg), tight(r.Min), tight(r.P50),
 			tight(r.Max), tight(r.P90), tight(r.P95), tight(r.P99))},
 		{"data_received", data(sum.Received)},
