@@ -75,9 +75,10 @@ func (t *Timeline) happened() []string {
 	for _, r := range t.releases {
 		parts = append(parts, t.outcome(r))
 	}
+	orders := t.orders()
 	for i := range t.disturbance {
-		if d := &t.disturbance[i]; !t.isRelease(d) {
-			parts = append(parts, d.outcome())
+		if !orders[i] {
+			parts = append(parts, t.disturbance[i].outcome())
 		}
 	}
 	if len(parts) == 0 && len(t.run.Disturbances) > 0 {
@@ -86,12 +87,26 @@ func (t *Timeline) happened() []string {
 	return parts
 }
 
-// isRelease reports whether a release of a Rollout began while a disturbance was on: what became of it is told already.
-func (t *Timeline) isRelease(d *disturbance) bool {
-	return slices.ContainsFunc(t.releases, func(r *release) bool {
-		const watchSkew = 5 * time.Second // one watch may tell that much later than another
-		return r.began >= d.Began.duration()-watchSkew && r.began <= d.over(t.end)
-	})
+// orders finds the disturbances that ordered a release: what became of it is told already. That is the last one that began before the
+// release, or at least at the same time as far as two watches can tell.
+func (t *Timeline) orders() map[int]bool {
+	const watchSkew = 5 * time.Second // one watch may tell that much later than another
+	ordered := map[int]bool{}
+	for _, r := range t.releases {
+		best := -1
+		for i := range t.disturbance {
+			d := &t.disturbance[i]
+			began := d.Began.duration()
+			if began > r.began+watchSkew || d.over(t.end) < r.began-watchSkew || began > r.began && best >= 0 {
+				continue
+			}
+			if best < 0 || began >= t.disturbance[best].Began.duration() || t.disturbance[best].Began.duration() > r.began {
+				best = i
+			}
+		}
+		ordered[best] = true
+	}
+	return ordered
 }
 
 func (t *Timeline) outcome(r *release) string {
@@ -107,10 +122,13 @@ func (t *Timeline) outcome(r *release) string {
 	return fmt.Sprintf("%s was aborted %s after it began", r.name(), length(r.aborted-r.began))
 }
 
-// firstFailure is when the first failed answer of a version was complete.
+// firstFailure is when the first failed answer of a version was complete; never when there was none.
 func (t *Timeline) firstFailure(version string) time.Duration {
 	first := never
 	for _, f := range t.folds {
+		if t.control(f.arm) {
+			continue
+		}
 		for i, k := range f.failures.kinds {
 			if at := f.failures.spans[i].answered; k.Version == version && version != "" && (first == never || at < first) {
 				first = at

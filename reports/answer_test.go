@@ -74,6 +74,12 @@ func TestAnswer(t *testing.T) {
 			Timeline{releases: rollout(stable, going, going, promoted), folds: []*fold{hits("get", 18016, 0, "", 0)}, disturbance: []disturbance{release}}, good,
 			"v2 was promoted in 2.00 s; nobody noticed in 18 016 requests.",
 		},
+		"a drain before and a kill during the release": {
+			Timeline{releases: rollout(stable, going, promoted), folds: []*fold{hits("get", 300, 0, "", 0)}, disturbance: []disturbance{
+				{Name: "drain", Began: 5e5, Landed: 6e5, Healed: 9e6, Failed: -1}, release, {Name: "kill", Began: 25e5, Landed: 26e5, Healed: -1, Failed: -1},
+			}}, good,
+			"v2 was promoted in 1.00 s, drain landed and was over after 8.50 s, kill landed; nobody noticed in 300 requests.",
+		},
 		"aborted after a failure, as planned": {
 			Timeline{releases: rollout(stable, going, going, going, aborted), folds: []*fold{hits("get", 18000, 48, "v2", 1500*time.Millisecond)}},
 			of(judge.Pass, dropped(judge.Pass, 18000, 0, 48, 0)),

@@ -59,12 +59,12 @@ func terminalOptions(cmd *cobra.Command, dir string) reports.TerminalOptions {
 	return options
 }
 
-// notedReadOnly takes an error that says only that nobody may write into the record's directory, and tells of it on standard error:
-// the verdict stands, and was shown. Any other error stays one.
-func notedReadOnly(cmd *cobra.Command, dir string, err error) error {
+// notedReadOnly takes an error that says only that nobody may write into the record's own directory, and tells of it on standard error:
+// the verdict stands, and was shown. Any other error stays one, and so does that of a directory that --out names.
+func notedReadOnly(cmd *cobra.Command, record, out string, err error) error {
 	var unwritten *reports.UnwrittenError
-	if errors.As(err, &unwritten) && unwritten.ReadOnly() {
-		fmt.Fprintf(cmd.ErrOrStderr(), "no report is written: %s cannot be written to: name a directory with --out\n", dir)
+	if out == "" && errors.As(err, &unwritten) && unwritten.ReadOnly() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "no report is written: %s cannot be written to: name a directory with --out\n", record)
 		return nil
 	}
 	return err

@@ -35,7 +35,7 @@ the same verdict. A record that cannot be written to is judged and shown all the
 			if err != nil {
 				return err
 			}
-			if err := notedReadOnly(cmd, dir, showReports(cmd, h, result, dir)); err != nil {
+			if err := notedReadOnly(cmd, args[0], out, showReports(cmd, h, result, dir)); err != nil {
 				return err
 			}
 			return verdictError(result.Verdict)

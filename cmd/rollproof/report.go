@@ -55,15 +55,16 @@ func report(cmd *cobra.Command, dir, out string, open bool) (judge.Verdict, erro
 	if err != nil {
 		return "", err
 	}
-	if out, err = reportDir(dir, out); err != nil {
+	to, err := reportDir(dir, out)
+	if err != nil {
 		return "", err
 	}
-	paths, unwritten := reports.WriteViews(out, timeline, res)
+	paths, unwritten := reports.WriteViews(to, timeline, res)
 	w := cmd.OutOrStdout()
-	if err := reports.Terminal(w, timeline, res, terminalOptions(cmd, out)); err != nil {
+	if err := reports.Terminal(w, timeline, res, terminalOptions(cmd, to)); err != nil {
 		return "", err
 	}
-	if err := notedReadOnly(cmd, out, unwritten); err != nil {
+	if err := notedReadOnly(cmd, dir, out, unwritten); err != nil {
 		return "", err
 	}
 	if unwritten == nil {

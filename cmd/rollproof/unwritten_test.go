@@ -67,23 +67,26 @@ func TestReadOnlyRecordIsShown(t *testing.T) {
 }
 
 func TestOnlyAReadOnlyRecordIsForgiven(t *testing.T) {
+	noPermission := &reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: &fs.PathError{Op: "open", Err: syscall.EACCES}}
 	cases := map[string]struct {
 		err      error
+		out      string
 		forgiven bool
 	}{
-		"nothing went wrong":      {nil, true},
-		"read-only file system":   {&reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: &fs.PathError{Op: "open", Err: syscall.EROFS}}, true},
-		"no permission":           {&reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: &fs.PathError{Op: "open", Err: syscall.EACCES}}, true},
-		"a file could be written": {&reports.UnwrittenError{Written: []string{"verdict.json"}, Missing: []string{"report.html"}, Err: syscall.EACCES}, false},
-		"full disk":               {&reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: syscall.ENOSPC}, false},
-		"anything else":           {errors.New("cut"), false},
+		"nothing went wrong":      {nil, "", true},
+		"read-only file system":   {&reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: &fs.PathError{Op: "open", Err: syscall.EROFS}}, "", true},
+		"no permission":           {noPermission, "", true},
+		"no permission in --out":  {noPermission, "out/seen", false},
+		"a file could be written": {&reports.UnwrittenError{Written: []string{"verdict.json"}, Missing: []string{"report.html"}, Err: syscall.EACCES}, "", false},
+		"full disk":               {&reports.UnwrittenError{Missing: []string{"verdict.json"}, Err: syscall.ENOSPC}, "", false},
+		"anything else":           {errors.New("cut"), "", false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var said bytes.Buffer
 			cmd := newJudgeCommand()
 			cmd.SetErr(&said)
-			err := notedReadOnly(cmd, "out/run", c.err)
+			err := notedReadOnly(cmd, "out/run", c.out, c.err)
 			if (err == nil) != c.forgiven || (said.Len() > 0) != (c.forgiven && c.err != nil) {
 				t.Errorf("error %v, said %q; want forgiven = %v", err, said.String(), c.forgiven)
 			}
