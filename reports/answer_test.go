@@ -80,6 +80,12 @@ func TestAnswer(t *testing.T) {
 			}}, good,
 			"v2 was promoted in 1.00 s, drain landed and was over after 8.50 s, kill landed; nobody noticed in 300 requests.",
 		},
+		"a drain long after a release that nobody ordered here": {
+			Timeline{releases: rollout(stable, going, promoted), folds: []*fold{hits("get", 300, 0, "", 0)}, disturbance: []disturbance{
+				{Name: "drain", Began: 60e6, Landed: 61e6, Healed: 62e6, Failed: -1},
+			}}, good,
+			"v2 was promoted in 1.00 s, drain landed and was over after 2.00 s; nobody noticed in 300 requests.",
+		},
 		"aborted after a failure, as planned": {
 			Timeline{releases: rollout(stable, going, going, going, aborted), folds: []*fold{hits("get", 18000, 48, "v2", 1500*time.Millisecond)}},
 			of(judge.Pass, dropped(judge.Pass, 18000, 0, 48, 0)),

@@ -39,7 +39,7 @@ func TestASurvivorIsRedInEveryView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := suites[0].Totals; sum.Tests != 2 || sum.Failed != 1 || suites[0].Tests[1].Status != junit.StatusFailed || suites[0].Tests[0].Duration != 61*time.Second {
+	if sum := suites[0].Totals; sum.Tests != 2 || sum.Failed != 1 || suites[0].Tests[1].Status != junit.StatusFailed || suites[0].Tests[1].Classname != "rollproof.teeth.mechanics.pdb" || suites[0].Tests[0].Duration != 61*time.Second {
 		t.Errorf("the JUnit file reads %+v", suites)
 	}
 	if text := page.String(); !strings.Contains(text, "✗ survived") || strings.Contains(text, "<b>of") {

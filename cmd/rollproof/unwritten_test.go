@@ -94,23 +94,26 @@ func TestOnlyAReadOnlyRecordIsForgiven(t *testing.T) {
 	}
 }
 
-// A disk that is full after the first file leaves a verdict of pass behind. The summary is shown, and the error says what is there.
+// A disk that is full after the first file leaves a verdict of pass behind. The summary is shown, and the error says what is there; a file
+// that cannot be written does not keep the next one from it.
 func TestWhatIsNotWrittenIsNamed(t *testing.T) {
-	dir := judgedRun(t, held)
-	if err := os.MkdirAll(filepath.Join(dir, "report.html", "in-the-way"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	code, text := execReport("judge", dir)
-	if code != exitCouldNotRun {
-		t.Errorf("exit code %d, want %d", code, exitCouldNotRun)
-	}
-	for _, want := range []string{"load.held", "verdict.json, junit.xml are written, and the verdict is " + string(judge.Inconclusive), "report.html is not"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("printed %q, want %q in it", text, want)
-		}
-	}
-	if strings.Contains(text, "\nreport   ") {
-		t.Error("a report is named that was not written")
+	for missing, said := range map[string]string{
+		"report.html": "verdict.json, junit.xml are written, and the verdict is " + string(judge.Inconclusive) + "; report.html is not",
+		"junit.xml":   "verdict.json, report.html are written, and the verdict is " + string(judge.Inconclusive) + "; junit.xml is not",
+	} {
+		t.Run(missing, func(t *testing.T) {
+			dir := judgedRun(t, held)
+			if err := os.MkdirAll(filepath.Join(dir, missing, "in-the-way"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			code, text := execReport("judge", dir)
+			if code != exitCouldNotRun || !strings.Contains(text, "load.held") || !strings.Contains(text, said) {
+				t.Errorf("exit code %d, want %d; printed %q, want the summary and %q in it", code, exitCouldNotRun, text, said)
+			}
+			if named := strings.Contains(text, "\nreport   "); named != (missing != "report.html") {
+				t.Errorf("the report is named: %v", named)
+			}
+		})
 	}
 }
 
