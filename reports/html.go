@@ -63,6 +63,12 @@ func Page(w io.Writer, t *Timeline, res judge.Result) error {
 var pageFuncs = template.FuncMap{
 	"anchor": anchor, "clock": clock, "moment": moment, "count": count, "proof": proof, "whose": whose, "figure": figure,
 	"known": known, "length": length, "share": shareText, "rate": rateText, "ownRate": ownRate,
+	"hits": func(n uint64) string {
+		if n == 1 {
+			return "1 hit"
+		}
+		return count(n) + " hits"
+	},
 	"size":  func(n uint64) string { return sizeText(float64(n)) },
 	"cores": func(f float64) string { return fmt.Sprintf("%.2f", f) },
 	"less":  func(a, b uint64) uint64 { return max(a, b) - b },
@@ -121,6 +127,34 @@ type shownPromise struct {
 	judged
 	Open    bool // its groups are seen
 	Example bool // and its first group is unfolded
+}
+
+// BrokenTitle heads what is no pass: what could not be judged did not fail.
+func (p *page) BrokenTitle() string {
+	var failed, unjudged bool
+	for _, b := range p.Broken {
+		failed = failed || known(b.Verdict) == judge.Fail
+		unjudged = unjudged || known(b.Verdict) == judge.Inconclusive
+	}
+	switch {
+	case failed && unjudged:
+		return "What failed or could not be judged"
+	case failed:
+		return "What failed"
+	}
+	return "What could not be judged"
+}
+
+// RestTitle heads the others: what was skipped did not hold.
+func (p *page) RestTitle() string {
+	held := slices.ContainsFunc(p.Rest, func(r judged) bool { return known(r.Verdict) == judge.Pass })
+	switch {
+	case held && len(p.Broken) > 0:
+		return "What held"
+	case !held && len(p.Rest) > 0:
+		return "What was skipped"
+	}
+	return "Promises"
 }
 
 // FewBroken reports whether all that is broken can be unfolded without hiding one behind the other.

@@ -115,6 +115,29 @@ func TestHTMLSaysWhatTheRecordSays(t *testing.T) {
 	}
 }
 
+// What could not be judged did not fail, and what was skipped did not hold.
+func TestHTMLCallsThingsByTheirNames(t *testing.T) {
+	h, all := recordSample(t), sampleResult().Promises // fail, inconclusive, pass, pass, skipped
+	for _, c := range []struct {
+		promises []judge.Promise
+		headings string
+	}{
+		{all, "What failed or could not be judged, What held"},
+		{append(all[:1:1], all[2:]...), "What failed, What held"},
+		{append(all[1:2:2], all[4:]...), "What could not be judged, What was skipped"},
+		{all[2:], "Promises"},
+	} {
+		page := render(t, h, judge.Result{Verdict: judge.Inconclusive, Promises: c.promises})
+		var headings []string
+		for _, m := range regexp.MustCompile(`<h2 id="h-(?:failed|held)">([^<]*)</h2>`).FindAllStringSubmatch(page, -1) {
+			headings = append(headings, m[1])
+		}
+		if got := strings.Join(headings, ", "); got != c.headings {
+			t.Errorf("the headings are %q, want %q", got, c.headings)
+		}
+	}
+}
+
 // A view of a record that is not whole says so, and is not green, whatever was judged before.
 func TestHTMLOfADamagedRecord(t *testing.T) {
 	res := judge.Result{Verdict: judge.Pass, Promises: sampleResult().Promises[2:], Damage: []history.Damage{{File: "events.jsonl", Offset: 7, Text: "the last line is cut"}}}

@@ -222,7 +222,7 @@
       step = [1, 2, 5, 10].find((m) => m * power >= least * 0.999) * power;
     }
     const found = [];
-    for (let i = Math.ceil(view.lo / SECOND / step); i * step <= view.hi / SECOND; i++) found.push(i * step);
+    for (let i = Math.ceil(Math.max(view.lo, limits.lo) / SECOND / step); i * step <= view.hi / SECOND; i++) found.push(i * step);
     return found;
   }
   function drawAxis() {
