@@ -131,14 +131,3 @@ func cpuTime(b *testing.B) time.Duration {
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
-
-// BenchmarkFold is the cost of one hit for whoever feeds folds on the way.
-func BenchmarkFold(b *testing.B) {
-	f := reports.NewFold("get")
-	h := history.Hit{Code: 200, Version: "v1", Latency: 3 * ms}
-	for b.Loop() {
-		h.At += 400 * time.Microsecond
-		h.Latency = ms + h.At*7919%(3*ms)
-		f.Add(&h)
-	}
-}

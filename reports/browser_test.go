@@ -289,6 +289,7 @@ func TestFindingsLeadToTheirMoment(t *testing.T) {
 		t.Errorf("the finding at 41.013 s shows %v to %v s", from, to)
 	}
 	b.shot("report-finding.png")
+	b.do(chromedp.Focus(chromedp.CSS("#f-mechanics\\.pdb .group > summary")), chromedp.KeyEvent(kb.Enter))
 	b.do(chromedp.Focus(chromedp.CSS("#f-mechanics\\.pdb a.jump")), chromedp.KeyEvent(kb.Enter))
 	b.wait("the span of the finding", `document.getElementById("timeline").dataset.lo > 49e6`)
 	if from, to := b.span(); from > 50.5 || to < 51 || to-from > 3 {
@@ -302,6 +303,10 @@ func TestDisturbancesAndPodsAreToldByKey(t *testing.T) {
 	b.show(sampleReport(t, recordSample(t), sampleResult()))
 	b.do(chromedp.Focus(chromedp.CSS(".lane.disturbance .mark")))
 	b.assertTip("on the release", "bitvaultd v2", "landed", "12.000 s", "17 of 150 in the last second")
+	if eval[bool](b, `document.querySelector(".lane.pod").checkVisibility()`) {
+		t.Error("the lanes of Kubernetes stand open though nobody asked for them")
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#lanes > summary")), chromedp.KeyEvent(kb.Enter))
 	b.do(chromedp.Focus(chromedp.CSS(".lane.pod")))
 	b.assertTip("on the first pod", "bitvaultd-6c9f-a", "worker-1", "terminating", "41.000 s")
 	nameless := eval[[]string](b, `[...document.querySelectorAll("button, a, [tabindex], [role=img]")]
@@ -349,6 +354,149 @@ func TestDarkLightAndPaper(t *testing.T) {
 	b.assertQuiet()
 }
 
+// At 1 280 x 800 the answer, and of what failed the first promise with its kinds, are seen without scrolling.
+func TestAnswerStandsAboveTheFold(t *testing.T) {
+	b := openTab(t)
+	b.do(chromedp.EmulateViewport(1280, 800))
+	b.show(sampleReport(t, recordSample(t), sampleResult()))
+	for name, selector := range map[string]string{
+		"the answer": "#answer", "the exit code": ".facts", "what failed": "#failed .promise > summary",
+		"the kind of the first failure": ".group > summary", "what was expected and found": ".versus", "how to send it again": ".again",
+	} {
+		box := eval[[]float64](b, fmt.Sprintf(`(r => [r.top, r.bottom, r.height])(document.querySelector(%q).getBoundingClientRect())`, selector))
+		if box[0] < 0 || box[1] > 800 || box[2] == 0 {
+			t.Errorf("%s stands from %v to %v px", name, box[0], box[1])
+		}
+	}
+	b.shot("report-fold.png")
+	b.assertQuiet()
+}
+
+// The answer and what failed need no script.
+func TestAnswerNeedsNoScript(t *testing.T) {
+	b := openTab(t)
+	path := sampleReport(t, recordSample(t), sampleResult())
+	off := emulation.SetScriptExecutionDisabledParams{Value: true}
+	if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, off); err != nil {
+		t.Fatal(err)
+	}
+	b.do(chromedp.Navigate("file://"+(&url.URL{Path: path}).EscapedPath()), chromedp.WaitReady(chromedp.CSS("footer")))
+	if eval[bool](b, `document.documentElement.dataset.drawn === "yes"`) {
+		t.Fatal("the page's script ran: this test proves nothing")
+	}
+	text := eval[string](b, `document.body.innerText`)
+	for _, want := range []string{"12 of 13 500 requests were dropped", "7 × reset", "connection reset by peer", "curl -sS", "latency"} {
+		if !strings.Contains(strings.ToLower(text), strings.ToLower(want)) {
+			t.Errorf("without scripts the page does not say %q", want)
+		}
+	}
+	if eval[bool](b, `document.getElementById("filter").checkVisibility()`) {
+		t.Error("a filter is shown that does nothing")
+	}
+}
+
+// On a narrow screen nothing is cut: the page is not wider than the screen, and no text is hidden by its box.
+func TestNothingIsCutOnANarrowScreen(t *testing.T) {
+	b := openTab(t)
+	b.do(chromedp.EmulateViewport(390, 844))
+	b.show(sampleReport(t, recordSample(t), sampleResult()))
+	b.do(chromedp.Click(chromedp.CSS("#fold")), chromedp.Click(chromedp.CSS("#lanes > summary")))
+	if wide := eval[float64](b, `document.documentElement.scrollWidth`); wide > 390 {
+		t.Errorf("the page is %v px wide", wide)
+	}
+	cut := eval[[]string](b, `[...document.querySelectorAll("body *")].filter(e => e.checkVisibility() && e.textContent.trim() && !e.closest(".track, .shapes, canvas")
+		&& (r => r.width > 0 && (r.left < -1 || r.right > 391))(e.getBoundingClientRect())).map(e => e.outerHTML.slice(0, 120))`)
+	if len(cut) > 0 {
+		t.Errorf("beyond the edge: %q", cut)
+	}
+	labels := eval[[]string](b, `(p => [...document.querySelectorAll(".axis span")].filter(e => (r => r.left < p.left || r.right > 390)(e.getBoundingClientRect())).map(e => e.textContent))(document.getElementById("panels").getBoundingClientRect())`)
+	if len(labels) > 0 {
+		t.Errorf("labels of the time axis are cut: %q", labels)
+	}
+	if n := eval[int](b, `document.querySelectorAll(".axis span").length`); n < 2 {
+		t.Errorf("the time axis has %d labels", n)
+	}
+	b.shot("report-390.png")
+	b.assertQuiet()
+}
+
+func TestFilterAndFold(t *testing.T) {
+	b := openTab(t)
+	b.show(sampleReport(t, recordSample(t), sampleResult()))
+	shown := func() string {
+		return eval[string](b, `[...document.querySelectorAll(".promise")].filter(p => p.checkVisibility()).map(p => p.id).join(" ")`)
+	}
+	assertShown := func(how, want string) {
+		t.Helper()
+		if got := shown(); got != want {
+			t.Errorf("%s the promises %q are shown, want %q", how, got, want)
+		}
+	}
+	all := "f-load.zero-dropped f-mechanics.pdb f-load.held f-disruption.landed f-canary.aborts-on-cpu"
+	assertShown("at first", all)
+	b.do(chromedp.Focus(chromedp.CSS("#search")), chromedp.SendKeys(chromedp.CSS("#search"), "RESET bitvaultd-6c9f"))
+	assertShown("by the words of a finding", "f-load.zero-dropped")
+	b.do(chromedp.SendKeys(chromedp.CSS("#search"), " nowhere"))
+	assertShown("by words that are nowhere", "")
+	if !eval[bool](b, `document.getElementById("nothing").checkVisibility()`) {
+		t.Error("nothing says that nothing matches")
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`(s => { s.value = ""; s.dispatchEvent(new Event("input")); })(document.getElementById("search"))`))
+	assertShown("without words", all)
+	b.do(chromedp.Click(chromedp.CSS(`#filter [data-verdict="inconclusive"]`)))
+	assertShown("of the inconclusive", "f-mechanics.pdb")
+	b.do(chromedp.Click(chromedp.CSS(`#filter [data-verdict="all"]`)))
+
+	open := func() int { return eval[int](b, `document.querySelectorAll(".promise[open], .group[open]").length`) }
+	before := open()
+	b.do(chromedp.Click(chromedp.CSS("#fold")))
+	if n, of := open(), eval[int](b, `document.querySelectorAll(".promise, .group").length`); n != of {
+		t.Errorf("unfolded, %d of %d stand open", n, of)
+	}
+	if eval[bool](b, `document.querySelector(".raw[open]") !== null`) {
+		t.Error("single findings stand open though nobody asked for them")
+	}
+	b.do(chromedp.Click(chromedp.CSS("#fold")))
+	if n := open(); n != 0 || before == 0 {
+		t.Errorf("at first %d stood open, folded %d", before, n)
+	}
+	b.assertQuiet()
+}
+
+// contrasts finds the texts whose contrast with what is behind them is below 4.5 to 1 (WCAG 2, level AA).
+const contrasts = `(() => {
+	const rgba = (c) => { const m = c.match(/[\d.]+/g).map(Number); return [m[0], m[1], m[2], m[3] === undefined ? 1 : m[3]]; };
+	const over = (a, b) => [0, 1, 2].map((i) => a[i] * a[3] + b[i] * (1 - a[3])).concat(1);
+	const light = (c) => { const [r, g, b] = c.map((v) => { v /= 255; return v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; }); return .2126 * r + .7152 * g + .0722 * b; };
+	const behind = (e) => { const layers = []; for (; e; e = e.parentElement) layers.unshift(rgba(getComputedStyle(e).backgroundColor)); return layers.reduce((under, l) => over(l, under), [255, 255, 255, 1]); };
+	const bad = [];
+	let seen = 0;
+	for (const e of document.querySelectorAll("body *")) {
+		if (!e.checkVisibility() || e.closest(".shapes, .tight, [aria-pressed=false]") || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+		const back = behind(e), ink = over(rgba(getComputedStyle(e).color), back), [a, b] = [light(ink), light(back)].sort((x, y) => y - x);
+		seen++;
+		if ((a + .05) / (b + .05) < 4.5) bad.push(((a + .05) / (b + .05)).toFixed(2) + " " + e.outerHTML.slice(0, 100));
+	}
+	return seen < 50 ? ["only " + seen + " texts were looked at"] : bad;
+})()`
+
+func TestContrast(t *testing.T) {
+	b := openTab(t)
+	path := sampleReport(t, recordSample(t), sampleResult())
+	for _, theme := range []string{"light", "dark"} {
+		prefers := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
+		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, prefers); err != nil {
+			t.Fatal(err)
+		}
+		b.show(path)
+		b.do(chromedp.Click(chromedp.CSS("#fold")), chromedp.Click(chromedp.CSS("#lanes > summary")))
+		if weak := eval[[]string](b, contrasts); len(weak) > 0 {
+			t.Errorf("%s: hard to read: %q", theme, weak)
+		}
+	}
+	b.assertQuiet()
+}
+
 // What a record says must never become markup or script, nor break the page.
 func TestHostileRecord(t *testing.T) {
 	h, res := hostileRecord(t)
@@ -356,7 +504,7 @@ func TestHostileRecord(t *testing.T) {
 	b.show(sampleReport(t, h, res))
 	b.do(chromedp.Focus(chromedp.CSS("#failures")), chromedp.KeyEvent(kb.ArrowRight))
 	b.assertTip("on the hostile hit", hostileText)
-	b.do(chromedp.Focus(chromedp.CSS("a.jump")), chromedp.KeyEvent(kb.Enter))
+	b.do(chromedp.Click(chromedp.CSS("#fold")), chromedp.Focus(chromedp.CSS(`a.jump[href*="get"]`)), chromedp.KeyEvent(kb.Enter))
 	b.wait("the tooltip of the hostile finding", `!document.getElementById("tip").hidden`)
 	if eval[bool](b, `window.pwned !== undefined || document.querySelectorAll("img, iframe, object, [onerror]").length > 0 || document.scripts.length !== 3`) {
 		t.Error("a text of the record became markup")

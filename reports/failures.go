@@ -50,11 +50,13 @@ type failureLog struct {
 // span counts the failures of one kind and says when they began and ended.
 type span struct {
 	count       uint64
-	first, last time.Duration
+	first, last time.Duration // when the first and the last was started
+	answered    time.Duration // when the first that was complete was
+	seq         uint64        // of the first that was started
 }
 
-func (s *span) add(at time.Duration) {
-	s.merge(span{1, at, at})
+func (s *span) add(h *history.Hit) {
+	s.merge(span{1, h.At, h.At, h.End(), h.Seq})
 }
 
 func (s *span) merge(o span) {
@@ -62,15 +64,18 @@ func (s *span) merge(o span) {
 		*s = o
 		return
 	}
+	if o.first < s.first {
+		s.seq = o.seq
+	}
 	s.count += o.count
-	s.first, s.last = min(s.first, o.first), max(s.last, o.last)
+	s.first, s.last, s.answered = min(s.first, o.first), max(s.last, o.last), min(s.answered, o.answered)
 }
 
 func newFailureLog() failureLog { return failureLog{numbers: map[failureKind]int{}} }
 
 func (l *failureLog) add(h *history.Hit) {
 	kind := l.kind(h)
-	l.spans[kind].add(h.At)
+	l.spans[kind].add(h)
 	if l.kept == maxFailures {
 		l.beyond++
 		return

@@ -20,10 +20,10 @@ const (
 	bins     = (maxBits - minBits) << stepBits
 )
 
-// Fold gathers the hits of one arm into a bounded number of time buckets, in one pass and in any order. Its memory does not
+// fold gathers the hits of one arm into a bounded number of time buckets, in one pass and in any order. Its memory does not
 // grow with the hits: when they outlast the buckets, neighbours are merged and the width doubles. Every failed hit is kept,
-// up to maxFailures. A Fold is not safe for concurrent use; use one for each arm.
-type Fold struct {
+// up to maxFailures. A fold is not safe for concurrent use; use one for each arm.
+type fold struct {
 	arm     string
 	width   time.Duration
 	base    int64 // number of the first bucket; bucket n spans n*width to (n+1)*width since the run's start
@@ -31,8 +31,13 @@ type Fold struct {
 
 	versions    []string
 	lastVersion int
+	disturbed   disturbed
+	// latencies are those of good answers, by version and phase; answers that name no version have the last slot.
+	latencies [maxVersions + 1][phases]latencies
 
 	hits, failed, masked uint64
+	bytesIn, bytesOut    uint64
+	unsent               uint64        // intended and never started
 	end                  time.Duration // of the hit that ended last
 	failures             failureLog
 }
@@ -46,23 +51,33 @@ type bucket struct {
 	latencies            [bins]uint32
 }
 
-// NewFold starts the fold of an arm.
-func NewFold(arm string) *Fold {
-	return &Fold{arm: arm, width: firstWidth, failures: newFailureLog()}
+// newFold starts the fold of an arm; when says what time counts as disturbed.
+func newFold(arm string, when disturbed) *fold {
+	return &fold{arm: arm, width: firstWidth, disturbed: when, failures: newFailureLog()}
 }
 
-// Add counts one hit. The hit may be reused when Add returns.
-func (f *Fold) Add(h *history.Hit) {
-	b := f.bucket(max(h.At, 0))
+// add counts one hit. The hit may be reused when Add returns.
+func (f *fold) add(h *history.Hit) {
 	f.hits++
-	b.hits++
 	f.end = max(f.end, h.End())
+	if h.Unsent { // it has no place in a rate: the moment it has is that of giving it up
+		f.unsent++
+		f.failed++
+		f.failures.add(h)
+		return
+	}
+	f.bytesIn += h.BytesIn
+	f.bytesOut += h.BytesOut
+	b := f.bucket(max(h.At, 0))
+	b.hits++
 	if h.Masked > 0 {
 		f.masked++
 		b.masked++
 	}
+	version := maxVersions
 	if h.Version != "" {
-		b.versions[f.version(h.Version)]++
+		version = f.version(h.Version)
+		b.versions[version]++
 	}
 	if h.Failed() {
 		f.failed++
@@ -70,12 +85,13 @@ func (f *Fold) Add(h *history.Hit) {
 		f.failures.add(h)
 		return
 	}
+	f.latencies[version][f.disturbed.phase(h.At)].add(h.Latency)
 	b.max = max(b.max, h.Latency)
 	b.latencies[bin(h.Latency)]++
 }
 
 // bucket finds the bucket of a moment, widening all of them until it has room.
-func (f *Fold) bucket(at time.Duration) *bucket {
+func (f *fold) bucket(at time.Duration) *bucket {
 	n := int64(at / f.width)
 	if len(f.buckets) == 0 {
 		f.base = n
@@ -95,7 +111,7 @@ func (f *Fold) bucket(at time.Duration) *bucket {
 }
 
 // widen doubles the width of the buckets. Bucket n always starts at n*width, so that arms widened apart can be laid side by side.
-func (f *Fold) widen() {
+func (f *fold) widen() {
 	base := f.base >> 1
 	size := 0
 	for i := range f.buckets {
@@ -126,7 +142,7 @@ func (b *bucket) merge(o *bucket) {
 }
 
 // version is the slot of a version: the one of the hit before, mostly.
-func (f *Fold) version(name string) int {
+func (f *fold) version(name string) int {
 	if f.lastVersion < len(f.versions) && f.versions[f.lastVersion] == name {
 		return f.lastVersion
 	}

@@ -49,9 +49,9 @@ func anyFoldHit() *rapid.Generator[history.Hit] {
 func TestFoldLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hits := rapid.SliceOfN(anyFoldHit(), 1, 60).Draw(t, "hits")
-		f := NewFold("get")
+		f := newFold("get", disturbed{})
 		for i := range hits {
-			f.Add(&hits[i])
+			f.add(&hits[i])
 		}
 		if len(f.buckets) > maxBuckets {
 			t.Fatalf("%d buckets", len(f.buckets))
@@ -124,10 +124,10 @@ func TestFoldOrderDoesNotMatter(t *testing.T) {
 		for i := range hits {
 			hits[i].Version = "" // their slots are numbered as they come
 		}
-		forth, back := NewFold("get"), NewFold("get")
+		forth, back := newFold("get", disturbed{}), newFold("get", disturbed{})
 		for i := range hits {
-			forth.Add(&hits[i])
-			back.Add(&hits[len(hits)-1-i])
+			forth.add(&hits[i])
+			back.add(&hits[len(hits)-1-i])
 		}
 		if forth.width != back.width || forth.base != back.base || !slices.Equal(forth.buckets, back.buckets) {
 			t.Fatalf("folded in another order: width %v and %v, base %d and %d", forth.width, back.width, forth.base, back.base)
@@ -137,9 +137,9 @@ func TestFoldOrderDoesNotMatter(t *testing.T) {
 
 // Quantiles of a bucket are within 3 % of the exact ones.
 func TestQuantiles(t *testing.T) {
-	f := NewFold("get")
+	f := newFold("get", disturbed{})
 	for i := range 1000 {
-		f.Add(&history.Hit{Code: 200, At: time.Millisecond, Latency: time.Duration(i+1) * 10 * time.Microsecond})
+		f.add(&history.Hit{Code: 200, At: time.Millisecond, Latency: time.Duration(i+1) * 10 * time.Microsecond})
 	}
 	for q, exact := range map[float64]time.Duration{0.5: 5 * time.Millisecond, 0.99: 9900 * time.Microsecond} {
 		got, ok := f.buckets[0].quantile(q)
@@ -154,10 +154,10 @@ func TestQuantiles(t *testing.T) {
 
 // A million failures, each with a text of its own, stay within bounds, are all counted, and the report can say what it left out.
 func TestFailuresAreBounded(t *testing.T) {
-	f := NewFold("get")
+	f := newFold("get", disturbed{})
 	const n = maxFailures + 1000
 	for i := range n {
-		f.Add(&history.Hit{Seq: uint64(i), At: time.Duration(i) * time.Millisecond, Class: history.ClassIngress, Error: fmt.Sprint("port ", i), Reason: fmt.Sprint(i % 7)})
+		f.add(&history.Hit{Seq: uint64(i), At: time.Duration(i) * time.Millisecond, Class: history.ClassIngress, Error: fmt.Sprint("port ", i), Reason: fmt.Sprint(i % 7)})
 	}
 	l := &f.failures
 	if l.kept != maxFailures || l.beyond != 1000 || f.failed != n {

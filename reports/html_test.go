@@ -106,11 +106,34 @@ func TestHTMLNeedsNoNetwork(t *testing.T) {
 func TestHTMLSaysWhatTheRecordSays(t *testing.T) {
 	page := render(t, recordSample(t), sampleResult())
 	for _, want := range []string{
-		`data-verdict="fail"`, "1 of 5 promises was broken", "load.zero-dropped", "12 of 13 500 hits were dropped", "7 of 12 findings",
+		`data-verdict="fail"`, "1 of 5 promises was broken", "load.zero-dropped", "12 of 13 500 hits were dropped", "all 7 findings",
 		"18 000", "status 502", "rollproof run canary/promotes-good", "sha256:3f1c0a", "worst start lag",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
+		}
+	}
+}
+
+// What could not be judged did not fail, and what was skipped did not hold.
+func TestHTMLCallsThingsByTheirNames(t *testing.T) {
+	h, all := recordSample(t), sampleResult().Promises // fail, inconclusive, pass, pass, skipped
+	for _, c := range []struct {
+		promises []judge.Promise
+		headings string
+	}{
+		{all, "What failed or could not be judged, What held"},
+		{append(all[:1:1], all[2:]...), "What failed, What held"},
+		{append(all[1:2:2], all[4:]...), "What could not be judged, What was skipped"},
+		{all[2:], "Promises"},
+	} {
+		page := render(t, h, judge.Result{Verdict: judge.Inconclusive, Promises: c.promises})
+		var headings []string
+		for _, m := range regexp.MustCompile(`<h2 id="h-(?:failed|held)">([^<]*)</h2>`).FindAllStringSubmatch(page, -1) {
+			headings = append(headings, m[1])
+		}
+		if got := strings.Join(headings, ", "); got != c.headings {
+			t.Errorf("the headings are %q, want %q", got, c.headings)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package reports
 
 import (
-	"encoding/xml"
 	"fmt"
 	"html/template"
 	"io"
@@ -76,42 +75,19 @@ func short(s string, limit int) string {
 	return s
 }
 
-type teethSuite struct {
-	XMLName  xml.Name    `xml:"testsuite"`
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Cases    []teethCase `xml:"testcase"`
-}
-
-type teethCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Seconds float64       `xml:"time,attr"`
-	Failure *teethFailure `xml:"failure,omitempty"`
-}
-
-type teethFailure struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
 // TeethJUnit writes the matrix as JUnit XML: a fault that survived is a failed test case.
 func TeethJUnit(w io.Writer, t *Teeth) error {
-	suite := teethSuite{Name: "rollproof teeth", Tests: t.Planted, Failures: t.Planted - t.Seen}
+	suite := junitSuite{Name: "rollproof teeth", Timestamp: t.Started.UTC().Format("2006-01-02T15:04:05")}
 	for _, f := range t.Faults {
-		c := teethCase{Class: f.Check, Name: f.Check + " sees " + f.Planted, Seconds: f.Took.Seconds()}
+		c := junitCase{Class: "rollproof.teeth." + f.Check, Name: f.Check + " sees " + f.Planted, Time: seconds(f.Took)}
 		if !f.Seen {
-			c.Failure = &teethFailure{Message: "the planted fault survived", Text: fmt.Sprintf("want %s, but it said: %s\nrun: %s", f.Want, f.Said, f.Dir)}
+			text := fmt.Sprintf("want %s, but it said: %s\nrun: %s", f.Want, f.Said, f.Dir)
+			c.Failure = &junitOutcome{Message: "the planted fault survived", Type: "survived", Text: cdata(text)}
 		}
-		suite.Cases = append(suite.Cases, c)
+		suite.Time += c.Time
+		suite.add(c)
 	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return fmt.Errorf("write the JUnit file of planted faults: %w", err)
-	}
-	enc := xml.NewEncoder(w)
-	enc.Indent("", "  ")
-	if err := enc.Encode(suite); err != nil {
+	if err := suite.write(w); err != nil {
 		return fmt.Errorf("write the JUnit file of planted faults: %w", err)
 	}
 	return nil

@@ -1,27 +1,30 @@
-package reports
+package reports_test
 
 import (
 	"bytes"
-	"encoding/xml"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/joshdk/go-junit"
+
+	"bitvault.dev/rollproof/reports"
 )
 
-func bitten() *Teeth {
-	t := &Teeth{Started: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
-	t.Add(Tooth{Check: "load.held", Planted: "one worker", Want: "inconclusive", Seen: true, Said: "inconclusive: late", Took: 61 * time.Second})
-	t.Add(Tooth{Check: "mechanics.pdb", Planted: `a budget <b>of "none"</b>`, Want: "fail", Said: "pass: fine", Dir: "out/x"})
+func bitten() *reports.Teeth {
+	t := &reports.Teeth{Started: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
+	t.Add(reports.Tooth{Check: "load.held", Planted: "one worker", Want: "inconclusive", Seen: true, Said: "inconclusive: late", Took: 61 * time.Second})
+	t.Add(reports.Tooth{Check: "mechanics.pdb", Planted: `a budget <b>of "none"</b>`, Want: "fail", Said: "pass: fine", Dir: "out/x"})
 	return t
 }
 
 func TestASurvivorIsRedInEveryView(t *testing.T) {
 	teeth := bitten()
-	if teeth.Sharp() || (&Teeth{}).Sharp() {
+	if teeth.Sharp() || (&reports.Teeth{}).Sharp() {
 		t.Error("teeth that let a fault through, or were never tried, are called sharp")
 	}
-	var terminal, junit, page bytes.Buffer
-	for _, err := range []error{TeethTerminal(&terminal, teeth), TeethJUnit(&junit, teeth), TeethHTML(&page, teeth)} {
+	var terminal, cases, page bytes.Buffer
+	for _, err := range []error{reports.TeethTerminal(&terminal, teeth), reports.TeethJUnit(&cases, teeth), reports.TeethHTML(&page, teeth)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,12 +34,13 @@ func TestASurvivorIsRedInEveryView(t *testing.T) {
 			t.Errorf("the terminal lacks %q:\n%s", want, terminal.String())
 		}
 	}
-	var suite teethSuite
-	if err := xml.Unmarshal(junit.Bytes(), &suite); err != nil {
+	assertSchema(t, cases.Bytes())
+	suites, err := junit.Ingest(cases.Bytes())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if suite.Tests != 2 || suite.Failures != 1 || suite.Cases[0].Failure != nil || suite.Cases[1].Failure == nil {
-		t.Errorf("the JUnit file reads %+v", suite)
+	if sum := suites[0].Totals; sum.Tests != 2 || sum.Failed != 1 || suites[0].Tests[1].Status != junit.StatusFailed || suites[0].Tests[1].Classname != "rollproof.teeth.mechanics.pdb" || suites[0].Tests[0].Duration != 61*time.Second {
+		t.Errorf("the JUnit file reads %+v", suites)
 	}
 	if text := page.String(); !strings.Contains(text, "✗ survived") || strings.Contains(text, "<b>of") {
 		t.Errorf("the page: %s", text)

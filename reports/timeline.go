@@ -28,7 +28,7 @@ type Timeline struct {
 	run         history.Run
 	end         time.Duration
 	width       time.Duration // of a bucket, the same for all arms
-	folds       []*Fold
+	folds       []*fold
 	windows     []history.Window // as they ended, or began when they did not end
 	disturbance []disturbance
 	steps       []step
@@ -37,6 +37,8 @@ type Timeline struct {
 	changes     []changes
 	milestones  []milestone
 	damage      []history.Damage
+	disturbed   disturbed
+	releases    []*release
 }
 
 // disturbance joins the phases of one disturbance. A phase that was not reached is negative.
@@ -49,7 +51,21 @@ type disturbance struct {
 	Landed   us         `json:"landed"`
 	Healed   us         `json:"healed"`
 	Failed   us         `json:"failed"`
+	Unhealed bool       `json:"unhealed,omitempty"` // Failed is when healing was given up; else when the disturbance was
 	Evidence []evidence `json:"evidence"`
+}
+
+// over is when a disturbance was over: healed, or given up, or it had at least landed; else the end of the run.
+func (d *disturbance) over(end time.Duration) time.Duration {
+	switch {
+	case d.Healed >= 0:
+		return d.Healed.duration()
+	case d.Failed >= 0:
+		return d.Failed.duration()
+	case d.Landed >= 0:
+		return d.Landed.duration()
+	}
+	return end
 }
 
 type evidence struct {
@@ -100,54 +116,89 @@ type milestone struct {
 // us is a time since the run's start in microseconds: exact enough to be drawn, short enough to be many.
 type us int64
 
+func (t us) duration() time.Duration { return time.Duration(t) * time.Microsecond }
+
 func inUs(d time.Duration) us { return us(d.Microseconds()) }
 
-// Aggregate reads a record once, its arms side by side, and boils it down. What cannot be read becomes damage of the
-// timeline; the only errors are a directory that cannot be listed and a context that is done.
+// Aggregate reads a record once, its events first and then its arms side by side, and boils it down. What cannot be read becomes
+// damage of the timeline; the only errors are a directory that cannot be listed and a context that is done.
 func Aggregate(ctx context.Context, h *history.History) (*Timeline, error) {
 	arms, err := h.Arms()
 	if err != nil {
 		return nil, err
 	}
-	folds := make([]*Fold, len(arms))
+	t, err := readEvents(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	folds := make([]*fold, len(arms))
 	damage := make([]error, len(arms))
 	group, gctx := errgroup.WithContext(ctx)
 	for i, arm := range arms {
 		group.Go(func() (err error) {
-			folds[i], damage[i], err = foldArm(gctx, h, arm)
+			folds[i] = newFold(arm, t.disturbed)
+			damage[i], err = folds[i].read(gctx, h)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, fmt.Errorf("read the hits of the run in %s: %w", h.Dir(), err)
 	}
-	t, err := Join(ctx, h, folds...)
-	if err != nil {
-		return nil, err
-	}
+	t.join(folds)
 	for _, err := range damage {
 		t.damaged(err)
 	}
 	return t, nil
 }
 
-func foldArm(ctx context.Context, h *history.History, arm string) (f *Fold, damage, err error) {
-	f = NewFold(arm)
-	for hit, damage := range h.Hits(arm) {
+func (f *fold) read(ctx context.Context, h *history.History) (damage, err error) {
+	for hit, damage := range h.Hits(f.arm) {
 		if damage != nil {
-			return f, damage, nil
+			return damage, nil
 		}
-		if f.Add(hit); f.hits%checkEvery == 0 && ctx.Err() != nil {
-			return nil, nil, ctx.Err()
+		if f.add(hit); f.hits%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 	}
-	return f, nil, nil
+	return nil, nil
 }
 
-// Join lays folded arms side by side and reads the events to them. Whoever reads the hits for another purpose can feed the
-// folds on the way and spare Aggregate's pass; such a reader's own Damage belongs into judge.Result.
-func Join(ctx context.Context, h *history.History, folds ...*Fold) (*Timeline, error) {
-	t := &Timeline{run: h.Run(), width: firstWidth, folds: slices.Clone(folds), damage: h.Damage()}
+// readEvents boils the events of a record down.
+func readEvents(ctx context.Context, h *history.History) (*Timeline, error) {
+	t := &Timeline{run: h.Run(), width: firstWidth, damage: h.Damage()}
+	events := eventFold{t: t, disturbances: map[string]int{}, pods: map[string]*pod{}, resources: map[string]int{},
+		windows: map[windowKey]int{}, releases: newReleaseFold()}
+	for e, err := range h.Events() {
+		if err != nil {
+			t.damaged(err)
+			break
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("read the events of the run in %s: %w", h.Dir(), ctx.Err())
+		}
+		events.add(&e)
+	}
+	t.releases = events.releases.releases()
+	t.disturbed = t.whenDisturbed()
+	return t, nil
+}
+
+// whenDisturbed is the time between what was before all disturbances and what was after them.
+func (t *Timeline) whenDisturbed() disturbed {
+	var when disturbed
+	for i, d := range t.disturbance {
+		from, until := d.Began.duration(), d.over(t.end)
+		if i == 0 {
+			when = disturbed{from, until}
+		}
+		when = disturbed{min(when.from, from), max(when.until, until)}
+	}
+	return when
+}
+
+// join lays folded arms side by side.
+func (t *Timeline) join(folds []*fold) {
+	t.folds = folds
 	for _, f := range folds {
 		t.width = max(t.width, f.width)
 		t.end = max(t.end, f.end)
@@ -160,21 +211,9 @@ func Join(ctx context.Context, h *history.History, folds ...*Fold) (*Timeline, e
 			f.widen()
 		}
 	}
-	events := eventFold{t: t, disturbances: map[string]int{}, pods: map[string]*pod{}, resources: map[string]int{}, windows: map[windowKey]int{}}
-	for e, err := range h.Events() {
-		if err != nil {
-			t.damaged(err)
-			break
-		}
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("read the events of the run in %s: %w", h.Dir(), ctx.Err())
-		}
-		events.add(&e)
-	}
-	slices.SortFunc(t.folds, func(a, b *Fold) int { // control arms last: they are what the others are held against
+	slices.SortFunc(t.folds, func(a, b *fold) int { // control arms last: they are what the others are held against
 		return cmp.Or(compareBool(t.control(a.arm), t.control(b.arm)), cmp.Compare(a.arm, b.arm))
 	})
-	return t, nil
 }
 
 func compareBool(a, b bool) int {
@@ -189,7 +228,7 @@ func compareBool(a, b bool) int {
 
 // smooth reports whether buckets of this width hold enough hits each for a rate that does not flicker, or have become too
 // few to be widened further.
-func smooth(folds []*Fold, width time.Duration) bool {
+func smooth(folds []*fold, width time.Duration) bool {
 	const enoughHits, fewBuckets = 16, 120
 	for _, f := range folds {
 		buckets := len(f.buckets) / int(width/f.width)
@@ -226,6 +265,7 @@ type eventFold struct {
 	pods         map[string]*pod
 	resources    map[string]int
 	windows      map[windowKey]int
+	releases     releaseFold
 }
 
 type windowKey struct {
@@ -246,6 +286,7 @@ func (f *eventFold) add(e *history.Event) {
 	case e.Change != nil && e.Change.Pod != nil:
 		f.pod(at, e.Change)
 	case e.Change != nil:
+		f.releases.add(e.At, e.Change)
 		name := strings.TrimPrefix(e.Change.Namespace+"/"+e.Change.Name, "/")
 		f.change(e.Change.Resource, change{at, e.Change.Type, name, string(e.Change.Object)})
 	case e.Eviction != nil:
@@ -298,6 +339,7 @@ func (f *eventFold) disturbance(at us, d *history.Disturbance) {
 		joined.Healed = at
 	case history.Failed, history.Unhealed:
 		joined.Failed = at
+		joined.Unhealed = d.Phase == history.Unhealed
 	}
 	for _, e := range d.Evidence {
 		joined.Evidence = append(joined.Evidence, evidence{at, shorten(e.What), shorten(e.Saw)})
@@ -428,7 +470,7 @@ type failureData struct {
 	Kinds  []failureKind `json:"kinds"`
 }
 
-func (f *Fold) data(control bool) armData {
+func (f *fold) data(control bool) armData {
 	n := len(f.buckets)
 	d := armData{
 		Name: f.arm, Control: control, Hits: f.hits, Failed: f.failed, Masked: f.masked, Base: f.base,

@@ -114,31 +114,6 @@ func assertEvents(t *testing.T, d drawn) {
 	}
 }
 
-// Folds that were fed on the way give the very timeline of a pass of their own.
-func TestJoinIsAggregate(t *testing.T) {
-	h := recordSample(t)
-	var folds []*reports.Fold
-	for _, arm := range []string{"control", "post", "get", "post-close"} {
-		f := reports.NewFold(arm)
-		for hit, err := range h.Hits(arm) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Add(hit)
-		}
-		folds = append(folds, f)
-	}
-	joined, err := reports.Join(context.Background(), h, folds...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, got := draw(t, joined)
-	_, want := draw(t, aggregate(t, h))
-	if got != want {
-		t.Errorf("joined:\n%.300s\naggregated:\n%.300s", got, want)
-	}
-}
-
 // What is not drawn is counted: a crowd of pods and changes neither swells the page nor vanishes unsaid.
 func TestCrowdsAreBoundedAndCounted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")

@@ -2,6 +2,8 @@ package reports
 
 import (
 	"fmt"
+	"math"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -35,7 +37,7 @@ func headline(res judge.Result) string {
 	case judged == 0:
 		return "nothing was judged"
 	case broken > 0:
-		parts = append(parts, ofPromises(broken, all)+" "+wasOrWere(broken)+" broken")
+		parts = append(parts, ofPromises(broken, all)+" "+wasOrWere(uint64(broken))+" broken")
 		if unjudged > 0 {
 			parts = append(parts, fmt.Sprintf("%d could not be judged", unjudged))
 		}
@@ -62,7 +64,7 @@ func ofPromises(n, all int) string {
 	return fmt.Sprintf("%d of %d promises", n, all)
 }
 
-func wasOrWere(n int) string {
+func wasOrWere(n uint64) string {
 	if n == 1 {
 		return "was"
 	}
@@ -126,15 +128,40 @@ func moment(f judge.Finding) string {
 	return fmt.Sprintf("%s for %s", clock(f.At), length(f.Until-f.At))
 }
 
-// length writes a span of time.
+// length writes a span of time in three significant digits, or in minutes and seconds.
 func length(d time.Duration) string {
 	switch {
+	case d < 0:
+		return "–"
 	case d < time.Millisecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())
-	case d < time.Second:
-		return fmt.Sprintf("%.3g ms", float64(d)/1e6)
+	case d < 999500*time.Microsecond:
+		return significant(float64(d)/1e6) + " ms"
+	case d < 99950*time.Millisecond:
+		return significant(d.Seconds()) + " s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
-	return fmt.Sprintf("%.4g s", d.Seconds())
+	s := int(d.Round(time.Second) / time.Second)
+	if s < 3600 {
+		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	}
+	return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+}
+
+// significant writes a number in three significant digits, never with an exponent.
+func significant(f float64) string {
+	switch a := math.Abs(f); {
+	case a >= 99.95:
+		return strconv.FormatFloat(f, 'f', 0, 64)
+	case a >= 9.995:
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	case a == 0:
+		return "0"
+	case a >= 0.9995:
+		return strconv.FormatFloat(f, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(f, 'g', 3, 64)
 }
 
 // count writes a number with its thousands apart, as the judge does.
@@ -151,7 +178,11 @@ func bytesText(n uint64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<
 
 // figure writes a number as its unit wants it.
 func figure(f judge.Figure) string {
-	return strings.TrimSpace(strconv.FormatFloat(f.Value, 'g', 6, 64) + " " + f.Unit)
+	value := significant(f.Value)
+	if f.Value == math.Trunc(f.Value) && math.Abs(f.Value) < 1e15 { // a count is told whole
+		value = strconv.FormatFloat(f.Value, 'f', -1, 64)
+	}
+	return strings.TrimSpace(value + " " + f.Unit)
 }
 
 // anchor is where a finding is found in the HTML report, as the fragment of its address: its hit, or its moment.
@@ -166,16 +197,25 @@ func anchor(f judge.Finding) string {
 	return span
 }
 
-// nextCommand is what to do about a promise that is no pass.
-func nextCommand(dir string, run history.Run, p judge.Promise) string {
-	if len(p.Findings) > 0 {
-		fragment := strings.NewReplacer("%", "%25", " ", "%20").Replace(anchor(p.Findings[0]))
-		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile)+"#"+fragment)
-	}
-	if known(p.Verdict) == judge.Fail || len(run.Command) == 0 {
-		return "open " + shellescape.Quote(filepath.Join(dir, HTMLFile))
+// next is what to do about a promise that is no pass: where to look, or what to run again.
+func next(dir string, run history.Run, p judge.Promise) string {
+	switch {
+	case len(p.Findings) > 0:
+		return pageURL(dir, anchor(p.Findings[0]))
+	case known(p.Verdict) == judge.Fail || len(run.Command) == 0:
+		return pageURL(dir, "")
 	}
 	return runAgain(run)
+}
+
+// pageURL is the address of the HTML report in a directory, which every browser and most terminals open. A path with a fragment
+// would be none: a shell's open command looks for a file of that name.
+func pageURL(dir, fragment string) string {
+	path := filepath.Join(dir, HTMLFile)
+	if whole, err := filepath.Abs(path); err == nil { // without a working directory the path stays as it was given
+		path = whole
+	}
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), Fragment: fragment}).String()
 }
 
 // runAgain is the command that made the run, empty where it is not known.

@@ -2,12 +2,14 @@ package reports_test
 
 import (
 	"bytes"
-	"encoding/xml"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -59,11 +61,20 @@ func results() map[string]judge.Result {
 	}
 }
 
+// sampleTimeline is the sample record as a run at a time that does not change.
+func sampleTimeline(t *testing.T) *reports.Timeline {
+	t.Helper()
+	return aggregate(t, recordSample(t)).As(sampleRun())
+}
+
+const sampleDir = "/runs/run 1"
+
 func TestTerminal(t *testing.T) {
+	timeline := sampleTimeline(t)
 	for name, res := range results() {
 		t.Run(name, func(t *testing.T) {
 			var buf bytes.Buffer
-			if err := reports.Terminal(&buf, sampleRun(), res, reports.TerminalOptions{Dir: "out/run 1"}); err != nil {
+			if err := reports.Terminal(&buf, timeline, res, reports.TerminalOptions{Dir: sampleDir}); err != nil {
 				t.Fatal(err)
 			}
 			golden(t, "terminal-"+name+".txt", buf.Bytes())
@@ -79,10 +90,37 @@ func TestTerminal(t *testing.T) {
 
 func TestTerminalColors(t *testing.T) {
 	var buf bytes.Buffer
-	if err := reports.Terminal(&buf, sampleRun(), sampleResult(), reports.TerminalOptions{Dir: "out/run", Color: true, Findings: 1}); err != nil {
+	if err := reports.Terminal(&buf, sampleTimeline(t), sampleResult(), reports.TerminalOptions{Dir: sampleDir, Color: true, Kinds: 1}); err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "terminal-color.txt", buf.Bytes())
+}
+
+// On a screen of any width lines break between words: a line is wider only where one word is, and no word is lost.
+func TestTerminalBreaksBetweenWords(t *testing.T) {
+	timeline := sampleTimeline(t)
+	write := func(width int) string {
+		var buf bytes.Buffer
+		if err := reports.Terminal(&buf, timeline, sampleResult(), reports.TerminalOptions{Dir: sampleDir, Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		return buf.String()
+	}
+	for _, width := range []int{40, 80, 100, 140} {
+		got := write(width)
+		if width > 40 {
+			golden(t, fmt.Sprintf("terminal-%d.txt", width), []byte(got))
+		}
+		for line := range strings.Lines(got) {
+			text := strings.TrimSpace(line)
+			if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > width && strings.Contains(text, " ") {
+				t.Errorf("at %d columns a line of %d is not broken: %q", width, n, line)
+			}
+		}
+		if prose := func(s string) []string { text, _, _ := strings.Cut(s, "\nhttp_reqs"); return strings.Fields(text) }; !slices.Equal(prose(got), prose(write(0))) {
+			t.Errorf("at %d columns the words are not those of an unbroken text", width)
+		}
+	}
 }
 
 func TestColorOnlyOnATerminal(t *testing.T) {
@@ -93,58 +131,5 @@ func TestColorOnlyOnATerminal(t *testing.T) {
 	defer f.Close()
 	if reports.ColorFor(f) {
 		t.Error("a file is no terminal")
-	}
-}
-
-// junit is what CI systems read of the XML.
-type junit struct {
-	Tests    int `xml:"tests,attr"`
-	Failures int `xml:"failures,attr"`
-	Errors   int `xml:"errors,attr"`
-	Skipped  int `xml:"skipped,attr"`
-	Cases    []struct {
-		Name    string  `xml:"name,attr"`
-		Failure *string `xml:"failure"`
-		Error   *string `xml:"error"`
-		Skipped *string `xml:"skipped"`
-	} `xml:"testsuite>testcase"`
-}
-
-func TestJUnit(t *testing.T) {
-	for name, res := range results() {
-		t.Run(name, func(t *testing.T) {
-			var buf bytes.Buffer
-			if err := reports.JUnit(&buf, sampleRun(), res, "out/run 1"); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, "junit-"+name+".xml", buf.Bytes())
-			var got junit
-			if err := xml.Unmarshal(buf.Bytes(), &got); err != nil {
-				t.Fatalf("the XML is not well-formed: %v", err)
-			}
-			if green := got.Failures+got.Errors == 0; green != (name == "pass") {
-				t.Errorf("CI would show a %s run green: %v", name, green)
-			}
-			assertCounts(t, got)
-		})
-	}
-}
-
-// assertCounts checks the attributes against the cases: CI systems believe either.
-func assertCounts(t *testing.T, got junit) {
-	t.Helper()
-	var failures, errors, skipped int
-	for _, c := range got.Cases {
-		switch {
-		case c.Failure != nil:
-			failures++
-		case c.Error != nil:
-			errors++
-		case c.Skipped != nil:
-			skipped++
-		}
-	}
-	if got.Tests != len(got.Cases) || got.Failures != failures || got.Errors != errors || got.Skipped != skipped {
-		t.Errorf("attributes %d/%d/%d/%d, cases %d/%d/%d/%d", got.Tests, got.Failures, got.Errors, got.Skipped, len(got.Cases), failures, errors, skipped)
 	}
 }

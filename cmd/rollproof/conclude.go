@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -16,6 +17,18 @@ import (
 // conclude judges the record in dir, writes every report beside it and shows the summary. slugs asks for checks besides those
 // the run was made for.
 func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History, judge.Result, error) {
+	h, result, err := judgeRecord(cmd, dir, slugs...)
+	if err != nil {
+		return nil, judge.Result{}, err
+	}
+	if err := showReports(cmd, h, result, dir); err != nil {
+		return nil, judge.Result{}, err
+	}
+	return h, result, nil
+}
+
+// judgeRecord judges the record in dir by the checks it was made for and by those asked for.
+func judgeRecord(cmd *cobra.Command, dir string, slugs ...string) (*history.History, judge.Result, error) {
 	h, err := history.Open(dir)
 	if err != nil {
 		return nil, judge.Result{}, err
@@ -24,6 +37,7 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
+<<<<<<< HEAD
 	asked, err := checksFor(all, h.Run(), slugs)
 	if err != nil {
 		return nil, judge.Result{}, err
@@ -36,17 +50,51 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
+=======
+	result, err := judge.Run(cmd.Context(), h, checks)
+	return h, result, err
+}
+
+// showReports writes every report of a judged run into a directory and shows the summary, which is shown also when the files cannot
+// be written.
+func showReports(cmd *cobra.Command, h *history.History, result judge.Result, dir string) error {
+>>>>>>> report
 	out := cmd.OutOrStdout()
-	if err := reports.Terminal(out, h.Run(), result, terminalOptions(cmd, dir)); err != nil {
-		return nil, judge.Result{}, fmt.Errorf("show the verdict: %w", err)
+	paths, err := reports.Show(cmd.Context(), out, h, result, terminalOptions(cmd, dir))
+	if paths.HTML != "" {
+		fmt.Fprintf(out, "\nreport   %s\n", paths.HTML)
 	}
-	fmt.Fprintf(out, "\nreport   %s\n", paths.HTML)
-	return h, result, nil
+	return err
 }
 
 func terminalOptions(cmd *cobra.Command, dir string) reports.TerminalOptions {
-	out, isFile := cmd.OutOrStdout().(*os.File)
-	return reports.TerminalOptions{Dir: dir, Color: isFile && reports.ColorFor(out)}
+	options := reports.TerminalOptions{Dir: dir}
+	if out, isFile := cmd.OutOrStdout().(*os.File); isFile {
+		options.Color, options.Width = reports.ColorFor(out), reports.WidthFor(out)
+	}
+	return options
+}
+
+// notedReadOnly takes an error that says only that nobody may write into the record's own directory, and tells of it on standard error:
+// the verdict stands, and was shown. Any other error stays one, and so does that of a directory that --out names.
+func notedReadOnly(cmd *cobra.Command, record, out string, err error) error {
+	var unwritten *reports.UnwrittenError
+	if out == "" && errors.As(err, &unwritten) && unwritten.ReadOnly() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "no report is written: %s cannot be written to: name a directory with --out\n", record)
+		return nil
+	}
+	return err
+}
+
+// reportDir is where the reports of a record go: the directory that --out names, made when it is missing, else the record's own.
+func reportDir(record, out string) (string, error) {
+	if out == "" {
+		return record, nil
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return "", fmt.Errorf("make the directory for the reports: %w", err)
+	}
+	return out, nil
 }
 
 // verdictError turns a verdict into the exit code that scripts depend on.

@@ -12,24 +12,37 @@ import (
 )
 
 func newJudgeCommand() *cobra.Command {
-	var slugs []string
+	var (
+		slugs []string
+		out   string
+	)
 	cmd := &cobra.Command{
 		Use:   "judge DIR",
 		Short: "Judge the record of a run again",
 		Long: `judge reads the record of a run, judges it by the checks the run was made for and those that are always judged, and
-writes the verdict and the reports into DIR. It needs no cluster, and a record always gets the same verdict.`,
+writes the verdict and the reports into DIR, or into the directory that --out names. It needs no cluster, and a record always gets
+the same verdict. A record that cannot be written to is judged and shown all the same.`,
 		Example: `  rollproof judge out/20261123-0800-canary
-  rollproof judge out/20261123-0800-canary --check mechanics.graceful`,
+  rollproof judge out/20261123-0800-canary --check mechanics.graceful
+  rollproof judge /mnt/nightly/20261123-0800-canary --out out/judged`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, result, err := conclude(cmd, args[0], slugs...)
+			dir, err := reportDir(args[0], out)
 			if err != nil {
+				return err
+			}
+			h, result, err := judgeRecord(cmd, args[0], slugs...)
+			if err != nil {
+				return err
+			}
+			if err := notedReadOnly(cmd, args[0], out, showReports(cmd, h, result, dir)); err != nil {
 				return err
 			}
 			return verdictError(result.Verdict)
 		},
 	}
 	cmd.Flags().StringSliceVar(&slugs, "check", nil, "ask for this check too, whatever the run was made for; can be given more than once")
+	cmd.Flags().StringVar(&out, "out", "", "directory for the verdict and the reports (default DIR)")
 	return cmd
 }
 

@@ -18,15 +18,19 @@ import (
 )
 
 func newReportCommand() *cobra.Command {
-	var open bool
+	var (
+		open bool
+		out  string
+	)
 	cmd := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Write the reports of a judged run anew and sum it up",
-		Long: `report reads the record and verdict.json of a run's directory, writes junit.xml and report.html there and sums the run up.
+		Long: `report reads the record and verdict.json of a run's directory, writes junit.xml and report.html there, or into the directory that
+--out names, and sums the run up. A record that cannot be written to is summed up all the same.
 It judges nothing: that is what rollproof judge is for. The exit code is that of the verdict.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			verdict, err := report(cmd, args[0], open)
+			verdict, err := report(cmd, args[0], out, open)
 			if err != nil {
 				return err
 			}
@@ -34,10 +38,11 @@ It judges nothing: that is what rollproof judge is for. The exit code is that of
 		},
 	}
 	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
+	cmd.Flags().StringVar(&out, "out", "", "directory for junit.xml and report.html (default DIR)")
 	return cmd
 }
 
-func report(cmd *cobra.Command, dir string, open bool) (judge.Verdict, error) {
+func report(cmd *cobra.Command, dir, out string, open bool) (judge.Verdict, error) {
 	h, err := history.Open(dir)
 	if err != nil {
 		return "", err
@@ -50,22 +55,27 @@ func report(cmd *cobra.Command, dir string, open bool) (judge.Verdict, error) {
 	if err != nil {
 		return "", err
 	}
-	paths, err := reports.WriteViews(dir, timeline, res)
+	to, err := reportDir(dir, out)
 	if err != nil {
 		return "", err
 	}
-	res = timeline.Mistrust(res)
-	out := cmd.OutOrStdout()
-	if err := reports.Terminal(out, h.Run(), res, terminalOptions(cmd, dir)); err != nil {
+	paths, unwritten := reports.WriteViews(to, timeline, res)
+	w := cmd.OutOrStdout()
+	if err := reports.Terminal(w, timeline, res, terminalOptions(cmd, to)); err != nil {
 		return "", err
 	}
-	fmt.Fprintf(out, "\nwritten: %s, %s\n", paths.HTML, paths.JUnit)
-	if open {
+	if err := notedReadOnly(cmd, dir, out, unwritten); err != nil {
+		return "", err
+	}
+	if unwritten == nil {
+		fmt.Fprintf(w, "\nwritten: %s, %s\n", paths.HTML, paths.JUnit)
+	}
+	if open && paths.HTML != "" {
 		if err := openBrowser(cmd.Context(), paths.HTML); err != nil {
 			return "", err
 		}
 	}
-	return reports.Overall(res), nil
+	return reports.Overall(timeline.Mistrust(res)), nil
 }
 
 // readVerdict reads the judgement of a run.

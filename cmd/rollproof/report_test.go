@@ -48,7 +48,7 @@ func TestReport(t *testing.T) {
 		text    string
 		written bool
 	}{
-		"pass":         {held, exitPass, "✓ pass: the one promise held", true},
+		"pass":         {held, exitPass, "✓ pass: 1 request got a correct answer; nothing was disturbed.", true},
 		"broken":       {`{"verdict":"fail","promises":[{"slug":"load.held","verdict":"fail"}]}`, exitBroken, "✗ load.held", true},
 		"inconclusive": {`{"verdict":"inconclusive","promises":[]}`, exitInconclusive, "? inconclusive", true},
 		"empty pass":   {`{"verdict":"pass","promises":[]}`, exitInconclusive, "nothing was judged", true},

@@ -177,10 +177,9 @@ func perform(cmd *cobra.Command, l *lab.Lab, out string, s run.Scenario) outcome
 	if o.History == nil {
 		return outcome{Outcome: o, err: err}
 	}
-	paths, reported := reports.WriteAll(context.WithoutCancel(cmd.Context()), o.Dir, o.History, o.Result)
-	if reported == nil {
-		w := cmd.OutOrStdout()
-		reported = reports.Terminal(w, o.History.Run(), o.Result, terminalOptions(cmd, o.Dir))
+	w := cmd.OutOrStdout()
+	paths, reported := reports.Show(context.WithoutCancel(cmd.Context()), w, o.History, o.Result, terminalOptions(cmd, o.Dir))
+	if paths.HTML != "" {
 		fmt.Fprintf(w, "\nreport   %s\n\n", paths.HTML)
 	}
 	return outcome{Outcome: o, err: errors.Join(err, reported)}

@@ -42,14 +42,27 @@ func Open(dir string) (*History, error) {
 		h.damage = append(h.damage, Damage{File: runFile, Text: err.Error()})
 		h.run = Run{Format: header.Format, ID: header.ID, Started: header.Started}
 	}
-	if headerErr != nil {
+	switch {
+	case headerErr != nil:
 		h.damage = append(h.damage, Damage{File: eventsFile, Text: headerErr.Error()})
+	case !h.run.Started.Equal(header.Started):
+		h.misdated(header.Started)
 	}
 	if newest := max(h.run.Format, header.Format); newest > FormatVersion {
 		return nil, fmt.Errorf("open the run in %s: its record has format %d, this rollproof reads up to %d: use a newer rollproof",
 			dir, newest, FormatVersion)
 	}
 	return h, nil
+}
+
+// misdated takes the start that the events tell of for the run's, and names the other one damage: every wall time hangs on it.
+func (h *History) misdated(started time.Time) {
+	text := fmt.Sprintf("it says that the run started at %s, and the events say at %s", h.run.Started.Format(time.RFC3339Nano), started.Format(time.RFC3339Nano))
+	if h.run.Started.IsZero() {
+		text = "it does not say when the run started"
+	}
+	h.damage = append(h.damage, Damage{File: runFile, Text: text})
+	h.run.Started = started
 }
 
 // header reads the first line of the events.

@@ -22,6 +22,7 @@ type Outcome struct {
 	Connected bool   // a connection was had
 	Answered  bool   // the head of an answer arrived
 	Code      int    // of that answer
+	Location  string // that it redirects to
 	Version   string // the application's version header in it; empty: nothing proves that the application answered
 	Mismatch  string // what was wrong with a whole answer: "digest", "digest malformed", "length"; empty: its status
 }

@@ -114,7 +114,7 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s.hit.Latency = time.Since(start)
 	s.hit.Masked = max(s.gotConn-1, 0)
 	if out != nil {
-		h.judge(s, out)
+		h.judge(s, in, out)
 	}
 	record(&s.hit)
 	if out == nil && s.gotConn == 1 {
@@ -130,6 +130,7 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	}
 	h.protocols.saw(resp)
 	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
+<<<<<<< HEAD
 	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// What follows is not HTTP, and has no end: the transport has handed the connection over, and no deadline bounds reading it.
@@ -137,6 +138,9 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 		s.hit.Code = uint16(resp.StatusCode)
 		return &out
 	}
+=======
+	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version, Location: resp.Header.Get("Location")}
+>>>>>>> report
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	var want digestWant
 	var malformed error
@@ -252,7 +256,7 @@ func (h *hitter) mismatches(s *state, want digestWant) bool {
 }
 
 // judge fills in what is recorded of a failed hit.
-func (h *hitter) judge(s *state, out *Outcome) {
+func (h *hitter) judge(s *state, in intent, out *Outcome) {
 	s.hit.Class, s.hit.Reason = Classify(*out)
 	s.hit.Body = h.secrets.scrubBeginning(s.kept)
 	switch {
@@ -262,6 +266,6 @@ func (h *hitter) judge(s *state, out *Outcome) {
 	case out.Mismatch != "":
 		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
-		s.hit.Error = fmt.Sprintf("%d %s", out.Code, http.StatusText(out.Code))
+		s.hit.Error = in.request.wrongStatus(out)
 	}
 }

@@ -32,6 +32,19 @@ func (r *request) expects(code int) bool {
 	return slices.Contains(r.status, code)
 }
 
+// wrongStatus says which status was expected and which came, and where a redirect leads.
+func (r *request) wrongStatus(out *Outcome) string {
+	want := "2xx"
+	if len(r.status) > 0 {
+		want = strings.Trim(strings.ReplaceAll(fmt.Sprint(r.status), " ", " or "), "[]")
+	}
+	text := strings.TrimSpace(fmt.Sprintf("expected %s, found %d %s", want, out.Code, http.StatusText(out.Code)))
+	if out.Location != "" {
+		text += ", which redirects to " + out.Location
+	}
+	return text
+}
+
 // intent is one intended hit: what is sent, and when. The three belong together from here on; vegeta's own sequence numbers,
 // which two workers may take in another order than their targets, play no part.
 type intent struct {

@@ -5,7 +5,14 @@
   const $ = (id) => document.getElementById(id);
   const root = document.documentElement, panels = $("panels"), tip = $("tip"), timeline = $("timeline");
   const SECOND = 1e6; // times of the record are microseconds
-  const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const probe = document.createElement("i"); // light-dark() is resolved where a colour is used, not where it is named
+  probe.hidden = true;
+  document.body.append(probe);
+  let inks = new Map(); // of the theme shown
+  function css(name) {
+    if (!inks.has(name)) { probe.style.color = `var(${name})`; inks.set(name, getComputedStyle(probe).color); }
+    return inks.get(name);
+  }
   const list = (x) => x || [];
   const arms = list(data.arms), disturbances = list(data.disturbances), steps = list(data.steps);
   const injected = new Set(disturbances.map((d) => d.injects).filter(Boolean));
@@ -103,8 +110,9 @@
   // ---- geometry: every panel has the same gutter on its left --------------------------------------------------------
   let gutter = 0, inner = 0, tail = 0;
   function measure() {
-    gutter = parseFloat(css("--gutter"));
-    tail = parseFloat(css("--tail"));
+    const lengths = getComputedStyle(root);
+    gutter = parseFloat(lengths.getPropertyValue("--gutter"));
+    tail = parseFloat(lengths.getPropertyValue("--tail"));
     inner = Math.max(panels.clientWidth - gutter - tail, 50);
   }
   const xOf = (us) => (us - view.lo) / (view.hi - view.lo) * inner;
@@ -113,9 +121,10 @@
   // ---- panels made of elements: disturbances, steps, pods, changes --------------------------------------------------
   const placed = []; // { node, from, to, least }
 
+  let shelf = panels; // where lanes are put
   function lane(name, cls) {
     const track = el("div", { className: "track" });
-    panels.append(el("div", { className: "lane " + (cls || "") }, el("div", { className: "name", title: name }, name), track));
+    shelf.append(el("div", { className: "lane " + (cls || "") }, el("div", { className: "name", title: name }, name), track));
     return track;
   }
   function place(track, node, from, to) { track.append(node); placed.push({ node, from, to }); return node; }
@@ -152,6 +161,8 @@
           [["from", clock(s.at)], ["stable", s.stable], ["canary", s.canary], ["share", `${s.weight} %`]]);
       });
     }
+  }
+  function buildChanges() {
     for (const r of list(data.changes)) {
       const track = lane(r.resource + (r.beyond ? ` (+${number(r.beyond)})` : ""));
       for (const m of r.marks) mark(track, "point " + (r.resource === "evictions" ? "evictions" : ""), "", m.at, m.at, `${r.resource} ${m.name}`, [["at", clock(m.at)], ["what", m.type], ["seen", m.text]].filter(([, v]) => v));
@@ -183,14 +194,52 @@
     const key = el("div", { className: "key" });
     for (const state of ["starting", "ready", "unready", "terminating"]) key.append(el("span", {}, el("i", { className: "seg " + state }), state));
     if (data.podsBeyond) key.append(`${number(data.podsBeyond)} changes of further pods are not drawn`);
-    panels.append(key);
+    shelf.append(key);
   }
+  // What Kubernetes did is folded until it is asked for: it crowds out what the requests met.
+  function buildFolded() {
+    const pods = list(data.pods).length, marks = list(data.changes).map((r) => `${r.resource} ${number(r.marks.length + (r.beyond || 0))}`);
+    if (pods) marks.unshift(`pods ${number(pods)}`);
+    if (list(data.milestones).length) marks.push(`milestones ${number(data.milestones.length)}`);
+    if (!marks.length) return;
+    shelf = el("details", { id: "lanes" }, el("summary", {}, "Kubernetes and milestones: " + marks.join(", ")));
+    panels.append(shelf);
+    buildChanges();
+    buildPods();
+    shelf.addEventListener("toggle", layOut);
+    shelf = panels;
+  }
+
+  // ---- the one time axis --------------------------------------------------------------------------------------------
+  const axis = el("div", { className: "track" });
+
+  function ticks() { // moments in seconds, as many as there is room for
+    const seconds = (view.hi - view.lo) / SECOND, least = seconds / Math.max(3, Math.floor(inner / 60));
+    const steps = [60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400];
+    let step = least >= 30 ? steps.find((s) => s >= least) : 0;
+    if (!step) {
+      const power = 10 ** Math.floor(Math.log10(least));
+      step = [1, 2, 5, 10].find((m) => m * power >= least * 0.999) * power;
+    }
+    const found = [];
+    for (let i = Math.ceil(Math.max(view.lo, limits.lo) / SECOND / step); i * step <= view.hi / SECOND; i++) found.push(i * step);
+    return found;
+  }
+  function drawAxis() {
+    axis.replaceChildren(...ticks().map((s) => ({ s, x: xOf(s * SECOND) })).filter(({ x }) => x <= inner - 8).map(({ s, x }) => {
+      const label = el("span", {}, tick(s));
+      label.style.left = x + "px";
+      return label;
+    }));
+  }
+
   function layOut() {
     for (const p of placed) {
       const from = Math.max(xOf(p.from), -4), to = Math.min(xOf(p.to), inner + 4);
       p.node.hidden = to < -3 || from > inner + 3;
       p.node.style.left = from + "px";
       if (p.to > p.from) p.node.style.width = Math.max(to - from, 1) + "px";
+      p.node.classList.toggle("tight", p.to > p.from && to - from < 7 * Math.min(p.node.textContent.length, 6)); // a cut letter tells nothing
     }
   }
 
@@ -235,7 +284,7 @@
     };
     for (const [name, n] of [...counts].sort()) {
       const cls = name.split(",")[0];
-      entry(`${name} ${number(n)}`, (g) => sign(g, cls, name !== cls, 6, 6, css("--c-" + cls) || css("--ink")));
+      entry(`${name} ${number(n)}`, (g) => sign(g, cls, name !== cls, 6, 6, css("--c-" + cls)));
     }
     if (resent) entry(`sent again silently by Go's transport ${number(resent)}`, (g) => ring(g, 6, 6));
     if (keyed.length) panels.append(key);
@@ -389,7 +438,7 @@
         width: gutter + inner + tail, height, padding: [8, tail, 0, 0], legend: { show: false }, cursor: { show: false }, select: { show: false },
         scales: { x: { time: false, auto: false, min: view.lo / SECOND, max: view.hi / SECOND }, y: y.scale },
         axes: [
-          { stroke: css("--soft"), font, grid, ticks: grid, size: 26, values: (u, ticks) => ticks.map(tick) },
+          { grid, ticks: { show: false }, size: 6, splits: ticks, values: (u, at) => at.map(() => "") },
           { stroke: css("--soft"), font, grid: { ...grid, ...y.only }, ticks: { ...grid, ...y.only }, size: gutter, values: y.values, ...y.only, gap: 4 },
         ],
         series: [{}, ...series.map((s) => ({
@@ -480,6 +529,7 @@
 
   function draw() {
     for (const c of charts) c.u.setScale("x", { min: view.lo / SECOND, max: view.hi / SECOND });
+    drawAxis();
     drawFailures();
     layOut();
     sayRange();
@@ -490,6 +540,7 @@
     timeline.dataset.lo = view.lo; timeline.dataset.hi = view.hi;
   }
   function rebuild() { // after a change of size or colours
+    inks = new Map();
     measure();
     for (const c of charts) { if (c.u) c.u.destroy(); c.u = c.make(); }
     for (const paintKey of keyed) paintKey();
@@ -596,17 +647,66 @@
   window.addEventListener("beforeprint", () => paint("light"));
   window.addEventListener("afterprint", () => paint(theme()));
 
+  // ---- what failed: filter and fold -----------------------------------------------------------------------------------
+  function buildFilter() {
+    const box = $("filter");
+    if (!box) return;
+    box.hidden = false;
+    const promises = [...document.querySelectorAll(".promise")], verdicts = [...box.querySelectorAll("[data-verdict]")], fold = $("fold");
+    let verdict = "all";
+    const apply = () => {
+      const words = $("search").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
+      const matches = (text) => words.every((w) => text.toLowerCase().includes(w));
+      let shown = 0;
+      for (const p of promises) {
+        const groups = [...p.querySelectorAll(":scope > .group")];
+        const own = [...p.children].filter((c) => !groups.includes(c)).map((c) => c.textContent).join(" ");
+        let any = matches(own);
+        for (const g of groups) {
+          const hit = matches(own + " " + g.textContent);
+          g.hidden = !hit;
+          any = any || hit;
+        }
+        p.hidden = !any || !(verdict === "all" || p.classList.contains(verdict));
+        if (!p.hidden) shown++;
+      }
+      for (const section of [$("failed"), $("held")]) if (section) section.hidden = promises.length > 0 && !section.querySelector(".promise:not([hidden])");
+      $("nothing").hidden = shown > 0;
+    };
+    $("search").addEventListener("input", apply);
+    for (const b of verdicts) b.addEventListener("click", () => {
+      verdict = b.dataset.verdict;
+      for (const o of verdicts) o.setAttribute("aria-pressed", String(o === b));
+      apply();
+    });
+    fold.addEventListener("click", () => {
+      const open = fold.textContent === "unfold all";
+      for (const d of document.querySelectorAll(".promise, .group")) d.open = open;
+      fold.textContent = open ? "fold all" : "unfold all";
+    });
+  }
+
+  // Paper has no folds: what failed is printed whole, but for the single findings.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("#failed .promise, #failed .group, #lanes")].filter((d) => !d.open);
+    for (const d of folded) d.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const d of folded) d.open = false; folded = []; });
+
   root.dataset.theme = theme();
   panels.replaceChildren();
   measure();
+  panels.append(el("div", { className: "axis" }, axis));
   buildLanes();
   buildFailures();
   buildCharts();
-  buildPods();
+  buildFolded();
   panels.append(cross, drag);
   buildLegends();
   listen();
   rebuild();
   jump();
+  buildFilter();
   root.dataset.drawn = "yes";
 })();

@@ -1,0 +1,243 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// droppedSlug is the promise that tells drops from failures that were injected on purpose.
+const droppedSlug = "load.zero-dropped"
+
+// answer says in one or two sentences what happened in a run, whether anybody noticed, and what broke or was not shown. All of it
+// comes from the types of the record and of the judgement.
+func answer(t *Timeline, res judge.Result) string {
+	what, seen := t.happened(), t.traffic(res)
+	told := func(traffic string) string {
+		if len(what) == 0 {
+			return upper(traffic) + "; nothing was disturbed"
+		}
+		return joined(what, 3, "more disturbances") + "; " + traffic
+	}
+	switch Overall(res) {
+	case judge.Pass:
+		return told(seen.green(len(what) > 0)) + "."
+	case judge.Fail:
+		return told(seen.plain()) + ". Broken: " + joined(slugs(res, judge.Fail), 3, "more") + "."
+	}
+	return told(seen.plain()) + ", but that proves nothing: " + unproven(res) + "."
+}
+
+// upper begins one of our own sentences; names from a record keep their spelling.
+func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// unproven says why a run without a broken promise is no pass.
+func unproven(res judge.Result) string {
+	if len(res.Damage) > 0 {
+		var files []string
+		for _, d := range res.Damage {
+			files = append(files, d.File)
+		}
+		return "the record is damaged in " + joined(slices.Compact(files), 3, "more files")
+	}
+	if open := slugs(res, judge.Inconclusive); len(open) > 0 {
+		return joined(open, 3, "more") + " could not be judged"
+	}
+	return "no promise was judged"
+}
+
+func slugs(res judge.Result, verdict judge.Verdict) []string {
+	var names []string
+	for _, p := range res.Promises {
+		if known(p.Verdict) == verdict {
+			names = append(names, p.Slug)
+		}
+	}
+	return names
+}
+
+// joined lists up to most of the parts and counts the others.
+func joined(parts []string, most int, others string) string {
+	if len(parts) <= most {
+		return strings.Join(parts, ", ")
+	}
+	return fmt.Sprintf("%s and %d %s", strings.Join(parts[:most], ", "), len(parts)-most, others)
+}
+
+// happened lists what became of the releases and of the other disturbances, in the order they began in; nothing when nothing was
+// disturbed, nor was meant to be.
+func (t *Timeline) happened() []string {
+	var parts []string
+	for _, r := range t.releases {
+		parts = append(parts, t.outcome(r))
+	}
+	orders := t.orders()
+	for i := range t.disturbance {
+		if !orders[i] {
+			parts = append(parts, t.disturbance[i].outcome())
+		}
+	}
+	if len(parts) == 0 && len(t.run.Disturbances) > 0 {
+		return []string{"What the run planned to disturb never began"}
+	}
+	return parts
+}
+
+// orders finds the disturbances that ordered a release: what became of it is told already. That is the last one that began before the
+// release, or at least at the same time as far as two watches can tell.
+func (t *Timeline) orders() map[int]bool {
+	const watchSkew = 5 * time.Second // one watch may tell that much later than another
+	ordered := map[int]bool{}
+	for _, r := range t.releases {
+		best := -1
+		for i := range t.disturbance {
+			d := &t.disturbance[i]
+			began := d.Began.duration()
+			if began > r.began+watchSkew || d.over(t.end) < r.began-watchSkew || began > r.began && best >= 0 {
+				continue
+			}
+			if best < 0 || began >= t.disturbance[best].Began.duration() || t.disturbance[best].Began.duration() > r.began {
+				best = i
+			}
+		}
+		ordered[best] = true
+	}
+	return ordered
+}
+
+func (t *Timeline) outcome(r *release) string {
+	switch {
+	case r.promoted != never:
+		return fmt.Sprintf("%s was promoted in %s", r.name(), length(r.promoted-r.began))
+	case r.aborted == never:
+		return r.name() + " was neither promoted nor aborted"
+	}
+	if failed := t.firstFailure(r.version); failed != never && failed >= r.began && failed <= r.aborted {
+		return fmt.Sprintf("%s was aborted %s after its first failed answer", r.name(), length(r.aborted-failed))
+	}
+	return fmt.Sprintf("%s was aborted %s after it began", r.name(), length(r.aborted-r.began))
+}
+
+// firstFailure is when the first failed answer of a version was complete; never when there was none.
+func (t *Timeline) firstFailure(version string) time.Duration {
+	first := never
+	for _, f := range t.folds {
+		if t.control(f.arm) {
+			continue
+		}
+		for i, k := range f.failures.kinds {
+			if at := f.failures.spans[i].answered; k.Version == version && version != "" && (first == never || at < first) {
+				first = at
+			}
+		}
+	}
+	return first
+}
+
+func (d *disturbance) outcome() string {
+	name := d.Name
+	if d.Target != "" {
+		name += " (" + d.Target + ")"
+	}
+	switch {
+	case d.Unhealed:
+		return name + " was not healed"
+	case d.Failed >= 0:
+		return name + " could not be made to happen"
+	case d.Landed < 0:
+		return name + " was never seen to land"
+	case d.Healed >= 0:
+		return name + " landed and was over after " + length(d.Healed.duration()-d.Began.duration())
+	}
+	return name + " landed"
+}
+
+// traffic is what became of the requests of all arms but the control arms.
+type traffic struct {
+	requests, failed, masked uint64
+	dropped, injected        uint64
+	told                     bool // dropped and injected were judged
+}
+
+func (t *Timeline) traffic(res judge.Result) traffic {
+	var sum traffic
+	for _, f := range t.folds {
+		if t.control(f.arm) {
+			continue
+		}
+		sum.requests += f.hits
+		sum.failed += f.failed
+		sum.masked += f.masked
+	}
+	for _, p := range res.Promises {
+		if p.Slug == droppedSlug && p.Hits > 0 {
+			sum.dropped, sum.injected, sum.told = p.Dropped, p.Injected, true
+		}
+	}
+	return sum
+}
+
+// green is how the traffic of a pass reads.
+func (s traffic) green(disturbed bool) string {
+	if s.requests == 0 || s.failed > 0 {
+		return s.plain()
+	}
+	text := requests(s.requests) + " got a correct answer"
+	switch {
+	case disturbed:
+		text = "nobody noticed in " + requests(s.requests)
+	case s.requests > 1:
+		text = "all " + text
+	}
+	if s.masked > 0 {
+		text += fmt.Sprintf(", though Go's transport sent %s of them again silently", count(s.masked))
+	}
+	return text
+}
+
+// plain tells the same without a word of praise.
+func (s traffic) plain() string {
+	switch {
+	case s.requests == 0:
+		return "no request was sent"
+	case s.told && s.dropped > 0 && s.injected > 0:
+		return fmt.Sprintf("%s of %s were dropped, and %s failed as planned", count(s.dropped), requests(s.requests), count(s.injected))
+	case s.told && s.dropped > 0:
+		return fmt.Sprintf("%s of %s %s dropped", count(s.dropped), requests(s.requests), wasOrWere(s.dropped))
+	case s.told && s.injected > 0:
+		return fmt.Sprintf("%s of %s failed, as planned", count(s.injected), requests(s.requests))
+	case s.failed > 0:
+		return fmt.Sprintf("%s of %s failed", count(s.failed), requests(s.requests))
+	}
+	return "no failure was seen in " + requests(s.requests)
+}
+
+func requests(n uint64) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return count(n) + " requests"
+}
+
+// exitCode is the code that the command exits with for a verdict: part of the answer, as scripts see it.
+func exitCode(v judge.Verdict) int {
+	switch v {
+	case judge.Pass:
+		return 0
+	case judge.Fail:
+		return 1
+	}
+	return 2
+}
+
+// scenarioOf names what was run: the scenario and its pace.
+func scenarioOf(run history.Run) string {
+	if run.Pace != "" {
+		return run.Scenario + ", pace " + run.Pace
+	}
+	return run.Scenario
+}
