@@ -43,7 +43,7 @@ func start(root *cobra.Command) int {
 		return watch(root)
 	}
 	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) }) // before anything is done that one would have to put in order
-	klog.SetLogger(logr.Discard()) // client-go prints what it returns as errors too; what matters is in ours
+	klog.SetLogger(logr.Discard())                                   // client-go prints what it returns as errors too; what matters is in ours
 	ctx, interrupt := context.WithCancelCause(supervise.NewContext(context.Background(), child))
 	root.SetErr(openDisplay(os.Stderr))
 	go obey(child, signals, root, interrupt)
