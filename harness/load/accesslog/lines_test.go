@@ -234,7 +234,7 @@ func convertLine(t *testing.T, format, line string) (made string, entry load.Ent
 	if at := time.Unix(0, r.at).UTC().Truncate(time.Second); !at.Equal(moment) {
 		t.Errorf("logged at %s, want %s", at, moment)
 	}
-	entry = r.entry(0)
+	entry = load.Entry{Method: r.method, Path: string(r.path), Status: accepted(r.status)}
 	made = entry.Method + " " + entry.Path
 	if len(entry.Status) > 0 {
 		made += strings.Replace(fmt.Sprintf(" %d", entry.Status), strings.Trim(fmt.Sprint(load.Successes()), "[]"), "2xx", 1)

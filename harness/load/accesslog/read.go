@@ -280,7 +280,7 @@ func inWords(all counts) string {
 }
 
 // Entries gives the requests in the order of time, the first at 0. Those of one moment are spread evenly up to the next moment, and over
-// a second at most: a log that is no finer says no more.
+// a second at most: a log that is no finer says no more. Entries share their lists of statuses.
 func (l *Log) Entries() iter.Seq2[load.Entry, error] {
 	return func(yield func(load.Entry, error) bool) {
 		if err := l.entries(func(e load.Entry) bool { return yield(e, nil) }); err != nil {
@@ -298,6 +298,7 @@ func (l *Log) entries(yield func(load.Entry) bool) error {
 	if err != nil {
 		return err
 	}
+	statuses := map[int][]int{} // what is accepted after each status: made once, not for every request
 	for behind.peek() != nil {
 		moment, n := behind.peek().at, int64(0)
 		for ahead.peek() != nil && ahead.peek().at == moment {
@@ -311,7 +312,12 @@ func (l *Log) entries(yield func(load.Entry) bool) error {
 			gap = min(gap, next.at-moment)
 		}
 		for i := range n {
-			if !yield(behind.peek().entry(moment - l.first + spread(gap, i, n))) {
+			r := behind.peek()
+			if _, ok := statuses[r.status]; !ok {
+				statuses[r.status] = accepted(r.status)
+			}
+			offset := time.Duration(moment - l.first + spread(gap, i, n))
+			if !yield(load.Entry{Offset: offset, Method: r.method, Path: string(r.path), Status: statuses[r.status]}) {
 				return nil
 			}
 			if err := behind.pop(); err != nil {
@@ -324,10 +330,6 @@ func (l *Log) entries(yield func(load.Entry) bool) error {
 
 // spread is where the i-th of n requests of a moment lies in the gap, without overflow.
 func spread(gap, i, n int64) int64 { return int64(float64(gap) * (float64(i) / float64(n))) }
-
-func (r *request) entry(offset int64) load.Entry {
-	return load.Entry{Offset: time.Duration(offset), Method: r.method, Path: string(r.path), Status: accepted(r.status)}
-}
 
 // Close removes what reading the log left on disk.
 func (l *Log) Close() error { return l.sorted.close() }
