@@ -20,7 +20,10 @@ func TestNoConnectionOutlivesItsWindow(t *testing.T) {
 	count := &connCount{}
 	h := newHitter(Plan{}.withDefaults(), arms(t, url, "get")[0], history.NewClock(), "test", 1, count, 1)
 	dial := func() error {
-		_, err := h.transport.DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		conn, err := h.transport.DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		if err == nil {
+			t.Cleanup(func() { _ = conn.Close() }) // or a test that failed would wait for the server
+		}
 		return err
 	}
 	if err := dial(); err != nil || count.open.Load() != 1 {
