@@ -20,6 +20,9 @@ const (
 	maxArmRoutes = 128 // that are counted apart in one arm
 	maxRouteURLs = 1 << 14
 	otherRoutes  = "other routes"
+
+	// tellsNothing is the most hits of which none failing says nothing: by the rule of three all others may still.
+	tellsNothing = 3
 )
 
 // Route is what became of the hits of one route over all arms but the control arms.
@@ -272,8 +275,8 @@ func (c *routeCounts) judged() Route {
 		r.Verdict, r.Reason = Fail, fmt.Sprintf("%s of %s dropped", count(r.Dropped), plural(r.Sent, "hit"))
 	case r.Harness+r.Unsent > 0:
 		r.Verdict, r.Reason = Inconclusive, fmt.Sprintf("%s failed in the harness itself or cannot be decided, %s never sent", plural(r.Harness, "hit"), count(r.Unsent))
-	case judged == 0:
-		r.Verdict, r.Reason = Inconclusive, "no hit is left to judge"
+	case judged <= tellsNothing:
+		r.Verdict, r.Reason = Inconclusive, fmt.Sprintf("%s without a drop: too few to say anything", plural(judged, "hit"))
 	default:
 		power := zeroPower(judged, "hits")
 		r.Verdict, r.Reason, r.MaxLossShare = Pass, power.Text, power.MaxLossShare
