@@ -15,11 +15,8 @@ require (
 	github.com/go-logr/logr v1.4.3
 	github.com/google/go-containerregistry v0.22.1
 	github.com/google/renameio/v2 v2.0.2
-<<<<<<< HEAD
 	github.com/hinshun/vt10x v0.0.0-20220301184237-5011da428d02
-=======
 	github.com/joshdk/go-junit v1.0.0
->>>>>>> report
 	github.com/klauspost/compress v1.20.1
 	github.com/mattn/go-runewidth v0.0.16
 	github.com/moby/moby/api v1.56.1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -183,7 +184,7 @@ func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	if plan.Header, err = load.ParseHeader(f.headers); err != nil {
 		return nil, plan, fmt.Errorf("attack: --header: %w", err)
 	}
-	if plan.TLS, err = f.tls.config(append(f.targets, f.control...)); err != nil {
+	if plan.TLS, err = f.tls.config(slices.Concat(f.targets, f.control)); err != nil {
 		return nil, plan, fmt.Errorf("attack: %w", err)
 	}
 	if f.traffic != "" {

@@ -17,19 +17,27 @@ func printRoutes(w io.Writer, result judge.Result) error {
 		}
 		fmt.Fprintln(w)
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.TabIndent)
-		fmt.Fprintln(table, "verdict\tsent\tdropped\tp50\tp95\tp99\tmax\t  route")
+		fmt.Fprintln(table, "verdict\tsent\tdropped\tat most\tp50\tp95\tp99\tmax\t  route")
 		for _, r := range p.Routes {
 			l := r.Latency
 			if l == nil {
 				l = &judge.Latency{}
 			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t  %s\n", r.Verdict, r.Sent, r.Dropped, short(l.P50), short(l.P95), short(l.P99), short(l.Max), r.Name)
+			fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", r.Verdict, r.Sent, r.Dropped, worth(r), short(l.P50), short(l.P95), short(l.P99), short(l.Max), r.Name)
 		}
 		if err := table.Flush(); err != nil {
 			return fmt.Errorf("show the routes: %w", err)
 		}
 	}
 	return nil
+}
+
+// worth is the share of requests that may be dropped all the same, at 95 %, where none was.
+func worth(r judge.Route) string {
+	if r.Verdict != judge.Pass {
+		return "-"
+	}
+	return fmt.Sprintf("%.2g%%", r.MaxLossShare*100)
 }
 
 // short writes a latency with three digits; "-" without one.

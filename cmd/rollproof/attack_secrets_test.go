@@ -119,11 +119,11 @@ func TestAttackJudgesRouteByRoute(t *testing.T) {
 	}
 	var lines []string
 	for line := range strings.Lines(stdout) {
-		if fields := strings.Fields(line); len(fields) == 9 && strings.HasPrefix(fields[8], "/") {
-			lines = append(lines, strings.Join(slices.Delete(fields, 3, 7), " "))
+		if fields := strings.Fields(line); len(fields) == 10 && strings.HasPrefix(fields[9], "/") {
+			lines = append(lines, strings.Join(slices.Delete(fields, 4, 8), " "))
 		}
 	}
-	if want := []string{"fail 10 10 GET /bad", "pass 10 0 GET /good"}; !slices.Equal(lines, want) {
+	if want := []string{"fail 10 10 - GET /bad", "pass 10 0 30% GET /good"}; !slices.Equal(lines, want) {
 		t.Errorf("printed the routes %q, want %q, in %s", lines, want, stdout)
 	}
 	verdict, err := os.ReadFile(filepath.Join(out, "verdict.json"))

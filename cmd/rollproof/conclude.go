@@ -37,28 +37,17 @@ func judgeRecord(cmd *cobra.Command, dir string, slugs ...string) (*history.Hist
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
-<<<<<<< HEAD
 	asked, err := checksFor(all, h.Run(), slugs)
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
 	result, err := judge.Run(cmd.Context(), h, all, asked)
-	if err != nil {
-		return nil, judge.Result{}, err
-	}
-	paths, err := reports.WriteAll(cmd.Context(), dir, h, result)
-	if err != nil {
-		return nil, judge.Result{}, err
-	}
-=======
-	result, err := judge.Run(cmd.Context(), h, checks)
 	return h, result, err
 }
 
 // showReports writes every report of a judged run into a directory and shows the summary, which is shown also when the files cannot
 // be written.
 func showReports(cmd *cobra.Command, h *history.History, result judge.Result, dir string) error {
->>>>>>> report
 	out := cmd.OutOrStdout()
 	paths, err := reports.Show(cmd.Context(), out, h, result, terminalOptions(cmd, dir))
 	if paths.HTML != "" {

@@ -140,6 +140,20 @@ func TestARouteIsNoGreenerThanItsPromiseAndItsRecord(t *testing.T) {
 	}
 }
 
+// A route that was asked for three times and never failed may fail each next time: that is no green. The run is judged by all hits.
+func TestAFewHitsOfARouteSayNothing(t *testing.T) {
+	r := routed("/a")
+	for i, h := range r.between("get", 0, 70*time.Millisecond) {
+		h.URL = "http://127.0.0.1" + []string{"/three", "/three", "/three", "/four", "/four", "/four", "/four"}[i]
+	}
+	result := r.judged(t)
+	routes := promise(t, result, load.SlugDropped).Routes
+	three, four := route(t, routes, "GET /three"), route(t, routes, "GET /four")
+	if three.Verdict != judge.Inconclusive || three.MaxLossShare != 0 || four.Verdict != judge.Pass || four.MaxLossShare != 0.75 || result.Verdict != judge.Pass {
+		t.Errorf("the run is %s, routes %+v, %+v", result.Verdict, three, four)
+	}
+}
+
 // Of a replay of thousands of paths, those that failed are told apart in any case: the bound takes the others.
 func TestRoutesAreBounded(t *testing.T) {
 	const most = 50 // that are told apart in a verdict

@@ -130,17 +130,13 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	}
 	h.protocols.saw(resp)
 	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
-<<<<<<< HEAD
-	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version}
+	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version, Location: resp.Header.Get("Location")}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// What follows is not HTTP, and has no end: the transport has handed the connection over, and no deadline bounds reading it.
 		_ = resp.Body.Close() // nobody uses the connection any more
 		s.hit.Code = uint16(resp.StatusCode)
 		return &out
 	}
-=======
-	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version, Location: resp.Header.Get("Location")}
->>>>>>> report
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
 	var want digestWant
 	var malformed error

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type theatre struct {
 	url    string
 	lost   chan struct{} // of the observer
 	path   *load.Arm
+	cut    atomic.Bool // nothing gets to the stack
 	diary  []string
 }
 
@@ -114,6 +116,9 @@ func (th *theatre) run(t *testing.T) (Outcome, error) {
 func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if th.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
 		w.Header().Set("X-Rollproof-Version", "v1")
 		fmt.Fprint(w, "well")
 	}))
@@ -330,7 +335,7 @@ func TestALostPathEndsTheActs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			th := &theatre{path: &path}
 			scenario := th.scenario()
-			scenario.Acts = []Act{Disturb{shove{th}}, shut{end}, act(th)}
+			scenario.Acts = []Act{Disturb{shove{th}}, shut{end, th}, act(th)}
 			out, err := th.perform(t, scenario)
 			if lost := (*load.PathLostError)(nil); err != nil || !errors.As(out.Early, &lost) {
 				t.Errorf("error %v, early %v", err, out.Early)
@@ -344,11 +349,18 @@ func TestALostPathEndsTheActs(t *testing.T) {
 }
 
 // shut closes the end of the path.
-type shut struct{ server *httptest.Server }
+type shut struct {
+	server *httptest.Server
+	*theatre
+}
 
 func (shut) String() string { return "the path is cut" }
 
-func (s shut) Do(context.Context, *Stage) error { s.server.Close(); return nil }
+func (s shut) Do(context.Context, *Stage) error {
+	s.cut.Store(true)
+	s.server.Close()
+	return nil
+}
 
 // endless is a disturbance that lands only when it is broken off, and then says nothing of why.
 type endless struct{ shove }

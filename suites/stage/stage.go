@@ -92,17 +92,10 @@ func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome
 	if outcome.History == nil {
 		return outcome, err
 	}
-<<<<<<< HEAD
-	paths, reported := reports.WriteAll(context.WithoutCancel(ctx), outcome.Dir, outcome.History, outcome.Result)
-	if reported == nil {
-		reported = reports.Terminal(s.display, outcome.History.Run(), outcome.Result, reports.TerminalOptions{Dir: outcome.Dir})
-		s.display.Say("report %s", paths.HTML)
-=======
 	options := reports.TerminalOptions{Dir: outcome.Dir}
-	paths, reported := reports.Show(context.WithoutCancel(ctx), os.Stderr, outcome.History, outcome.Result, options)
+	paths, reported := reports.Show(context.WithoutCancel(ctx), s.display, outcome.History, outcome.Result, options)
 	if paths.HTML != "" {
-		say("report %s", paths.HTML)
->>>>>>> report
+		s.display.Say("report %s", paths.HTML)
 	}
 	return outcome, errors.Join(err, reported)
 }

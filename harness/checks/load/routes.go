@@ -23,6 +23,9 @@ const (
 	maxArmRoutes = 128 // that are counted apart in one arm
 	maxRouteURLs = 1 << 14
 	otherRoutes  = "other routes"
+
+	// tellsNothing is the most hits of which none failing says nothing: by the rule of three all others may still.
+	tellsNothing = 3
 )
 
 // armRoutes counts the hits of one arm by route.
@@ -249,8 +252,8 @@ func (c *routeCounts) judged() judge.Route {
 		r.Verdict, r.Reason = judge.Fail, fmt.Sprintf("%s of %s dropped", words.Count(r.Dropped), words.Plural(r.Sent, "hit"))
 	case r.Harness+r.Unsent > 0:
 		r.Verdict, r.Reason = judge.Inconclusive, fmt.Sprintf("%s failed in the harness itself or cannot be decided, %s never sent", words.Plural(r.Harness, "hit"), words.Count(r.Unsent))
-	case judged == 0:
-		r.Verdict, r.Reason = judge.Inconclusive, "no hit is left to judge"
+	case judged <= tellsNothing:
+		r.Verdict, r.Reason = judge.Inconclusive, fmt.Sprintf("%s without a drop: too few to say anything", words.Plural(judged, "hit"))
 	default:
 		power := judge.ZeroPower(judged, "hits")
 		r.Verdict, r.Reason, r.MaxLossShare = judge.Pass, power.Text, power.MaxLossShare
