@@ -8,7 +8,7 @@ import (
 
 // FormatVersion is the version of the record this package writes. It reads every version from 1 up to this one; a record
 // kept under testdata for each of them proves it.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // Run says what a record is a record of. It is the content of run.json.
 type Run struct {

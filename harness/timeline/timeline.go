@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -21,9 +20,9 @@ func (d *Disturbance) Label() string {
 }
 
 // Finished reports whether the run saw as much as it planned to: it came to its end, or it waited in vain for as long as it would
-// for something of the product, as observe.Await puts it.
+// for something of the product.
 func (t *Timeline) Finished() bool {
-	return t.End != nil && (t.End.Reason == "finished" || strings.HasPrefix(t.End.Reason, "wait for ") && strings.Contains(t.End.Reason, ": not within "))
+	return t.End != nil && (t.End.Outcome == history.EndFinished || t.End.Outcome == history.EndTimedOut)
 }
 
 // Timeline is what the events of a record say, put in order. It is small however long the run: hits are not in it. Checks
@@ -33,7 +32,7 @@ type Timeline struct {
 	Arms         []*Arm // sorted by name
 	Disturbances []*Disturbance
 	Steps        []Step
-	Pods         map[string]*Pod // by name
+	Pods         map[string]*Pod // by UID; by namespace/name where that is not told, as of processes
 	End          *history.End    // nil when the record was cut short
 	Damage       []history.Damage
 	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
@@ -47,15 +46,18 @@ type Timeline struct {
 	Gaps      []history.Gap
 
 	IDs  []string // run ids that opening lines gave
-	Ends int
+	Ends int      // how often the record ends
+
+	named map[string][]*Pod // by name, in the order they were first seen in
 }
 
 // Arm is one arm of the load.
 type Arm struct {
-	Name    string
-	Control bool
-	Windows []*Window      // in order of their beginning
-	Batch   *history.Batch // the last; nil when there was none
+	Name     string
+	Control  bool
+	Workload history.Workload // whose answers it gets; none where nobody said
+	Windows  []*Window        // in order of their beginning
+	Batch    *history.Batch   // the last; nil when there was none
 }
 
 // Window is one uninterrupted load of an arm. Of one that never ended only the plan is known, or that it had no planned end.
@@ -79,7 +81,9 @@ func (a *Arm) Window(index int) *Window {
 
 // Disturbance is a fault or release with the moments of its phases; a phase that was not reached is never.
 type Disturbance struct {
-	ID, Name, Target, Injects     string
+	ID, Name, Target              string
+	Workload                      history.Workload // that it disturbs, where that is one
+	Injects, Hash                 string           // of a release: the version that is bad on purpose, and the pod template hash
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
@@ -109,31 +113,26 @@ type Step struct {
 	history.Step
 }
 
+// StepAfter is the step of the same workload that follows the one of an index; nil when it is the last.
+func (t *Timeline) StepAfter(i int) *Step {
+	for k := i + 1; k < len(t.Steps); k++ {
+		if t.SameWorkload(t.Steps[k].Workload, t.Steps[i].Workload) {
+			return &t.Steps[k]
+		}
+	}
+	return nil
+}
+
+// StepsOf are the steps of a workload, in order.
+func (t *Timeline) StepsOf(w history.Workload) []Step {
+	return slices.DeleteFunc(slices.Clone(t.Steps), func(s Step) bool { return !t.SameWorkload(s.Workload, w) })
+}
+
 // Eviction is one answer of the API server to an eviction.
 type Eviction struct {
 	At time.Duration
 	history.Eviction
 }
-
-// Pod is what the watches saw of the pods of one name: of a StatefulSet one after another has it.
-type Pod struct {
-	Name    string
-	Version string // of the last of them
-	Ready   []Span // when one was ready and not terminating
-	Stops   []Stop
-
-	uid string
-}
-
-// Stop is the end of a pod; a moment that was not seen is never.
-type Stop struct {
-	Terminating time.Duration // deletion was asked for: SIGTERM follows preStop
-	Signalled   time.Duration // the process itself told of its SIGTERM
-	Gone        time.Duration
-}
-
-// tellsLate is how much later than it happened a watch may tell of a deletion.
-const tellsLate = time.Second
 
 // Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
@@ -163,7 +162,7 @@ func (t *Timeline) LoadBegin() time.Duration {
 // Read reads every event of a record. What cannot be read is in Damage.
 func Read(h *history.History) (*Timeline, error) {
 	b := timelineBuilder{
-		t:    &Timeline{Run: h.Run(), Pods: map[string]*Pod{}, Damage: h.Damage()},
+		t:    &Timeline{Run: h.Run(), Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage()},
 		arms: map[string]*Arm{}, disturbances: map[string]*Disturbance{},
 	}
 	names, err := h.Arms()
@@ -189,15 +188,6 @@ type timelineBuilder struct {
 	disturbances map[string]*Disturbance
 	pods         []podChange
 	changes      []change
-}
-
-type podChange struct {
-	at        time.Duration
-	gone      bool
-	name      string
-	uid       string
-	signalled time.Duration
-	history.PodState
 }
 
 func (b *timelineBuilder) damage(err error) { b.t.Damage = append(b.t.Damage, AsDamage(err)) }
@@ -254,7 +244,7 @@ func (b *timelineBuilder) add(e *history.Event) {
 func (b *timelineBuilder) change(e *history.Event, c *history.Change) {
 	if c.Pod != nil {
 		b.pods = append(b.pods, podChange{
-			at: e.At, gone: c.Type == "deleted", name: c.Name, uid: c.UID, signalled: signalled(e, c.Pod), PodState: *c.Pod,
+			at: e.At, gone: c.Type == "deleted", namespace: c.Namespace, name: c.Name, uid: c.UID, signalled: signalled(e, c.Pod), PodState: *c.Pod,
 		})
 	}
 	b.changes = append(b.changes, change{at: e.At, Change: *c})
@@ -274,6 +264,9 @@ func signalled(e *history.Event, pod *history.PodState) time.Duration {
 func (b *timelineBuilder) window(w *history.Window) {
 	arm := b.arm(w.Arm)
 	arm.Control = arm.Control || w.Control
+	if arm.Workload.IsZero() {
+		arm.Workload = w.Workload
+	}
 	known := arm.Window(w.Index)
 	switch {
 	case known == nil:
@@ -293,6 +286,7 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 		b.disturbances[e.ID] = d
 	}
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
+	d.Workload, d.Hash = cmp.Or(d.Workload, e.Workload), cmp.Or(d.Hash, e.Hash)
 	switch e.Phase {
 	case history.Began:
 		d.Begins++
@@ -337,73 +331,10 @@ func (b *timelineBuilder) finish() *Timeline {
 	})
 	slices.SortStableFunc(t.Steps, func(x, y Step) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
-	for i := range b.pods {
-		t.podChanged(&b.pods[i])
-	}
 	slices.SortStableFunc(t.Evictions, func(x, y Eviction) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Gaps, func(x, y history.Gap) int { return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To)) })
 	slices.SortStableFunc(b.changes, func(x, y change) int { return cmp.Compare(x.at, y.at) })
 	t.Cluster = readCluster(b.changes, &t.Damage)
+	t.readPods(b.pods)
 	return t
-}
-
-// podChanged follows the pods of one name. One that is ready when the name is first seen was so before the watch began.
-func (t *Timeline) podChanged(c *podChange) {
-	pod, known := t.Pods[c.name]
-	if !known {
-		pod = &Pod{Name: c.name}
-		t.Pods[c.name] = pod
-	}
-	if c.uid != "" && pod.uid != "" && c.uid != pod.uid {
-		pod.end(c.at) // nobody saw the one before go
-	}
-	pod.uid, pod.Version = cmp.Or(c.uid, pod.uid), cmp.Or(c.Version, pod.Version)
-	ready := c.Ready && !c.Terminating && !c.gone
-	switch {
-	case ready && !known:
-		pod.Ready = append(pod.Ready, Span{From: math.MinInt64, Until: Never})
-	case ready && !pod.isReady():
-		pod.Ready = append(pod.Ready, Span{From: c.at, Until: Never})
-	case !ready && pod.isReady():
-		pod.Ready[len(pod.Ready)-1].Until = c.at
-	}
-	pod.stopping(c)
-}
-
-func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == Never }
-
-func (p *Pod) stopping(c *podChange) {
-	last := len(p.Stops) - 1
-	open := last >= 0 && p.Stops[last].Gone == Never
-	if !c.Terminating && c.signalled == Never {
-		if open {
-			p.Stops[last].Gone = c.at // gone, or another one by now
-		}
-		return
-	}
-	if !open {
-		p.Stops = append(p.Stops, Stop{Terminating: Never, Signalled: Never, Gone: Never})
-		last++
-	}
-	s := &p.Stops[last]
-	if c.Terminating {
-		s.Terminating = min(s.Terminating, c.at)
-	}
-	// A word that cannot be true is that of a clock which does not agree with ours: preStop and SIGTERM come after the deletion.
-	if c.signalled <= c.at && (s.Terminating == Never || c.signalled >= s.Terminating-tellsLate) {
-		s.Signalled = min(s.Signalled, c.signalled)
-	}
-	if c.gone {
-		s.Gone = c.at
-	}
-}
-
-// end closes what is open of a pod.
-func (p *Pod) end(at time.Duration) {
-	if p.isReady() {
-		p.Ready[len(p.Ready)-1].Until = at
-	}
-	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == Never {
-		p.Stops[last].Gone = at
-	}
 }

@@ -100,7 +100,7 @@ func trialOf(r *timeline.Release, all []*timeline.Release, tolerance judge.Toler
 		t.over = at + tolerance.Propagation
 	}
 	for _, next := range all {
-		if next.Rollout == r.Rollout && next.Namespace == r.Namespace && next.Began > r.Began {
+		if next.Workload == r.Workload && next.Began > r.Began {
 			t.until = min(t.until, next.Began)
 		}
 	}
@@ -118,6 +118,8 @@ type abortion struct {
 }
 
 type armAbort struct {
+	t      *timeline.Timeline
+	arm    *timeline.Arm
 	trials []trial
 	kind   *regression
 	counts []abortCount // by trial
@@ -134,7 +136,7 @@ func (f *abortion) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armAbort{trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
+	a := &armAbort{t: f.t, arm: arm, trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
 	for i := range a.counts {
 		a.counts[i].bad = timeline.Never
 	}
@@ -148,7 +150,10 @@ func (a *armAbort) Hit(h *history.Hit) {
 	}
 	for i := range a.trials {
 		r, n := &a.trials[i], &a.counts[i]
-		ours := h.Version == r.Version
+		if !a.t.Serves(a.arm, r.Workload) {
+			continue
+		}
+		ours := a.t.Claims(&r.Identity, a.arm, h)
 		if ours && h.End() >= r.Began && h.End() < n.bad && h.End() < r.until && a.kind.bad(h) {
 			n.bad = h.End()
 			n.evidence = fmt.Sprintf("first %s of version %s: hit %s/%d, status %d, %s", a.kind.what, h.Version, h.Arm, h.Seq, h.Code, words.Span(h.Latency))
@@ -322,8 +327,6 @@ func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
 	ask(timeline.IsObserved(o), "its status is of generation %s, not %d", o.ObservedGeneration, o.Generation)
 	ask(o.AbortedAt != "", "abortedAt is not set")
 	ask(o.Phase == "Degraded", "its phase is %s, not Degraded", o.Phase)
-	ask(strings.HasPrefix(o.Message, "RolloutAborted") && strings.Contains(o.Message, f.kind.metric),
-		"its message does not name the metric %s: %q", f.kind.metric, o.Message)
 	ask(o.StableRS == trial.Stable, "its stable ReplicaSet changed")
 	ask(told && w == 0, "its status does not tell of a canary weight of 0")
 	return lacks
@@ -337,7 +340,7 @@ func (f *abortion) judgeRouter(trial *trial, r *judge.Ruling, note noteFunc) {
 	}
 	for _, service := range f.t.Cluster.TraefikServices {
 		o := service.At(trial.End(f.t))
-		if o == nil || service.Namespace != trial.Namespace {
+		if o == nil || service.Namespace != trial.Workload.Namespace {
 			continue
 		}
 		canary, found := weightIn(o, w.Canary.ServiceName)

@@ -80,7 +80,7 @@ func (f *noData) judge(release *timeline.Release, r *judge.Ruling, p *judge.Prom
 func (f *noData) promotedAt(release *timeline.Release) time.Duration {
 	at := release.Promoted()
 	for _, s := range f.t.Steps {
-		if release.Version != "" && s.Canary == release.Version && s.Weight >= 100 && s.At >= release.Began && s.At < release.Until {
+		if release.Version != "" && f.t.SameWorkload(s.Workload, release.Workload) && s.Canary == release.Version && s.Weight >= 100 && s.At >= release.Began && s.At < release.Until {
 			at = min(at, s.At)
 		}
 	}

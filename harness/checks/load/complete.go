@@ -105,7 +105,7 @@ func wholeFiles(t *timeline.Timeline, f *judge.Findings) {
 		f.Note(judge.Finding{Text: "the record has no end: the harness was killed, or its disk was full"})
 	case t.Ends > 1:
 		f.Note(judge.Finding{Text: fmt.Sprintf("the record ends %d times", t.Ends)})
-	case t.End.Reason != "finished":
+	case t.End.Outcome != history.EndFinished:
 		f.Note(judge.Finding{Text: "the run ended before its plan: " + t.End.Reason})
 	}
 	for _, d := range t.Damage {

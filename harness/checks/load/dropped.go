@@ -64,6 +64,7 @@ func (t *tally) add(o tally) {
 // armDrops folds the hits of an arm that goes to what is disturbed.
 type armDrops struct {
 	arm        *timeline.Arm
+	t          *timeline.Timeline
 	injections []timeline.Injection
 	known      time.Duration // Timeline.Known
 
@@ -82,7 +83,7 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1}
+	a := &armDrops{arm: arm, t: f.t, injections: f.injections, known: f.t.Known, window: -1}
 	a.outages.arm = arm
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
@@ -141,7 +142,7 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 		deadline = 0
 	}
 	for i := range a.injections {
-		if a.injections[i].Excepts(h, deadline) {
+		if a.t.Excepts(&a.injections[i], a.arm, h, deadline) {
 			if a.injections[i].Until == timeline.Never {
 				a.unhealed++
 			}

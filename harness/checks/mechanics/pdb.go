@@ -40,15 +40,19 @@ type pdbs struct {
 
 // armServed is which pods answered: those that users depend on.
 type armServed struct {
-	pods map[string]bool
-	last string
+	namespace string // of the pods; empty where nobody said
+	pods      map[podName]bool
+	last      string
 }
+
+// podName is the name of a pod in its namespace. An answer does not tell its UID.
+type podName struct{ namespace, name string }
 
 func (f *pdbs) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armServed{pods: map[string]bool{}}
+	a := &armServed{namespace: arm.Workload.Namespace, pods: map[podName]bool{}}
 	f.arms = append(f.arms, a)
 	return a
 }
@@ -56,14 +60,14 @@ func (f *pdbs) Arm(arm *timeline.Arm) judge.HitFold {
 func (a *armServed) Hit(h *history.Hit) {
 	if h.Pod != a.last && h.Pod != "" {
 		a.last = h.Pod
-		a.pods[h.Pod] = true
+		a.pods[podName{a.namespace, h.Pod}] = true
 	}
 }
 
 func (f *pdbs) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
-	served := map[string]bool{}
+	served := map[podName]bool{}
 	for _, a := range f.arms {
 		maps.Copy(served, a.pods)
 	}
@@ -84,7 +88,7 @@ type pdbDrain struct {
 	*pdbs
 	*timeline.Drain
 	*judge.Ruling
-	served           map[string]bool
+	served           map[podName]bool
 	removed, refused uint64
 }
 
@@ -154,7 +158,7 @@ func (j *pdbDrain) removals() []*timeline.Track[history.PDBObject] {
 			Evidence: []string{fmt.Sprintf("pod %s/%s (%s) on node %s", pod.Namespace, pod.Name, pod.UID, pod.Last().Node)}}
 		own := j.t().BudgetsOf(pod, timeline.Ended(pod))
 		switch {
-		case len(own) == 0 && j.served[pod.Name]:
+		case len(own) == 0 && (j.served[podName{pod.Namespace, pod.Name}] || j.served[podName{"", pod.Name}]):
 			at.Text = fmt.Sprintf("%s: pod %s answered users and no disruption budget selects it", j.label(), pod.Name)
 			j.Broken(at)
 		case len(own) > 0 && !j.evicted(pod):
