@@ -84,6 +84,8 @@ type Act struct {
 	ID string // of history.Disturbance
 
 	name, target, injects string
+	workload              history.Workload
+	hash                  string
 }
 
 type healer struct {
@@ -168,12 +170,15 @@ func (e *Env) newAct(d Disturbance) *Act {
 	if bad, ok := d.(interface{ Injects() string }); ok {
 		a.injects = bad.Injects()
 	}
+	if on, ok := d.(interface{ Disturbs() history.Workload }); ok {
+		a.workload = on.Disturbs()
+	}
 	return a
 }
 
 func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
-		ID: a.ID, Name: a.name, Target: a.target, Phase: phase, Evidence: evidence, Injects: a.injects,
+		ID: a.ID, Name: a.name, Target: a.target, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Hash: a.hash,
 	}})
 	if err != nil {
 		return fmt.Errorf("record that %s %s: %w", a.ID, phase, err)

@@ -153,6 +153,13 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 		if e.Disturbance.Name != "regression" || e.Disturbance.Injects != "v2-errors" {
 			t.Errorf("recorded %+v", e.Disturbance)
 		}
+		if want := (history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}); e.Disturbance.Workload != want {
+			t.Errorf("recorded of workload %+v, want %+v", e.Disturbance.Workload, want)
+		}
+	}
+	newest := c.sets()[len(c.sets())-1]
+	if landed := b.tape.events[len(b.tape.events)-1].Disturbance; landed.Hash == "" || landed.Hash != newest.GetLabels()[c.hashLabel] {
+		t.Errorf("landed with hash %q, want that of %s", landed.Hash, newest.GetName())
 	}
 }
 

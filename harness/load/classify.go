@@ -106,7 +106,7 @@ func isDeadline(err error) bool {
 func deadlineReason(o Outcome) string {
 	switch {
 	case !o.Connected:
-		return "deadline connecting"
+		return history.ReasonNotConnected
 	case o.Answered:
 		return "deadline in body"
 	}
@@ -115,19 +115,19 @@ func deadlineReason(o Outcome) string {
 
 func untellable(err error) string {
 	if errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) {
-		return "unreachable"
+		return history.ReasonUnreachable
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "tls"
+		return history.ReasonTLS
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "tls"
+		return history.ReasonTLS
 	}
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return "tls"
+		return history.ReasonTLS
 	}
 	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
-		return "tls" // net/http has no error value for it
+		return history.ReasonTLS // net/http has no error value for it
 	}
 	return ""
 }
@@ -140,7 +140,7 @@ func brokenOff(o Outcome) string {
 	text := o.Err.Error()
 	switch {
 	case errors.Is(o.Err, syscall.ECONNREFUSED):
-		return "refused"
+		return history.ReasonRefused
 	case errors.Is(o.Err, syscall.ECONNRESET), errors.Is(o.Err, syscall.EPIPE), errors.Is(o.Err, syscall.ECONNABORTED):
 		return "reset" + in
 	case o.Answered && (errors.Is(o.Err, io.ErrUnexpectedEOF) || errors.Is(o.Err, io.EOF)):

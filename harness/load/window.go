@@ -471,7 +471,7 @@ type DigestNote struct {
 
 func (a *attack) event() history.Window {
 	return history.Window{
-		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Targets: a.plan.arm.Targets, KeepAlive: a.plan.arm.KeepAlive,
+		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Workload: a.plan.arm.Workload, Targets: a.plan.arm.Targets, KeepAlive: a.plan.arm.KeepAlive,
 		Pacing: a.plan.pacing, Rate: a.plan.rate, Begin: a.window.begin, Length: a.plan.length, Planned: a.plan.planned,
 		Deadline: a.window.plan.Deadline,
 	}

@@ -35,8 +35,19 @@ func (s State) All(resource, namespace string) iter.Seq[*unstructured.Unstructur
 	}
 }
 
+// TimeoutError says that something did not come, although it was waited for as long as was planned.
+type TimeoutError struct {
+	What  string
+	Bound time.Duration
+	Saw   string // last
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("wait for %s: not within %s: saw last: %s", e.What, e.Bound, e.Saw)
+}
+
 // Await waits until cond holds of the live state, at most for bound. cond is called for every change, must be quick, and says
-// what it saw, which ends up in the error when the time is over.
+// what it saw, which ends up in the *TimeoutError when the time is over.
 func (o *Observer) Await(ctx context.Context, name string, bound time.Duration, cond func(State) (done bool, saw string)) error {
 	late := time.NewTimer(bound)
 	defer late.Stop()
@@ -48,7 +59,7 @@ func (o *Observer) Await(ctx context.Context, name string, bound time.Duration, 
 		select {
 		case <-changed:
 		case <-late.C:
-			return fmt.Errorf("wait for %s: not within %s: saw last: %s", name, bound, saw)
+			return &TimeoutError{What: name, Bound: bound, Saw: saw}
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s: %w: saw last: %s", name, context.Cause(ctx), saw)
 		case <-o.ended:

@@ -21,12 +21,13 @@ import (
 
 // theatre is a scenario without a cluster, every part of which can be made to fail, and the diary of what was called.
 type theatre struct {
-	fail   string // the part that fails
-	panics bool   // it panics instead
-	cancel context.CancelFunc
-	url    string
-	lost   chan struct{} // of the observer
-	diary  []string
+	fail    string // the part that fails
+	failure error  // it fails with; errPlanted when nil
+	panics  bool   // it panics instead
+	cancel  context.CancelFunc
+	url     string
+	lost    chan struct{} // of the observer
+	diary   []string
 }
 
 var errPlanted = errors.New("planted failure")
@@ -43,6 +44,8 @@ func (th *theatre) part(ctx context.Context, name string) error {
 	case th.cancel != nil:
 		th.cancel()
 		return ctx.Err()
+	case th.failure != nil:
+		return th.failure
 	}
 	return errPlanted
 }
@@ -196,26 +199,49 @@ func (th *theatre) verify(t *testing.T, out Outcome, err error) {
 	if openErr != nil {
 		t.Fatal(openErr)
 	}
-	if reason := endOf(t, h); reason == "finished" || reason == "" {
-		t.Errorf("the record ends with reason %q", reason)
+	if end := endOf(t, h); end.Outcome == history.EndFinished || end.Outcome == "" || end.Reason == "finished" || end.Reason == "" {
+		t.Errorf("the record ends with %+v", end)
 	}
 	if len(out.Result.Promises) == 0 || out.Result.Verdict == judge.Pass {
 		t.Errorf("the verdict is %q with %d promises", out.Result.Verdict, len(out.Result.Promises))
 	}
 }
 
-func endOf(t *testing.T, h *history.History) string {
+func endOf(t *testing.T, h *history.History) history.End {
 	t.Helper()
 	for e, err := range h.Events() {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e.Kind == history.KindEnd {
-			return e.End.Reason
+			return *e.End
 		}
 	}
 	t.Error("the record has no end")
-	return ""
+	return history.End{}
+}
+
+// How a run ended is recorded for judges, whatever the words for people are.
+func TestTheOutcomeIsRecorded(t *testing.T) {
+	cases := map[string]struct {
+		theatre theatre
+		want    history.Outcome
+	}{
+		"all goes well":          {theatre{}, history.EndFinished},
+		"waited in vain":         {theatre{fail: "await", failure: &observe.TimeoutError{What: "applause", Bound: time.Second, Saw: "silence"}}, history.EndTimedOut},
+		"the observation ended":  {theatre{fail: "await"}, history.EndFailed},
+		"never at rest":          {theatre{fail: "settle"}, history.EndTimedOut},
+		"a disturbance failed":   {theatre{fail: "disturb"}, history.EndFailed},
+		"interrupted in waiting": {theatre{fail: "await", cancel: func() {}}, history.EndInterrupted},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			out, _ := c.theatre.run(t)
+			if end := endOf(t, out.History); end.Outcome != c.want || end.Reason == "" {
+				t.Errorf("the record ends with %+v, want outcome %s", end, c.want)
+			}
+		})
+	}
 }
 
 func TestWhatDoesNotComeTrueIsForTheJudges(t *testing.T) {
