@@ -157,9 +157,12 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 			t.Errorf("recorded of workload %+v, want %+v", e.Disturbance.Workload, want)
 		}
 	}
-	newest := c.sets()[len(c.sets())-1]
-	if landed := b.tape.events[len(b.tape.events)-1].Disturbance; landed.Hash == "" || landed.Hash != newest.GetLabels()[c.hashLabel] {
-		t.Errorf("landed with hash %q, want that of %s", landed.Hash, newest.GetName())
+	landed := b.tape.events[len(b.tape.events)-1].Disturbance
+	for _, set := range c.sets() {
+		version, _, _ := unstructured.NestedString(set.Object, "spec", "template", "metadata", "labels", versionLabel)
+		if isNew := version == "v2-errors"; isNew != (set.GetLabels()[c.hashLabel] == landed.Hash) {
+			t.Errorf("landed with hash %q; ReplicaSet %s of version %q has %q", landed.Hash, set.GetName(), version, set.GetLabels()[c.hashLabel])
+		}
 	}
 }
 
