@@ -33,6 +33,7 @@ func DefaultAbortBudgets() AbortBudgets {
 // regression is a way in which a release is bad on purpose, and how it must be found out.
 type regression struct {
 	slug, promise string
+	proves        string // for the documentation: what a bad answer is, and what is proved besides
 	metric, of    string // the metric that must fail, and what it measures
 	bad           func(*history.Hit) bool
 	what          string // of the answers that bad is true of, e.g. "failed answer"
@@ -42,35 +43,60 @@ type regression struct {
 // AbortsOnErrors takes a failed answer of the release for a bad one.
 func AbortsOnErrors(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsErrors, promise: "a release with too many errors is aborted by the error metric",
-		metric: s.Metrics.Errors, of: "errors", bad: failedAnswer, what: "failed answer"})
+		metric: s.Metrics.Errors, of: "errors", bad: failedAnswer, what: "failed answer",
+		proves: "A bad answer is a failed hit of the bad version."})
 }
 
 // AbortsOnLatency takes an answer for a bad one that takes as long as the strategy calls slow.
 func AbortsOnLatency(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsLatency, promise: "a release that is too slow is aborted by the latency metric",
-		metric: s.Metrics.Latency, of: "latency", bad: func(h *history.Hit) bool { return h.Latency >= s.Slow }, what: "slow answer"}, s.slow())
+		metric: s.Metrics.Latency, of: "latency", bad: func(h *history.Hit) bool { return h.Latency >= s.Slow }, what: "slow answer",
+		proves: "A bad answer is one of the bad version that took `slow` or longer."}, s.slow())
 }
 
 // AbortsOnCPU takes the first answer of the release for the first bad one: burning CPU does not show in answers.
 func AbortsOnCPU(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsCPU, promise: "a release that burns too much CPU is aborted by the CPU metric",
-		metric: s.Metrics.CPU, of: "CPU", bad: func(*history.Hit) bool { return true }, what: "answer"})
+		metric: s.Metrics.CPU, of: "CPU", bad: func(*history.Hit) bool { return true }, what: "answer",
+		proves: "Burning CPU does not show in answers: the first one of the bad version is taken for the first bad one."})
 }
 
 // AbortsLate asks besides that the first analysis passed, and that the second one failed.
 func AbortsLate(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsLate, promise: "a fault that shows only later is caught by the second, longer analysis",
-		metric: s.Metrics.Late, of: "errors that show only later", bad: failedAnswer, what: "failed answer", late: true}, s.weights())
+		metric: s.Metrics.Late, of: "errors that show only later", bad: failedAnswer, what: "failed answer", late: true,
+		proves: "A bad answer is a failed hit of the bad version. The first analysis was Successful with at least `measurements` of the metric, " +
+			"the second one failed by it, and the release had the second of `weights` until then."}, s.weights())
 }
 
 func failedAnswer(h *history.Hit) bool { return h.Class != history.ClassOK }
 
+// docOfAborts is what all checks on aborts are worth.
+func docOfAborts() judge.Doc {
+	return judge.Doc{
+		Proves: "Each release that is bad on purpose was aborted for the right reason: an AnalysisRun of it is Failed with the metric " +
+			"in question Failed and measured; the Rollout, its status of the latest generation, is aborted since a moment, " +
+			"Degraded, kept its stable ReplicaSet and gives the canary 0; the TraefikService that splits its traffic gives it 0 " +
+			"too, where one is recorded; later than `propagation` after it no answer carries the bad version; and it came within " +
+			"`notice` of the first bad answer. Figures: seconds from the release, and from the first bad answer, to the abort.",
+		Cannot: "See traffic of the bad version in answers that carry no version.",
+		Fails: "On any of these, also when an analysis ended in Error or Inconclusive: that aborts or pauses too, and finds nothing " +
+			"about the release.",
+		Inconclusive: "With fewer than 300 answers after the abort, when no bad answer was seen, when the stable release has the same " +
+			"version, or when the scenario does not say what the check needs to know.",
+	}
+}
+
 // aborts asks for the whole of an abort, for the right reason: that the Rollout is Degraded alone is no evidence, for it also is
 // when it is late or invalid, and an analysis that had no data aborts too.
 func aborts(s Strategy, b AbortBudgets, tolerance judge.Tolerance, kind regression, needed ...said) judge.Check {
+	doc := docOfAborts()
+	doc.Proves += " " + kind.proves
+	doc.Budgets = []any{b}
 	return judge.Check{
 		Slug:    kind.slug,
 		Promise: kind.promise + ", in time, and gets no more traffic",
+		Doc:     doc,
 		Needs: []judge.Need{load.Carried,
 			{What: "release of a Rollout that is bad on purpose", Met: func(t *timeline.Timeline) bool { return len(badReleases(t)) > 0 }}},
 		Unsaid: unsaid(append(needed, metricSaid(kind.metric, kind.of))...),

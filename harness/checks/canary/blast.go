@@ -30,6 +30,15 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugBlast,
 		Promise: "a bad version hurts no more than its share of the traffic, and no longer than until its abort",
+		Doc: judge.Doc{
+			Proves: "A release which is bad on purpose failed no more hits than its share of the traffic allows (with 4 sigma) until the " +
+				"step that took the traffic from it, this came within `abort`, and it failed none later than `propagation` after it.",
+			Cannot: "See harm other than failed hits that carry the bad version: slow answers within the deadline are not counted.",
+			Fails:  "On more failures than that, on one after the abort, or on a late abort.",
+			Inconclusive: "Without a recorded abort, with no failure at all (the fault did not show), or with fewer than 300 hits after the " +
+				"abort.",
+			Budgets: []any{b},
+		},
 		Needs: []judge.Need{load.Carried,
 			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(timeline.InjectionsOf(t)) > 0 }},
 			{What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},

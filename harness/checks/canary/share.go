@@ -32,10 +32,20 @@ func TrafficShare(b ShareBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugShare,
 		Promise: "the share of real traffic is what each step says",
-		Needs:   []judge.Need{load.Carried, {What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
-		Rests:   []string{"rollouts", "replicasets"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
+		Doc: judge.Doc{
+			Proves: "From `settle` after each step until the next one of the same workload, the share of answers with the canary's version, " +
+				"in the arms that get their answers from that workload, is the share of the step, within 4 sigma of the binomial " +
+				"distribution; at 0 and 100 % exactly. It counts answers, good and bad, and no controller's word.",
+			Cannot: "Count hits without a version in the answer (they are named), nor tell who would have got them.",
+			Fails:  "When a share is outside the bound.",
+			Inconclusive: "When a step saw too few answers to tell its share from half of it: 576 for 10 %, 150 for 30 %, 300 for 0 and 100 %; " +
+				"the finding names the number. A step shorter than the settling time cannot be judged.",
+			Budgets: []any{b},
+		},
+		Needs: []judge.Need{load.Carried, {What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
+		Rests: []string{"rollouts", "replicasets"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
 

@@ -31,10 +31,21 @@ func Graceful(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
-		Needs:   []judge.Need{load.Carried, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		Rests:   []string{"pods"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
+		Doc: judge.Doc{
+			Proves: "Requests in flight at a pod when it got its SIGTERM finished, and there were at least `straddling` of them in all. The " +
+				"process tells when that was: a line `rollproof.dev/sigterm=<RFC 3339 time>` in its container's termination message. " +
+				"Where none does, or the time cannot be true, the moment its deletion was asked for is taken, and the reason says so: " +
+				"preStop runs in between.",
+			Cannot: "Tell which pod a request without any answer was at: one that failed while in flight at the stop of any pod of the " +
+				"arm's workload counts.",
+			Fails:        "On one such request.",
+			Inconclusive: "With fewer in flight, or when no pod was told to stop under load.",
+			Budgets:      []any{b},
+		},
+		Needs: []judge.Need{load.Carried, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
+		Rests: []string{"pods"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
 	}
 }
 

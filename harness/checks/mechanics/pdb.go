@@ -24,11 +24,21 @@ func PDB(tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugPDB,
 		Promise: "a drain never takes more pods than their disruption budget allows",
-		Needs:   []judge.Need{drained},
-		Rests:   []string{"pods", "poddisruptionbudgets"},
-		During:  timeline.DuringDrains,
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &pdbs{t: t, tolerance: tolerance} },
+		Doc: judge.Doc{
+			Proves: "For each drain: every pod that a PodDisruptionBudget selects and that ended on the drained node was evicted (the API " +
+				"server took the eviction, or the pod's DisruptionTarget says EvictionByEvictionAPI); an eviction of such a pod was " +
+				"refused at least once (429, cause DisruptionBudget); at every change from the beginning of the drain to its healing as " +
+				"many selected pods were ready as the budget asks for; and no eviction of a ready pod was accepted while its budget " +
+				"allowed none, `watch` before and after. A pod that answered hits and is selected by no budget fails it.",
+			Cannot:       "See pods of namespaces that are not watched. Pods of DaemonSets, and ones that were done, do not count.",
+			Fails:        "On any of these but the missing refusal.",
+			Inconclusive: "Without a refusal, for the budget was never put to the test; also when nothing was removed.",
+		},
+		Needs:  []judge.Need{drained},
+		Rests:  []string{"pods", "poddisruptionbudgets"},
+		During: timeline.DuringDrains,
+		Late:   tolerance.Propagation,
+		New:    func(t *timeline.Timeline) judge.Fold { return &pdbs{t: t, tolerance: tolerance} },
 	}
 }
 

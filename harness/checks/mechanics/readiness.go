@@ -25,10 +25,19 @@ func Readiness(tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugReadiness,
 		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
-		Needs:   []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
-		Rests:   []string{"pods"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &ready{t: t, tolerance: tolerance} },
+		Doc: judge.Doc{
+			Proves: "No hit was answered by a pod outside the times the watches saw it ready and not terminating, with `propagation` " +
+				"allowed after such a time for routers to follow, and `watch` before it for a watch that tells late.",
+			Cannot: "See what happens within these tolerances, nor hits whose answer does not name a pod.",
+			Fails: "On one such hit, and on a pod that answers 503 itself, unless its release is bad on purpose: whoever sent the request " +
+				"took it for ready.",
+			Inconclusive: "When no pod became ready or unready under load, when no answer names a pod that was watched, or when some name pods " +
+				"that were not.",
+		},
+		Needs: []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
+		Rests: []string{"pods"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &ready{t: t, tolerance: tolerance} },
 	}
 }
 

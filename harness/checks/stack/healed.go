@@ -35,8 +35,19 @@ func Healed(b HealedBudgets, tolerance judge.Tolerance) judge.Check {
 		Slug:    SlugHealed,
 		Always:  true,
 		Promise: "nothing is left broken: pods Ready, nodes schedulable, Rollouts Healthy, as many replicas as before, every disturbance healed",
-		Needs:   []judge.Need{{What: "node of a cluster", Met: func(t *timeline.Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
-		Rests:   []string{"pods", "nodes", "rollouts", "replicasets"},
+		Doc: judge.Doc{
+			Proves: "At the end every node is Ready, there, and cordoned only if it was at first; every Rollout is Healthy, not aborted and " +
+				"asks for as many replicas as before the first disturbance; every pod is Ready or done, and one that was deleted is no " +
+				"longer there for more than `ending`; each workload has as many ready pods as before the first disturbance (ReplicaSets " +
+				"that a Rollout is about to scale down do not count); and each disturbance was healed, but for a good release, which " +
+				"leaves nothing to heal.",
+			Cannot:       "See namespaces that are not watched.",
+			Fails:        "On any of these.",
+			Inconclusive: "When the record was cut short. It is skipped without a cluster: the record holds no node.",
+			Budgets:      []any{b},
+		},
+		Needs: []judge.Need{{What: "node of a cluster", Met: func(t *timeline.Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
+		Rests: []string{"pods", "nodes", "rollouts", "replicasets"},
 		During: func(t *timeline.Timeline) timeline.Span {
 			return timeline.Span{From: t.Last - tolerance.Watch, Until: t.Last}
 		},
