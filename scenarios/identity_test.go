@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
-	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -17,13 +17,12 @@ func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
 			if !ok {
 				continue
 			}
-			bad, ok := d.Disturbance.(interface{ Injects() string })
-			if !ok || bad.Injects() == "" {
+			bad, ok := d.Disturbance.(disrupt.Injecting)
+			if _, injects := d.Disturbance.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
 				continue
 			}
-			on, ok := d.Disturbance.(interface{ Disturbs() history.Workload })
-			if !ok || on.Disturbs().IsZero() {
-				t.Errorf("%s: %s injects failures of version %s and does not say of which workload", s.Name, d, bad.Injects())
+			if !ok || bad.Disturbs().IsZero() {
+				t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, d)
 			}
 		}
 		stack, ok := s.Stack.(run.Strategist)

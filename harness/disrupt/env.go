@@ -28,6 +28,18 @@ type Disturbance interface {
 	Do(ctx context.Context, a *Act) ([]history.Evidence, error)
 }
 
+// Targeted is a Disturbance of one workload.
+type Targeted interface {
+	Disturbs() history.Workload
+}
+
+// Injecting is a Targeted one that releases a version which is bad on purpose. What that version of the workload answers wrongly is
+// injected.
+type Injecting interface {
+	Targeted
+	Injects() string // the version; empty where it is a good one
+}
+
 // Guard decides whether a namespace may be disturbed; the error says why not.
 type Guard interface {
 	Allow(ctx context.Context, namespace string) error
@@ -167,10 +179,10 @@ func (e *Env) newAct(d Disturbance) *Act {
 	defer e.mu.Unlock()
 	e.acts++
 	a := &Act{Env: e, ID: fmt.Sprintf("%s-%d", d.Name(), e.acts), name: d.Name(), target: d.Target()}
-	if bad, ok := d.(interface{ Injects() string }); ok {
+	if bad, ok := d.(Injecting); ok {
 		a.injects = bad.Injects()
 	}
-	if on, ok := d.(interface{ Disturbs() history.Workload }); ok {
+	if on, ok := d.(Targeted); ok {
 		a.workload = on.Disturbs()
 	}
 	return a

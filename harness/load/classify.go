@@ -126,8 +126,8 @@ func untellable(err error) string {
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
 		return history.ReasonTLS
 	}
-	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
-		return history.ReasonTLS // net/http has no error value for it
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return history.ReasonTLS
 	}
 	return ""
 }
