@@ -12,8 +12,8 @@ type Injection struct {
 	From, Until time.Duration // Began, Healed or Failed; never when it was not healed
 }
 
-// InjectionsOf are the injections that began, in order.
-func InjectionsOf(t *Timeline) []Injection {
+// Injections are the injections that began, in order.
+func (t *Timeline) Injections() []Injection {
 	var all []Injection
 	for _, d := range t.Disturbances {
 		if d.Injects == "" || d.Began == Never {

@@ -9,22 +9,6 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 )
 
-// Healthy is when the controller, having seen the latest generation, told that the release is all there is; never when it did
-// not.
-func (r *Release) Healthy() time.Duration {
-	for _, s := range r.States {
-		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
-			return s.At
-		}
-	}
-	return Never
-}
-
-// IsObserved reports whether a Rollout's status is about its latest generation.
-func IsObserved(o *history.RolloutObject) bool {
-	return o.ObservedGeneration == strconv.FormatInt(o.Generation, 10)
-}
-
 // Release is one update of a Rollout, from the moment its controller first told of another pod template until it told of yet
 // another one. The first release of a Rollout replaces nothing and is none; nor is the way back to the stable one, nor one that
 // somebody ordered to skip its steps, as healing does: it says nothing of what the controller does by itself.
@@ -118,7 +102,7 @@ func (r *Release) Label() string {
 
 // IsInjected reports whether a release was bad on purpose while it went out.
 func (t *Timeline) IsInjected(r *Release) bool {
-	return slices.ContainsFunc(InjectionsOf(t), func(i Injection) bool { return t.isOf(&i, r) })
+	return slices.ContainsFunc(t.Injections(), func(i Injection) bool { return t.isOf(&i, r) })
 }
 
 // isOf reports whether an injection is of a release.
@@ -147,6 +131,22 @@ func (r *Release) Aborted() time.Duration {
 		}
 	}
 	return Never
+}
+
+// Healthy is when the controller, having seen the latest generation, told that the release is all there is; never when it did
+// not.
+func (r *Release) Healthy() time.Duration {
+	for _, s := range r.States {
+		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
+			return s.At
+		}
+	}
+	return Never
+}
+
+// IsObserved reports whether a Rollout's status is about its latest generation.
+func IsObserved(o *history.RolloutObject) bool {
+	return o.ObservedGeneration == strconv.FormatInt(o.Generation, 10)
 }
 
 // End is the last moment the release was watched.
@@ -199,6 +199,6 @@ func MetricOf(o *history.AnalysisRunObject, name string) *history.MetricResult {
 }
 
 // StepRuns are the analyses of a release that are steps of it, in order. Background analyses have no step.
-func StepRuns(r *Release) []*Track[history.AnalysisRunObject] {
+func (r *Release) StepRuns() []*Track[history.AnalysisRunObject] {
 	return slices.DeleteFunc(slices.Clone(r.Runs), func(run *Track[history.AnalysisRunObject]) bool { return run.Last().Step == "" })
 }

@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 )
 
+// The names of the checks.
 const (
 	SlugAbortsErrors  = "canary.aborts-on-errors"
 	SlugAbortsLatency = "canary.aborts-on-latency"
@@ -286,7 +287,7 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 
 // judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.
 func (f *abortion) judgeLate(trial *trial, r *judge.Ruling, note noteFunc) {
-	runs, metric := timeline.StepRuns(trial.Release), f.kind.metric
+	runs, metric := trial.Release.StepRuns(), f.kind.metric
 	if len(runs) < 2 {
 		note(r.Missing, "it had %s, the second one must catch it", words.Plurals(uint64(len(runs)), "analysis", "analyses"))
 		return

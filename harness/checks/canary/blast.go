@@ -40,13 +40,13 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 			Budgets: []any{b},
 		},
 		Needs: []judge.Need{load.Carried,
-			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(timeline.InjectionsOf(t)) > 0 }},
+			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(t.Injections()) > 0 }},
 			{What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests: []string{"rollouts", "replicasets"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &blast{t: t, budgets: b, tolerance: tolerance}
-			for _, i := range timeline.InjectionsOf(t) {
+			for _, i := range t.Injections() {
 				f.exposures = append(f.exposures, exposureOf(t, i, tolerance.Propagation))
 			}
 			return f

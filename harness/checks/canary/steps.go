@@ -127,7 +127,7 @@ func (f *stepsTaken) judge(release *timeline.Release, r *judge.Ruling, p *judge.
 		r.Broken(at)
 		return
 	}
-	runs := timeline.StepRuns(release)
+	runs := release.StepRuns()
 	if promoted && len(runs) != len(want) {
 		at.Text = fmt.Sprintf("%s was promoted after %s, want one after each of %s", release.Label(), words.Plurals(uint64(len(runs)), "analysis", "analyses"), weightsText(want))
 		r.Broken(at)

@@ -44,7 +44,7 @@ func ZeroDropped() judge.Check {
 				"healed.",
 		},
 		Needs: []judge.Need{Carried},
-		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: timeline.InjectionsOf(t)} },
+		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: t.Injections()} },
 	}
 }
 

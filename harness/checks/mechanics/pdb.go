@@ -15,8 +15,8 @@ import (
 // SlugPDB is the name of the check.
 const SlugPDB = "mechanics.pdb"
 
-// EvictedByAPI is the reason of the condition DisruptionTarget of a pod that the eviction API removed.
-const EvictedByAPI = "EvictionByEvictionAPI"
+// evictedByAPI is the reason of the condition DisruptionTarget of a pod that the eviction API removed.
+const evictedByAPI = "EvictionByEvictionAPI"
 
 // PDB judges drains. Budgets bind the eviction API alone: what a controller or a delete removes they do not hold back, so
 // each removal on a drained node must be an eviction. That a budget exists is not enough: it must have refused at least once.
@@ -190,7 +190,7 @@ func (j *pdbDrain) removals() []*timeline.Track[history.PDBObject] {
 // evicted reports whether the API server took an eviction of a pod, or the pod itself says so.
 func (j *pdbDrain) evicted(pod *timeline.Track[timeline.PodView]) bool {
 	return slices.ContainsFunc(j.Evictions, func(e timeline.Eviction) bool { return e.Accepted() && e.Of(pod) }) ||
-		slices.ContainsFunc(pod.Seen, func(s timeline.Seen[timeline.PodView]) bool { return s.Object.Disruption == EvictedByAPI })
+		slices.ContainsFunc(pod.Seen, func(s timeline.Seen[timeline.PodView]) bool { return s.Object.Disruption == evictedByAPI })
 }
 
 // floor counts, at every change during the drain, the pods that a budget selects and that are ready.

@@ -90,7 +90,7 @@ func (f *ready) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armReady{t: f.t, arm: arm, pods: podFinder{t: f.t, namespace: arm.Workload.Namespace}, tolerance: f.tolerance, injections: timeline.InjectionsOf(f.t)}
+	a := &armReady{t: f.t, arm: arm, pods: podFinder{t: f.t, namespace: arm.Workload.Namespace}, tolerance: f.tolerance, injections: f.t.Injections()}
 	f.arms = append(f.arms, a)
 	return judge.WhileKnown(f.t, a)
 }
