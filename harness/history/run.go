@@ -27,7 +27,7 @@ type Run struct {
 	Checks []string `json:"checks,omitempty"`
 	// Disturbances names what the scenario plans to do to the stack: each must land, or the run proves nothing.
 	Disturbances []string `json:"disturbances,omitempty"`
-	// Budgets are the limits that verdicts hang on where they differ from the defaults; package judge gives them their shape.
+	// Budgets are the limits that verdicts hang on where they differ from the defaults; package checks gives them their shape.
 	Budgets json.RawMessage `json:"budgets,omitempty"`
 }
 
