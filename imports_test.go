@@ -1,6 +1,9 @@
 package rollproof_test
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,53 +38,100 @@ var allowed = map[string][]string{
 	"cmd":              {""},
 }
 
+// inTests are exceptions: what the tests of a package import besides what the table allows. Each says why.
+var inTests = map[string][]string{
+	"harness/disrupt": {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
+}
+
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.
 var testOnly = []string{"testing", "github.com/onsi/"}
 
 func TestImportRules(t *testing.T) {
-	pkgs, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedImports}, "./...")
-	if err != nil {
-		t.Fatalf("load packages: %v", err)
-	}
-	if len(pkgs) == 0 {
-		t.Fatal("no package was loaded: this test would prove nothing")
-	}
-	for _, pkg := range pkgs {
-		for _, broken := range violations(pkg.PkgPath, imports(pkg)) {
+	for _, pkg := range load(t) {
+		for _, broken := range violations(pkg) {
 			t.Error(broken)
 		}
 	}
 }
 
-func imports(pkg *packages.Package) []string {
-	var paths []string
-	for path := range pkg.Imports {
-		paths = append(paths, path)
-	}
-	return paths
+// ruled is a package as the table sees it: what it imports itself, and what its tests import besides.
+type ruled struct {
+	path          string // below the module
+	imports       []string
+	importsOfTest []string
 }
 
-// violations says which of the imports of one package the table forbids.
-func violations(pkgPath string, imports []string) []string {
-	rel := strings.TrimPrefix(strings.TrimPrefix(pkgPath, module), "/")
-	if rel == "" {
+// load reads every package of the module with its tests, whatever their build tags.
+func load(t *testing.T) []ruled {
+	t.Helper()
+	pkgs, err := packages.Load(&packages.Config{
+		Mode: packages.NeedName | packages.NeedImports | packages.NeedForTest, Tests: true,
+		BuildFlags: []string{"-tags=bench,browser,docker,kind,netns"},
+	}, "./...")
+	if err != nil {
+		t.Fatalf("load packages: %v", err)
+	}
+	all := map[string]*ruled{}
+	for _, pkg := range pkgs {
+		path := cmp.Or(pkg.ForTest, pkg.PkgPath)
+		if strings.HasSuffix(path, ".test") { // the program that go test makes of a package
+			continue
+		}
+		r := all[path]
+		if r == nil {
+			r = &ruled{path: strings.TrimPrefix(strings.TrimPrefix(path, module), "/")}
+			all[path] = r
+		}
+		imports := slices.Collect(maps.Keys(pkg.Imports))
+		if pkg.ForTest == "" {
+			r.imports = append(r.imports, imports...)
+		} else {
+			r.importsOfTest = append(r.importsOfTest, imports...)
+		}
+	}
+	var packages []ruled
+	tested := 0
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		packages = append(packages, *all[path])
+		tested += min(1, len(all[path].importsOfTest))
+	}
+	if len(packages) == 0 || tested == 0 {
+		t.Fatalf("%d packages were loaded, %d of them with tests: this test would prove nothing", len(packages), tested)
+	}
+	return packages
+}
+
+// violations says which of the imports of one package, or of its tests, the table forbids.
+func violations(pkg ruled) []string {
+	if pkg.path == "" {
 		return nil
 	}
-	room, ok := roomOf(rel)
+	room, ok := roomOf(pkg.path)
 	if !ok {
-		return []string{rel + " has no room in the import table: add it, or put the code where a room exists"}
+		return []string{pkg.path + " has no room in the import table: add it, or put the code where a room exists"}
 	}
 	var broken []string
-	for _, path := range imports {
+	for _, path := range pkg.imports {
 		if room != "suites" && isTestOnly(path) {
-			broken = append(broken, rel+" imports "+path+": only suites and _test.go files may")
+			broken = append(broken, pkg.path+" imports "+path+": only suites and _test.go files may")
 		}
-		ours, isOurs := strings.CutPrefix(path, module+"/")
-		if isOurs && !inside(ours, room) && !mayImport(room, ours) {
-			broken = append(broken, rel+" imports "+ours+": "+room+" may import only "+strings.Join(allowed[room], ", "))
+		if ours, forbidden := forbiddenIn(room, path); forbidden {
+			broken = append(broken, pkg.path+" imports "+ours+": "+room+" may import only "+strings.Join(allowed[room], ", "))
 		}
 	}
-	return broken
+	for _, path := range pkg.importsOfTest {
+		if ours, forbidden := forbiddenIn(room, path); forbidden && !slices.Contains(inTests[pkg.path], ours) {
+			broken = append(broken, "a test of "+pkg.path+" imports "+ours+": "+room+" may import only "+strings.Join(allowed[room], ", "))
+		}
+	}
+	slices.Sort(broken)
+	return slices.Compact(broken)
+}
+
+// forbiddenIn reports whether a room may not import a path, which is one of ours below the module.
+func forbiddenIn(room, path string) (ours string, forbidden bool) {
+	ours, isOurs := strings.CutPrefix(path, module+"/")
+	return ours, isOurs && !inside(ours, room) && !mayImport(room, ours)
 }
 
 func roomOf(rel string) (string, bool) {
@@ -122,10 +172,11 @@ func TestViolationsAreSeen(t *testing.T) {
 		{"harness/judge", "harness/history", false},
 		{"harness/judge", "harness/timeline", false},
 		{"harness/judge", "harness/checks", true},
-		{"harness/timeline", "harness/judge", true},
-		{"harness/checks/canary", "harness/checks/load", false},
 		{"harness/judge", "harness/load", true},
 		{"harness/history", "harness/judge", true},
+		{"harness/timeline", "harness/judge", true},
+		{"harness/checks/canary", "harness/checks/load", false},
+		{"harness/checks/canary", "harness/observe", true},
 		{"harness/run", "scenarios/canary", true},
 		{"harness/run", "harness/judge", false},
 		{"scenarios/canary", "harness/disrupt", false},
@@ -134,12 +185,29 @@ func TestViolationsAreSeen(t *testing.T) {
 		{"util", "harness/history", true},
 	}
 	for _, c := range cases {
-		got := violations(module+"/"+c.pkg, []string{module + "/" + c.imports})
-		if (len(got) > 0) != c.broken {
+		path := []string{module + "/" + c.imports}
+		if got := violations(ruled{path: c.pkg, imports: path}); (len(got) > 0) != c.broken {
 			t.Errorf("%s importing %s: violations %q, want broken = %v", c.pkg, c.imports, got, c.broken)
 		}
+		if got := violations(ruled{path: c.pkg, importsOfTest: path}); (len(got) > 0) != c.broken {
+			t.Errorf("a test of %s importing %s: violations %q, want broken = %v", c.pkg, c.imports, got, c.broken)
+		}
 	}
-	if got := violations(module+"/harness/load", []string{"testing"}); len(got) != 1 {
+	if got := violations(ruled{path: "harness/load", imports: []string{"testing"}}); len(got) != 1 {
 		t.Errorf("importing testing outside of tests gave %q, want one violation", got)
+	}
+	if got := violations(ruled{path: "harness/load", importsOfTest: []string{"testing"}}); len(got) != 0 {
+		t.Errorf("importing testing in a test gave %q, want none", got)
+	}
+}
+
+// An exception that nothing uses any more is one too many.
+func TestExceptionsAreInUse(t *testing.T) {
+	for _, pkg := range load(t) {
+		for _, path := range inTests[pkg.path] {
+			if room, _ := roomOf(pkg.path); !slices.Contains(pkg.importsOfTest, module+"/"+path) || mayImport(room, path) {
+				t.Errorf("tests of %s need no exception to import %s: remove it", pkg.path, path)
+			}
+		}
 	}
 }

@@ -62,7 +62,7 @@ func recordMany(b testing.TB, n, failed int) *history.History {
 		})
 	}
 	arms.Wait()
-	if err := r.Close("finished"); err != nil {
+	if err := r.Close(history.EndFinished, ""); err != nil {
 		b.Fatal(err)
 	}
 	return open(b, dir)

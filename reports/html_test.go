@@ -55,7 +55,7 @@ func hostileRecord(t testing.TB) (*history.History, judge.Result) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.Close(x); err != nil {
+	if err := r.Close(history.EndFailed, x); err != nil {
 		t.Fatal(err)
 	}
 	promise := judge.Promise{Slug: x, Text: x, Verdict: judge.Fail, Reason: x, Hits: 20, Dropped: 1, Found: 2,

@@ -39,7 +39,7 @@ func recordSample(t testing.TB) *history.History {
 	for _, arm := range sampleArms {
 		recordArm(t, r, arm)
 	}
-	if err := r.Close("finished"); err != nil {
+	if err := r.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	return open(t, dir)

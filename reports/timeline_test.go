@@ -129,7 +129,7 @@ func TestCrowdsAreBoundedAndCounted(t *testing.T) {
 			}
 		}
 	}
-	if err := r.Close("finished"); err != nil {
+	if err := r.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	d, _ := draw(t, aggregate(t, open(t, dir)))

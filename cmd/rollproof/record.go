@@ -24,13 +24,13 @@ func startRecord(about history.Run, dir string) (*history.Recorder, error) {
 
 // closeRecord ends a record with what its run came to, and returns the run's error.
 func closeRecord(rec *history.Recorder, ran error) error {
-	reason := "finished"
+	outcome, reason := history.EndFinished, ""
 	if errors.Is(ran, context.Canceled) {
-		reason = "interrupted"
+		outcome = history.EndInterrupted
 	} else if ran != nil {
-		reason = ran.Error()
+		outcome, reason = history.EndFailed, ran.Error()
 	}
-	err := rec.Close(reason)
+	err := rec.Close(outcome, reason)
 	if ran != nil {
 		return fmt.Errorf("%w; what was recorded until then is in %s", errors.Join(ran, err), rec.Dir())
 	}

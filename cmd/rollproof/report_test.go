@@ -28,7 +28,7 @@ func judgedRun(t *testing.T, verdict string) string {
 	if err := w.Write(&history.Hit{Code: 200, At: time.Second, Intended: time.Second, Latency: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Close("finished"); err != nil {
+	if err := r.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	if verdict != "" {

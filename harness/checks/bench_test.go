@@ -119,7 +119,7 @@ func recordSynthetic(t *testing.T, dir string, arms, hits int) {
 	for _, e := range r.events {
 		must(t, rec.Append(e))
 	}
-	must(t, rec.Close("finished"))
+	must(t, rec.Close(history.EndFinished, ""))
 }
 
 func writeSynthetic(t *testing.T, rec *history.Recorder, arm string, hits, rate int) {

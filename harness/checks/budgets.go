@@ -3,7 +3,6 @@ package checks
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"bitvault.dev/rollproof/harness/checks/canary"
 	"bitvault.dev/rollproof/harness/checks/load"
@@ -49,11 +48,4 @@ func BudgetsOf(run history.Run) (Budgets, error) {
 		return b, fmt.Errorf("read the budgets in run.json of run %s: %w", run.ID, err)
 	}
 	return b, nil
-}
-
-// strategyOfFormat1 is the strategy that records of format 1 were judged by where their run.json says nothing else: it was built in.
-func strategyOfFormat1() canary.Strategy {
-	return canary.Strategy{
-		Weights: []int32{10, 30}, Metrics: canary.Metrics{Errors: "errors", Latency: "latency", CPU: "cpu", Late: "errors"}, Slow: 500 * time.Millisecond,
-	}
 }

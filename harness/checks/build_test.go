@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/checks/canary"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
@@ -23,7 +24,7 @@ type recording struct {
 	noBegin  bool            // no beginning of a window is recorded
 	hits     map[string][]history.Hit
 	events   []history.Event
-	reason   string
+	outcome  history.Outcome
 	abandon  bool
 	endless  bool // windows have no planned end
 	reversed bool // hits and events are recorded backwards
@@ -35,16 +36,32 @@ const (
 	testDeadline = 2 * time.Second
 )
 
+// testStrategy is what the scenarios of these tests say of theirs.
+var testStrategy = canary.Strategy{
+	Weights: []int32{10, 30}, Metrics: canary.Metrics{Errors: "errors", Latency: "latency", CPU: "cpu", Late: "errors"}, Slow: 500 * time.Millisecond,
+}
+
+// testApp is the workload that is released in these tests.
+var testApp = history.Workload{Namespace: "bitvault", Kind: "Rollout", Name: "bitvaultd"}
+
+// workloadOf is whose answers an arm gets.
+func workloadOf(arm string) history.Workload {
+	if arm == "control" {
+		return history.Workload{}
+	}
+	return testApp
+}
+
 // cleanRun is a run in which every promise holds: three arms and the control arm at 100 hits/s each for ten seconds, and a
 // canary release from v1 to v2 that replaces two pods.
 func cleanRun() *recording {
 	r := &recording{
-		run:    history.Run{ID: "r1", Scenario: "test/clean"},
-		clock:  history.NewClock(),
-		hits:   map[string][]history.Hit{},
-		sent:   map[string]uint64{},
-		noEnd:  map[string]bool{},
-		reason: "finished",
+		run:     history.Run{ID: "r1", Scenario: "test/clean"},
+		clock:   history.NewClock(),
+		hits:    map[string][]history.Hit{},
+		sent:    map[string]uint64{},
+		noEnd:   map[string]bool{},
+		outcome: history.EndFinished,
 	}
 	for _, arm := range []string{"get", "post", "post-close", "control"} {
 		r.addArm(arm, testRate, testLength)
@@ -55,7 +72,7 @@ func cleanRun() *recording {
 
 func (r *recording) addArm(arm string, rate int, length time.Duration) {
 	w := history.Window{
-		Arm: arm, Index: 1, Control: arm == "control", Rate: float64(rate), Length: length, Deadline: testDeadline,
+		Arm: arm, Index: 1, Control: arm == "control", Workload: workloadOf(arm), Rate: float64(rate), Length: length, Deadline: testDeadline,
 		Planned: uint64(rate) * uint64(length/time.Second), Ended: true,
 		Health: &history.Health{LagMax: 2 * time.Millisecond, StallMax: 3 * time.Millisecond, FilesMax: 20, FilesLimit: 1024, CPUBusy: 0.4},
 	}
@@ -71,6 +88,10 @@ func (r *recording) addArm(arm string, rate int, length time.Duration) {
 
 func (r *recording) disturbance(id, name, injects string, began, landed, healed time.Duration) {
 	evidence := []history.Evidence{{What: "pods of version v2", Saw: "2 ready"}}
+	hash := ""
+	if injects != "" {
+		hash = "h2"
+	}
 	for _, e := range []struct {
 		at       time.Duration
 		phase    history.Phase
@@ -78,7 +99,7 @@ func (r *recording) disturbance(id, name, injects string, began, landed, healed 
 	}{{began, history.Began, nil}, {landed, history.Landed, evidence}, {healed, history.Healed, nil}} {
 		if e.at != 0 {
 			r.events = append(r.events, history.Event{At: e.at, Kind: history.KindDisturbance,
-				Disturbance: &history.Disturbance{ID: id, Name: name, Phase: e.phase, Injects: injects, Evidence: e.evidence}})
+				Disturbance: &history.Disturbance{ID: id, Name: name, Phase: e.phase, Workload: testApp, Injects: injects, Hash: hash, Evidence: e.evidence}})
 		}
 	}
 }
@@ -130,6 +151,9 @@ func (r *recording) record(t testing.TB) string {
 
 func (r *recording) recordIn(t testing.TB, dir string) string {
 	t.Helper()
+	if r.run.Budgets == nil {
+		r.budgets(t, func(*checks.Budgets) {})
+	}
 	rec, err := history.Create(dir, r.run, r.clock)
 	must(t, err)
 	for _, e := range r.allEvents() {
@@ -146,7 +170,7 @@ func (r *recording) recordIn(t testing.TB, dir string) string {
 	if r.abandon {
 		must(t, rec.Abandon())
 	} else {
-		must(t, rec.Close(r.reason))
+		must(t, rec.Close(r.outcome, ""))
 	}
 	return dir
 }
@@ -216,6 +240,7 @@ func (r *recording) judged(t testing.TB, slugs ...string) judge.Result {
 func (r *recording) budgets(t testing.TB, change func(*checks.Budgets)) {
 	t.Helper()
 	b := checks.DefaultBudgets()
+	b.Strategy = testStrategy
 	change(&b)
 	data, err := json.Marshal(b)
 	must(t, err)

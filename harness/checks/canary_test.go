@@ -27,7 +27,7 @@ func badRelease(t testing.TB, r *recording) {
 
 func (r *recording) step(at time.Duration, name string, weight float64) {
 	r.events = append(r.events, history.Event{At: at + 2, Kind: history.KindStep,
-		Step: &history.Step{Name: name, Stable: "v1", Canary: "v2", Weight: weight}})
+		Step: &history.Step{Workload: testApp, Name: name, Stable: "v1", Canary: "v2", Weight: weight}})
 }
 
 // serve lets v2 answer its percentage of the hits of a time, evenly spread.

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks"
-	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/history"
 )
 
-const ms = time.Millisecond
+const (
+	ms = time.Millisecond
+	// evictedByAPI is the reason of the condition DisruptionTarget of a pod that the eviction API removed.
+	evictedByAPI = "EvictionByEvictionAPI"
+)
 
 // change records a change of an object as harness/observe does.
 func (r *recording) change(at time.Duration, typ, resource, name string, pod *history.PodState, object any) {
@@ -349,12 +352,12 @@ func drainedNode(t testing.TB, r *recording) {
 	r.node(3*time.Second, "n1", history.NodeObject{Ready: true, Unschedulable: true})
 	r.budget(3100*ms, 2, 0)
 	r.evict(3110*ms, "pod-a", 201)
-	r.endPod(3105*ms, "pod-a", "rs-h1", "n1", mechanics.EvictedByAPI)
+	r.endPod(3105*ms, "pod-a", "rs-h1", "n1", evictedByAPI)
 	r.evict(3120*ms, "pod-e", 429)
 	r.newPod(3200*ms, "pod-f", "rs-h1", "n2", "v1")
 	r.budget(3500*ms, 3, 1)
 	r.evict(4120*ms, "pod-e", 201)
-	r.endPod(4115*ms, "pod-e", "rs-h1", "n1", mechanics.EvictedByAPI)
+	r.endPod(4115*ms, "pod-e", "rs-h1", "n1", evictedByAPI)
 	r.budget(4116*ms, 2, 0)
 	r.newPod(4300*ms, "pod-g", "rs-h1", "n2", "v1")
 	r.budget(4600*ms, 3, 1)

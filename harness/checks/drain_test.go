@@ -121,7 +121,7 @@ func TestPDBNoDeadlock(t *testing.T) {
 		{name: "never ended", want: judge.Fail, reason: "it never ended", spoil: func(r *recording) { r.forget(history.Landed) }},
 		{name: "the run was interrupted before", want: judge.Inconclusive, reason: "it may have come later", spoil: func(r *recording) {
 			r.forget(history.Landed)
-			r.reason = "interrupted"
+			r.outcome = history.EndInterrupted
 		}},
 		{name: "a pod was left", want: judge.Fail, reason: "pod pod-e was never evicted", spoil: func(r *recording) {
 			r.forgetEvictions(func(e *history.Eviction) bool { return e.Pod == "pod-e" && e.Code == 201 })

@@ -63,7 +63,7 @@ func TestCleanRunPasses(t *testing.T) {
 func TestRecordComplete(t *testing.T) {
 	cases := []verdictCase{
 		{name: "no end", spoil: func(r *recording) { r.abandon = true }, reason: "no end"},
-		{name: "ended early", spoil: func(r *recording) { r.reason = "interrupted" }, reason: "interrupted"},
+		{name: "ended early", spoil: func(r *recording) { r.outcome = history.EndInterrupted }, reason: "interrupted"},
 		{name: "window never ended", spoil: func(r *recording) { r.noEnd["get"] = true }, reason: "never ended"},
 		{name: "a hit is missing", spoil: func(r *recording) {
 			r.hits["get"] = append(r.hits["get"][:500], r.hits["get"][501:]...)
@@ -294,7 +294,7 @@ func TestLostHitsAreMissedByCount(t *testing.T) {
 			r := cleanRun()
 			c.spoil(r)
 			dir := r.record(t)
-			empty := &recording{clock: r.clock, run: r.run, windows: r.windows[:1], reason: "finished"}
+			empty := &recording{clock: r.clock, run: r.run, windows: r.windows[:1], outcome: history.EndFinished}
 			whole, err := os.ReadFile(filepath.Join(empty.record(t), "hits-get.bin"))
 			must(t, err)
 			must(t, os.WriteFile(filepath.Join(dir, "hits-get.bin"), whole, 0o644))

@@ -12,7 +12,7 @@ import (
 
 // A full outage of ten milliseconds at 300 hits/s is found, with its time, and the power says that it would have been.
 func TestShortOutageIsFound(t *testing.T) {
-	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{}, noEnd: map[string]bool{}, reason: "finished"}
+	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{}, noEnd: map[string]bool{}, outcome: history.EndFinished}
 	r.addArm("get", 300, testLength)
 	clean := promise(t, r.judged(t), load.SlugDropped)
 	if clean.Power == nil || clean.Power.OutageSeen > 9*time.Millisecond || clean.Power.OutageSeen < 8*time.Millisecond || clean.Power.Rate != 300 {

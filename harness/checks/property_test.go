@@ -37,9 +37,9 @@ func everything() []string {
 // anyRecording is a small run in which anything may have gone wrong, with counts that agree.
 func anyRecording(t *rapid.T) *recording {
 	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r", Checks: everything()}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
-		noEnd: map[string]bool{}, reason: "finished"}
+		noEnd: map[string]bool{}, outcome: history.EndFinished}
 	if rapid.IntRange(0, 9).Draw(t, "reason") == 0 {
-		r.reason = "interrupted"
+		r.outcome = history.EndInterrupted
 	}
 	for _, arm := range []string{"get", "post", "control"}[:rapid.IntRange(1, 3).Draw(t, "arms")] {
 		r.addArm(arm, rapid.IntRange(1, 30).Draw(t, "rate"), 2*time.Second)
@@ -306,7 +306,7 @@ func TestEveryCheckCanBeGreen(t *testing.T) {
 func TestCutAnywhereIsInconclusive(t *testing.T) {
 	t.Parallel()
 	r := &recording{clock: history.NewClock(), run: history.Run{ID: "r", Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
-		noEnd: map[string]bool{}, reason: "finished"}
+		noEnd: map[string]bool{}, outcome: history.EndFinished}
 	r.addArm("get", 6, 2*time.Second)
 	r.addArm("control", 1, 2*time.Second)
 	dir := r.record(t)

@@ -29,6 +29,18 @@ type Disturbance interface {
 	Do(ctx context.Context, a *Act) ([]history.Evidence, error)
 }
 
+// Targeted is a Disturbance of one workload.
+type Targeted interface {
+	Disturbs() history.Workload
+}
+
+// Injecting is a Targeted one that releases a version which is bad on purpose. What that version of the workload answers wrongly is
+// injected.
+type Injecting interface {
+	Targeted
+	Injects() string // the version; empty where it is a good one
+}
+
 // Guard decides whether a namespace may be disturbed; the error says why not.
 type Guard interface {
 	Allow(ctx context.Context, namespace string) error
@@ -86,6 +98,8 @@ type Act struct {
 
 	name, target, injects string
 	nodes                 []string
+	workload              history.Workload
+	hash                  string
 }
 
 type healer struct {
@@ -168,8 +182,11 @@ func (e *Env) newAct(d Disturbance) *Act {
 	e.acts++
 	a := &Act{Env: e, ID: fmt.Sprintf("%s-%d", d.Name(), e.acts), name: d.Name(), target: d.Target()}
 	a.nodes = Nodes(d)
-	if bad, ok := d.(interface{ Injects() string }); ok {
+	if bad, ok := d.(Injecting); ok {
 		a.injects = bad.Injects()
+	}
+	if on, ok := d.(Targeted); ok {
+		a.workload = on.Disturbs()
 	}
 	return a
 }
@@ -184,7 +201,7 @@ func Nodes(d Disturbance) []string {
 
 func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
-		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Injects: a.injects,
+		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Hash: a.hash,
 	}})
 	if err != nil {
 		return fmt.Errorf("record that %s %s: %w", a.ID, phase, err)

@@ -57,8 +57,11 @@ func (r Regression) Name() string { return "regression" }
 // Target names the workload and the version.
 func (r Regression) Target() string { return Release(r).Target() }
 
-// Injects is the version whose failures are injected.
+// Injects is the version of the workload whose failures are injected.
 func (r Regression) Injects() string { return r.Version }
+
+// Disturbs is the workload that is released.
+func (r Regression) Disturbs() history.Workload { return Release(r).Disturbs() }
 
 // Namespaces is the workload's.
 func (r Regression) Namespaces(ctx context.Context, e *Env) ([]string, error) {
@@ -79,6 +82,11 @@ func (r Release) Name() string { return "release" }
 // Target names the workload and the version.
 func (r Release) Target() string {
 	return fmt.Sprintf("%s %s/%s to %s", strings.ToLower(r.kind()), r.Namespace, r.Workload, r.Version)
+}
+
+// Disturbs is the workload that is released.
+func (r Release) Disturbs() history.Workload {
+	return history.Workload{Namespace: r.Namespace, Kind: r.kind(), Name: r.Workload}
 }
 
 // Namespaces is the workload's.
@@ -137,6 +145,7 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.hash = r.hash(set)
 	evidence := []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: fmt.Sprintf("pod template hash %s, before %s", r.hash(set), before)}}
 	if got := set.Spec.Template.Labels[versionLabel]; got != r.Version {
 		return evidence, fmt.Errorf("the new ReplicaSet %s is of version %q, want %s: somebody else releases too", set.Name, got, r.Version)

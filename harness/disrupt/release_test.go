@@ -153,6 +153,16 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 		if e.Disturbance.Name != "regression" || e.Disturbance.Injects != "v2-errors" {
 			t.Errorf("recorded %+v", e.Disturbance)
 		}
+		if want := (history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}); e.Disturbance.Workload != want {
+			t.Errorf("recorded of workload %+v, want %+v", e.Disturbance.Workload, want)
+		}
+	}
+	landed := b.tape.events[len(b.tape.events)-1].Disturbance
+	for _, set := range c.sets() {
+		version, _, _ := unstructured.NestedString(set.Object, "spec", "template", "metadata", "labels", versionLabel)
+		if isNew := version == "v2-errors"; isNew != (set.GetLabels()[c.hashLabel] == landed.Hash) {
+			t.Errorf("landed with hash %q; ReplicaSet %s of version %q has %q", landed.Hash, set.GetName(), version, set.GetLabels()[c.hashLabel])
+		}
 	}
 }
 

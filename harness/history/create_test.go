@@ -27,7 +27,7 @@ func TestOnlyOneRunGetsADirectory(t *testing.T) {
 		for i := range runs {
 			if errs[i] == nil {
 				winners = append(winners, recorders[i].Run().ID)
-				if err := recorders[i].Close("finished"); err != nil {
+				if err := recorders[i].Close(EndFinished, ""); err != nil {
 					t.Error(err)
 				}
 			}

@@ -60,6 +60,7 @@ type Window struct {
 	Control   bool          `json:"control,omitempty"` // the arm goes to a responder that nothing disturbs
 	Path      bool          `json:"path,omitempty"`    // of a control arm: it ends at Node, before anything of the stack
 	Node      string        `json:"node,omitempty"`    // with Path: the node that answers
+	Workload  Workload      `json:"workload,omitzero"` // whose answers the arm gets; none where nobody said
 	Targets   []string      `json:"targets,omitempty"`
 	KeepAlive bool          `json:"keepAlive,omitempty"`
 	Pacing    string        `json:"pacing,omitempty"`    // for people: "constant 300/s", "recorded x2"
@@ -163,10 +164,11 @@ type PodState struct {
 
 // Step is the share of traffic that a release should get from this moment on.
 type Step struct {
-	Name   string  `json:"name"`   // e.g. canary-10, promoted, aborted
-	Stable string  `json:"stable"` // version header of the stable release
-	Canary string  `json:"canary"` // version header of the release under test
-	Weight float64 `json:"weight"` // percent of traffic for Canary
+	Workload Workload `json:"workload,omitzero"` // that is released
+	Name     string   `json:"name"`              // e.g. canary-10, promoted, aborted
+	Stable   string   `json:"stable"`            // version header of the stable release
+	Canary   string   `json:"canary"`            // version header of the release under test
+	Weight   float64  `json:"weight"`            // percent of traffic for Canary
 }
 
 // Phase is how far a disturbance is.
@@ -190,8 +192,12 @@ type Disturbance struct {
 	Nodes    []string   `json:"nodes,omitempty"` // those that are themselves what is disturbed
 	Phase    Phase      `json:"phase"`
 	Evidence []Evidence `json:"evidence,omitempty"`
-	// Injects is set for a release that is bad on purpose: failures answered by this version, and by it alone, are injected.
+	// Workload is what it disturbs, where that is one workload.
+	Workload Workload `json:"workload,omitzero"`
+	// Injects is set for a release that is bad on purpose: failures answered by this version of Workload, and by it alone, are injected.
 	Injects string `json:"injects,omitempty"`
+	// Hash is the pod template hash of a release, once it is known. It tells the release from another one that carries the same version.
+	Hash string `json:"hash,omitempty"`
 }
 
 // Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.
@@ -212,8 +218,20 @@ type Note struct {
 	Data any    `json:"data,omitempty"`
 }
 
+// Outcome is how a run ended.
+type Outcome string
+
+// The outcomes of a run that ended by itself. Only a run that finished or timed out saw as much as it planned to.
+const (
+	EndFinished    Outcome = "finished"    // all went to plan
+	EndTimedOut    Outcome = "timed-out"   // something of the product did not come, although it was waited for as long as was planned
+	EndInterrupted Outcome = "interrupted" // somebody ended it before its plan
+	EndFailed      Outcome = "failed"      // the harness could not go on
+)
+
 // End closes a run that ended by itself. A record without it was cut short.
 type End struct {
-	Reason string            `json:"reason"` // "finished", or why it ended before its plan
-	Hits   map[string]uint64 `json:"hits"`   // per arm
+	Outcome Outcome           `json:"outcome,omitempty"` // read off Reason in records of format 1, which hold none
+	Reason  string            `json:"reason"`            // the same for people
+	Hits    map[string]uint64 `json:"hits"`              // per arm
 }

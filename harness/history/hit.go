@@ -23,6 +23,14 @@ func (c Class) String() string {
 	return "unknown"
 }
 
+// Reasons of hits that never were at an application, which judges ask for. Package load has more; all are short and stable, for machines.
+const (
+	ReasonRefused      = "refused"
+	ReasonNotConnected = "deadline connecting"
+	ReasonUnreachable  = "unreachable"
+	ReasonTLS          = "tls"
+)
+
 // Hit is one intended request and what became of it. The first group is what vegeta's Result has too.
 type Hit struct {
 	Arm      string        // vegeta: Attack

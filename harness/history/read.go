@@ -48,6 +48,9 @@ func Open(dir string) (*History, error) {
 	case !h.run.Started.Equal(header.Started):
 		h.misdated(header.Started)
 	}
+	if err == nil && headerErr == nil && h.run.Format != header.Format {
+		h.damage = append(h.damage, Damage{File: runFile, Text: fmt.Sprintf("it is of format %d, the events are of format %d", h.run.Format, header.Format)})
+	}
 	if newest := max(h.run.Format, header.Format); newest > FormatVersion {
 		return nil, fmt.Errorf("open the run in %s: its record has format %d, this rollproof reads up to %d: use a newer rollproof",
 			dir, newest, FormatVersion)
@@ -122,11 +125,11 @@ func (h *History) Events() iter.Seq2[Event, error] {
 			return
 		}
 		defer f.Close()
-		readEvents(f, yield)
+		readEvents(f, h.run.Format, yield)
 	}
 }
 
-func readEvents(f io.Reader, yield func(Event, error) bool) {
+func readEvents(f io.Reader, format int, yield func(Event, error) bool) {
 	lines := bufio.NewReaderSize(f, 64<<10)
 	for offset := int64(0); ; {
 		line, err := lines.ReadBytes('\n')
@@ -142,6 +145,9 @@ func readEvents(f io.Reader, yield func(Event, error) bool) {
 		if err != nil {
 			yield(Event{}, &Damage{File: eventsFile, Offset: offset, Text: err.Error()})
 			return
+		}
+		if format == 1 && e.End != nil {
+			e.End.Outcome = outcomeOfFormat1(e.End.Reason)
 		}
 		offset += int64(len(line))
 		if !yield(e, nil) {

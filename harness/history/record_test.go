@@ -37,7 +37,7 @@ func TestARecordReadsBackAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	wg.Wait()
-	if err := rec.Close("finished"); err != nil {
+	if err := rec.Close(EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 
@@ -91,7 +91,7 @@ func TestEventsCutAnywhereAreReadUpToTheCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := rec.Close("finished"); err != nil {
+	if err := rec.Close(EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, eventsFile)
@@ -125,7 +125,7 @@ func TestEventsCutAnywhereAreReadUpToTheCut(t *testing.T) {
 func TestALostRunFileIsDamageNotAnError(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	rec := create(t, dir)
-	if err := rec.Close("finished"); err != nil {
+	if err := rec.Close(EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, runFile), []byte("{"), 0o644); err != nil {
@@ -202,7 +202,7 @@ func TestAFullDiskStopsTheRecordAndSaysSo(t *testing.T) {
 	if err := rec.Append(Event{Kind: KindNote, Note: &Note{}}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("the next event gave %v, want the first error again", err)
 	}
-	if err := rec.Close("finished"); !errors.Is(err, syscall.ENOSPC) {
+	if err := rec.Close(EndFinished, ""); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("close gave %v, want the first error again", err)
 	}
 }
@@ -310,7 +310,7 @@ func BenchmarkWriteHit(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	if err := rec.Close("finished"); err != nil {
+	if err := rec.Close(EndFinished, ""); err != nil {
 		b.Fatal(err)
 	}
 }

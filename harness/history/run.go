@@ -8,7 +8,7 @@ import (
 
 // FormatVersion is the version of the record this package writes. It reads every version from 1 up to this one; a record
 // kept under testdata for each of them proves it.
-const FormatVersion = 1
+const FormatVersion = 2
 
 // Run says what a record is a record of. It is the content of run.json.
 type Run struct {
@@ -27,7 +27,7 @@ type Run struct {
 	Checks []string `json:"checks,omitempty"`
 	// Disturbances names what the scenario plans to do to the stack: each must land, or the run proves nothing.
 	Disturbances []string `json:"disturbances,omitempty"`
-	// Budgets are the limits that verdicts hang on where they differ from the defaults; package judge gives them their shape.
+	// Budgets are the limits that verdicts hang on where they differ from the defaults; package checks gives them their shape.
 	Budgets json.RawMessage `json:"budgets,omitempty"`
 }
 

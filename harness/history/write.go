@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -169,12 +170,12 @@ func (r *Recorder) writers() []*HitWriter {
 	return all
 }
 
-// Close flushes everything and closes the record with an End event that gives the reason, "finished" when all went to plan.
-// It returns the first error the record met.
-func (r *Recorder) Close(reason string) error {
+// Close flushes everything and closes the record with an End event that gives the outcome, and why for people: the outcome itself when
+// reason is empty. It returns the first error the record met.
+func (r *Recorder) Close(outcome Outcome, reason string) error {
 	close(r.stop)
 	r.ticker.Wait()
-	end := End{Reason: reason, Hits: map[string]uint64{}}
+	end := End{Outcome: outcome, Reason: cmp.Or(reason, string(outcome)), Hits: map[string]uint64{}}
 	for _, w := range r.writers() {
 		_ = w.Flush()
 		end.Hits[w.arm] = w.count()

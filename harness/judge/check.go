@@ -11,6 +11,7 @@ import (
 type Check struct {
 	Slug    string // as in requirements: area.promise
 	Promise string // what is promised, in words
+	Doc     Doc
 	// Optional makes a check whose needs are unmet skipped, with the reason. Without it the promise was asked for, and missing
 	// evidence is inconclusive.
 	Optional bool
@@ -36,6 +37,16 @@ func (c *Check) during(t *timeline.Timeline) timeline.Span {
 		return timeline.UnderLoad(t)
 	}
 	return c.During(t)
+}
+
+// Doc says for people what a check is worth, in Markdown. docs/checks.md is made of it.
+type Doc struct {
+	Proves       string // what a pass shows, and by what evidence
+	Cannot       string // what it does not see: completes "it cannot"
+	Excepts      string // what speaks against the promise and does not count; empty where there is nothing
+	Fails        string // what turns it red; empty where nothing does
+	Inconclusive string // what turns it inconclusive
+	Budgets      []any  // the values that hold its limits: structs whose fields have a comment, with their defaults
 }
 
 // Need is something a record must hold before a check can say anything.

@@ -11,25 +11,6 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 )
 
-// FirstOf is the first finding as a reason, with the number of the others.
-func FirstOf(findings []Finding, found uint64) string {
-	if found == 1 {
-		return findings[0].Text
-	}
-	return fmt.Sprintf("%s; and %s more", findings[0].Text, words.Count(found-1))
-}
-
-// WhyFailed says in words why a hit counts as failed.
-func WhyFailed(h *history.Hit) string {
-	switch {
-	case h.Class == history.ClassOK && h.Code != 0:
-		return "the answer was complete after " + words.Span(h.Latency) + " only, past its deadline"
-	case h.Class == history.ClassOK:
-		return "no status was received"
-	}
-	return cmp.Or(h.Reason, h.Error, "no reason recorded") + " after " + words.Span(h.Latency)
-}
-
 // MaxFindings is how many findings a promise keeps; Promise.Found counts them all.
 const MaxFindings = 200
 
@@ -117,6 +98,17 @@ func IsBare(h *history.Hit) bool {
 	return h.Code == 0 && h.BytesIn == 0 && h.Version == "" && h.Pod == ""
 }
 
+// WhyFailed says in words why a hit counts as failed.
+func WhyFailed(h *history.Hit) string {
+	switch {
+	case h.Class == history.ClassOK && h.Code != 0:
+		return "the answer was complete after " + words.Span(h.Latency) + " only, past its deadline"
+	case h.Class == history.ClassOK:
+		return "no status was received"
+	}
+	return cmp.Or(h.Reason, h.Error, "no reason recorded") + " after " + words.Span(h.Latency)
+}
+
 // EvidenceText is evidence in words, a line each.
 func EvidenceText(evidence []history.Evidence) []string {
 	var all []string
@@ -129,4 +121,12 @@ func EvidenceText(evidence []history.Evidence) []string {
 // FindingSince is a finding about the time from a moment to the end of the record.
 func FindingSince(t *timeline.Timeline, at time.Duration, text string, evidence ...string) Finding {
 	return Finding{At: at, Until: t.Clamp(timeline.Never), Text: text, Evidence: evidence}
+}
+
+// FirstOf is the first finding as a reason, with the number of the others.
+func FirstOf(findings []Finding, found uint64) string {
+	if found == 1 {
+		return findings[0].Text
+	}
+	return fmt.Sprintf("%s; and %s more", findings[0].Text, words.Count(found-1))
 }

@@ -38,7 +38,7 @@ func record(t *testing.T, slugs ...string) *history.History {
 	for seq := range uint64(2) {
 		must(t, arm.Write(&history.Hit{Seq: seq, Code: 200, Latency: time.Millisecond, Window: 1}))
 	}
-	must(t, rec.Close("finished"))
+	must(t, rec.Close(history.EndFinished, ""))
 	h, err := history.Open(dir)
 	must(t, err)
 	return h

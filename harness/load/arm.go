@@ -7,17 +7,20 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
+
+	"bitvault.dev/rollproof/harness/history"
 )
 
 // Arm is one way of sending hits. It must not be changed while it is in use.
 type Arm struct {
-	Name           string   // names the file of hits: lower-case letters, digits and dashes
-	Method         string   // of hits that no traffic file describes
-	Targets        []string // URLs, hit in turn; with a traffic file its paths are appended
-	KeepAlive      bool     // false: a new connection for each hit
-	IdempotencyKey bool     // send the hit's id as Idempotency-Key, which lets Go's transport send a POST again
-	Control        bool     // Targets are a responder that nothing disturbs
-	Path           *Path    // of a control arm whose responder is a node of the cluster, before anything of the stack: see PathArm
+	Name           string           // names the file of hits: lower-case letters, digits and dashes
+	Method         string           // of hits that no traffic file describes
+	Targets        []string         // URLs, hit in turn; with a traffic file its paths are appended
+	KeepAlive      bool             // false: a new connection for each hit
+	IdempotencyKey bool             // send the hit's id as Idempotency-Key, which lets Go's transport send a POST again
+	Control        bool             // Targets are a responder that nothing disturbs
+	Workload       history.Workload // whose answers it gets, for the record; may be left out
+	Path           *Path            // of a control arm whose responder is a node of the cluster, before anything of the stack: see PathArm
 	Header         http.Header
 	Body           []byte
 }

@@ -97,7 +97,7 @@ func benchAttack() error {
 	if err := Run(context.Background(), rec, []Arm{arm}, Plan{Pacing: Saturate{}, Length: length, MaxWorkers: benchWorkers}); err != nil {
 		return err
 	}
-	return rec.Close("finished")
+	return rec.Close(history.EndFinished, "")
 }
 
 func benchSetting[T any](name string, fallback T, parse func(string) (T, error)) T {
@@ -354,7 +354,7 @@ func benchRecord() error {
 			return nil
 		})
 	}
-	return errors.Join(arms.Wait(), rec.Close("finished"))
+	return errors.Join(arms.Wait(), rec.Close(history.EndFinished, ""))
 }
 
 // TestBenchRecordingMemory: ten times the hits take no more memory but for what the collector leaves lying (32 MB), and never more than 200 MB.

@@ -64,15 +64,14 @@ func Classify(o Outcome) (history.Class, string) {
 }
 
 const (
-	reasonOther      = "other" // an error that no rule knows; its text is in the hit
-	reasonDeadline   = "deadline"
-	reasonConnecting = "deadline connecting"
-	reasonInBody     = "deadline in body"
+	reasonOther    = "other" // an error that no rule knows; its text is in the hit
+	reasonDeadline = "deadline"
+	reasonInBody   = "deadline in body"
 )
 
 // vanished reports whether a hit failed by its deadline alone: nobody refused it, or broke it off.
 func vanished(h *history.Hit) bool {
-	return h.Reason == reasonDeadline || h.Reason == reasonConnecting || h.Reason == reasonInBody
+	return h.Reason == reasonDeadline || h.Reason == history.ReasonNotConnected || h.Reason == reasonInBody
 }
 
 func classifyAnswer(o Outcome) (history.Class, string) {
@@ -118,7 +117,7 @@ func isDeadline(err error) bool {
 func deadlineReason(o Outcome) string {
 	switch {
 	case !o.Connected:
-		return reasonConnecting
+		return history.ReasonNotConnected
 	case o.Answered:
 		return reasonInBody
 	}
@@ -127,20 +126,23 @@ func deadlineReason(o Outcome) string {
 
 func untellable(err error) string {
 	if errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) {
-		return "unreachable"
+		return history.ReasonUnreachable
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "tls"
+		return history.ReasonTLS
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
-		return "tls"
+		return history.ReasonTLS
 	}
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return "tls"
+		return history.ReasonTLS
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return history.ReasonTLS
 	}
 	// An alert, of either side, is of a type that crypto/tls keeps to itself; the operation that failed is what it names in public.
 	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "remote error" || op.Op == "local error") {
-		return "tls"
+		return history.ReasonTLS
 	}
 	return ""
 }
@@ -153,7 +155,7 @@ func brokenOff(o Outcome) string {
 	text := o.Err.Error()
 	switch {
 	case errors.Is(o.Err, syscall.ECONNREFUSED):
-		return "refused"
+		return history.ReasonRefused
 	case errors.Is(o.Err, syscall.ECONNRESET), errors.Is(o.Err, syscall.EPIPE), errors.Is(o.Err, syscall.ECONNABORTED):
 		return "reset" + in
 	case o.Answered && (errors.Is(o.Err, io.ErrUnexpectedEOF) || errors.Is(o.Err, io.EOF)):

@@ -136,7 +136,7 @@ func TestUnsolicitedBytesAreANoteAndTearNoDisplay(t *testing.T) {
 	if err := release(r.rec); err != nil {
 		t.Error(err)
 	}
-	if closed := r.rec.Close("finished"); err != nil || closed != nil {
+	if closed := r.rec.Close(history.EndFinished, ""); err != nil || closed != nil {
 		t.Fatal(err, closed)
 	}
 	log.Print("given back")

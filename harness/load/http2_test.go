@@ -143,7 +143,7 @@ func TestAShutdownUnderHTTP2(t *testing.T) {
 	if err := w.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.rec.Close("finished"); err != nil {
+	if err := r.rec.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	r.assertAccounted()

@@ -209,7 +209,7 @@ func runTry(t *testing.T, url string, length time.Duration, during func(context.
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = errors.Join(during(t.Context()), w.Wait(), r.rec.Close("finished"))
+	err = errors.Join(during(t.Context()), w.Wait(), r.rec.Close(history.EndFinished, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

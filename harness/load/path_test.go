@@ -81,7 +81,7 @@ func (w *way) start(t *testing.T, doors ...string) *Window {
 	}
 	t.Cleanup(func() {
 		window.Stop()
-		if err := errors.Join(window.Wait(), rec.Close("finished")); err != nil {
+		if err := errors.Join(window.Wait(), rec.Close(history.EndFinished, "")); err != nil {
 			t.Error(err)
 		}
 	})

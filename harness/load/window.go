@@ -477,7 +477,8 @@ type DigestNote struct {
 
 func (a *attack) event() history.Window {
 	w := history.Window{
-		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Targets: shownTargets(a.plan.arm.Targets), KeepAlive: a.plan.arm.KeepAlive,
+		Arm: a.plan.arm.Name, Index: a.index, Control: a.plan.arm.Control, Workload: a.plan.arm.Workload,
+		Targets: shownTargets(a.plan.arm.Targets), KeepAlive: a.plan.arm.KeepAlive,
 		Pacing: a.plan.pacing, Rate: a.plan.rate, Begin: a.window.begin, Length: a.plan.length, Planned: a.plan.planned,
 		Deadline: a.hitter.plan.Deadline,
 	}

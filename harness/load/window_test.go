@@ -74,7 +74,7 @@ func record(t testing.TB) *recording {
 func (r *recording) run(ctx context.Context, arms []Arm, plan Plan) error {
 	r.t.Helper()
 	err := Run(ctx, r.rec, arms, plan)
-	if closed := r.rec.Close("finished"); closed != nil {
+	if closed := r.rec.Close(history.EndFinished, ""); closed != nil {
 		r.t.Fatal(closed)
 	}
 	return err
@@ -249,7 +249,7 @@ func TestWindowsContinueTheCount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.rec.Close("finished"); err != nil {
+	if err := r.rec.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	r.assertAccounted()
@@ -295,7 +295,7 @@ func TestStopAndCancelLoseNoIntent(t *testing.T) {
 			if err := w.Wait(); c.cancel != errors.Is(err, context.Canceled) {
 				t.Errorf("Wait returned %v", err)
 			}
-			if err := r.rec.Close("stopped"); err != nil {
+			if err := r.rec.Close(history.EndInterrupted, "stopped"); err != nil {
 				t.Fatal(err)
 			}
 			r.assertAccounted()
@@ -357,7 +357,7 @@ func TestAStopLosesNoHitThatWasDue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.rec.Close("finished"); err != nil {
+	if err := r.rec.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
 	r.assertAccounted()

@@ -115,7 +115,7 @@ func (s *steps) emit(p *progress) {
 			return
 		}
 		s.record(history.Event{At: st.at, Kind: history.KindStep, Step: &history.Step{
-			Name: st.name, Stable: stable, Canary: canary, Weight: float64(st.weight),
+			Workload: history.Workload{Namespace: st.canary.namespace, Kind: "Rollout", Name: st.canary.owner}, Name: st.name, Stable: stable, Canary: canary, Weight: float64(st.weight),
 		}})
 		p.queue = p.queue[1:]
 	}

@@ -225,6 +225,9 @@ func TestSteps(t *testing.T) {
 					if e.Step == nil {
 						t.Fatalf("recorded %+v", e.Note)
 					}
+					if e.Step.Workload.Kind != "Rollout" || e.Step.Workload.Namespace == "" || e.Step.Workload.Name == "" {
+						t.Errorf("step %s is of workload %+v", e.Step.Name, e.Step.Workload)
+					}
 					got = append(got, e.Step.Name+" "+e.Step.Stable+">"+e.Step.Canary+" "+jsonOf(e.Step.Weight))
 				}
 				if joined := strings.Join(got, ", "); joined != c.want {

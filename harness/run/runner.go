@@ -18,6 +18,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/observe"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // endTimeout bounds each of the two things that happen after an interrupt or a failure: what is being healed already, and ending the
@@ -120,13 +121,9 @@ func (o *Outcome) judge(ctx context.Context) (err error) {
 func (r *Runner) record(s Scenario) (*history.Recorder, error) {
 	run := r.About
 	run.Scenario, run.Pace, run.Checks, run.Disturbances = s.Name, r.Pace, s.Checks, s.Disturbances()
-	if s.Budgets != nil {
-		budgets := checks.DefaultBudgets()
-		s.Budgets(&budgets)
-		var err error
-		if run.Budgets, err = json.Marshal(budgets); err != nil {
-			return nil, fmt.Errorf("record the budgets of %s: %w", s.Name, err)
-		}
+	var err error
+	if run.Budgets, err = json.Marshal(s.budgets()); err != nil {
+		return nil, fmt.Errorf("record the budgets of %s: %w", s.Name, err)
 	}
 	clock := history.NewClock()
 	started := clock.Started().UTC().Format("20060102-150405")
@@ -156,12 +153,34 @@ func (p *performance) perform(ctx context.Context) (early, err error) {
 	early, err = p.acts(ctx)
 	restless, ended := p.end(ctx)
 	early, err = errors.Join(early, restless), errors.Join(err, ended, releaseLog(p.rec))
-	reason := "finished"
+	outcome, reason := history.EndFinished, ""
 	if failed := errors.Join(err, early); failed != nil {
-		reason = failed.Error()
+		outcome, reason = outcomeOf(ctx, early, err), failed.Error()
 	}
-	return early, errors.Join(err, p.rec.Close(reason))
+	return early, errors.Join(err, p.rec.Close(outcome, reason))
 }
+
+// outcomeOf is how a run ended that did not go to plan.
+func outcomeOf(ctx context.Context, early, err error) history.Outcome {
+	var timeout *wait.Timeout
+	var restless *restlessError
+	switch {
+	case err == nil && (errors.As(early, &timeout) && timeout.Err == nil || errors.As(early, &restless)):
+		return history.EndTimedOut
+	case ctx.Err() != nil:
+		return history.EndInterrupted
+	}
+	return history.EndFailed
+}
+
+// restlessError says that the stack did not come to rest after healing, although it was waited for.
+type restlessError struct{ cause error }
+
+func (e *restlessError) Error() string {
+	return fmt.Sprintf("wait for the stack to come to rest after healing: %v", e.cause)
+}
+
+func (e *restlessError) Unwrap() error { return e.cause }
 
 // acts does everything up to the end of the last act's aftermath.
 func (p *performance) acts(ctx context.Context) (early, err error) {
@@ -386,7 +405,7 @@ func (p *performance) settle(ctx context.Context) error {
 	err := p.scenario.Stack.Settle(ctx, p.runner.Cluster)
 	p.settled = ctx.Err() == nil
 	if err != nil {
-		return fmt.Errorf("wait for the stack to come to rest after healing: %w", err)
+		return &restlessError{err}
 	}
 	return nil
 }

@@ -18,18 +18,20 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/observe"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // theatre is a scenario without a cluster, every part of which can be made to fail, and the diary of what was called.
 type theatre struct {
-	fail   string // the part that fails
-	panics bool   // it panics instead
-	cancel context.CancelFunc
-	url    string
-	lost   chan struct{} // of the observer
-	path   *load.Arm
-	cut    atomic.Bool // nothing gets to the stack
-	diary  []string
+	fail    string // the part that fails
+	failure error  // it fails with; errPlanted when nil
+	panics  bool   // it panics instead
+	cancel  context.CancelFunc
+	url     string
+	lost    chan struct{} // of the observer
+	path    *load.Arm
+	cut     *atomic.Bool // nothing gets to the stack; nil: never
+	diary   []string
 }
 
 var errPlanted = errors.New("planted failure")
@@ -46,6 +48,8 @@ func (th *theatre) part(ctx context.Context, name string) error {
 	case th.cancel != nil:
 		th.cancel()
 		return ctx.Err()
+	case th.failure != nil:
+		return th.failure
 	}
 	return errPlanted
 }
@@ -116,7 +120,7 @@ func (th *theatre) run(t *testing.T) (Outcome, error) {
 func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if th.cut.Load() {
+		if th.cut != nil && th.cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("X-Rollproof-Version", "v1")
@@ -202,26 +206,49 @@ func (th *theatre) verify(t *testing.T, out Outcome, err error) {
 	if openErr != nil {
 		t.Fatal(openErr)
 	}
-	if reason := endOf(t, h); reason == "finished" || reason == "" {
-		t.Errorf("the record ends with reason %q", reason)
+	if end := endOf(t, h); end.Outcome == history.EndFinished || end.Outcome == "" || end.Reason == "finished" || end.Reason == "" {
+		t.Errorf("the record ends with %+v", end)
 	}
 	if len(out.Result.Promises) == 0 || out.Result.Verdict == judge.Pass {
 		t.Errorf("the verdict is %q with %d promises", out.Result.Verdict, len(out.Result.Promises))
 	}
 }
 
-func endOf(t *testing.T, h *history.History) string {
+func endOf(t *testing.T, h *history.History) history.End {
 	t.Helper()
 	for e, err := range h.Events() {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e.Kind == history.KindEnd {
-			return e.End.Reason
+			return *e.End
 		}
 	}
 	t.Error("the record has no end")
-	return ""
+	return history.End{}
+}
+
+// How a run ended is recorded for judges, whatever the words for people are.
+func TestTheOutcomeIsRecorded(t *testing.T) {
+	cases := map[string]struct {
+		theatre theatre
+		want    history.Outcome
+	}{
+		"all goes well":          {theatre{}, history.EndFinished},
+		"waited in vain":         {theatre{fail: "await", failure: &wait.Timeout{What: "applause", Bound: time.Second, Saw: "silence"}}, history.EndTimedOut},
+		"the observation ended":  {theatre{fail: "await"}, history.EndFailed},
+		"never at rest":          {theatre{fail: "settle"}, history.EndTimedOut},
+		"a disturbance failed":   {theatre{fail: "disturb"}, history.EndFailed},
+		"interrupted in waiting": {theatre{fail: "await", cancel: func() {}}, history.EndInterrupted},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			out, _ := c.theatre.run(t)
+			if end := endOf(t, out.History); end.Outcome != c.want || end.Reason == "" {
+				t.Errorf("the record ends with %+v, want outcome %s", end, c.want)
+			}
+		})
+	}
 }
 
 func TestWhatDoesNotComeTrueIsForTheJudges(t *testing.T) {
@@ -333,7 +360,7 @@ func TestALostPathEndsTheActs(t *testing.T) {
 	}
 	for name, act := range acts {
 		t.Run(name, func(t *testing.T) {
-			th := &theatre{path: &path}
+			th := &theatre{path: &path, cut: &atomic.Bool{}}
 			scenario := th.scenario()
 			scenario.Acts = []Act{Disturb{shove{th}}, shut{end, th}, act(th)}
 			out, err := th.perform(t, scenario)

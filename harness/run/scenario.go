@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/checks/canary"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/load"
 )
@@ -24,7 +25,7 @@ type Scenario struct {
 	Acts          []Act
 	// Checks are the promises judged, by slug, besides those that are always judged.
 	Checks []string
-	// Budgets changes the limits that verdicts hang on; nil keeps the defaults.
+	// Budgets changes the limits that verdicts hang on; nil keeps the defaults, and what a Strategist says of its strategy.
 	Budgets func(*checks.Budgets)
 }
 
@@ -51,6 +52,18 @@ func (s Scenario) nodes() []string {
 		}
 	}
 	return all
+}
+
+// budgets are the limits that its record is judged by.
+func (s Scenario) budgets() checks.Budgets {
+	b := checks.DefaultBudgets()
+	if stack, ok := s.Stack.(Strategist); ok {
+		b.Strategy = stack.Strategy()
+	}
+	if s.Budgets != nil {
+		s.Budgets(&b)
+	}
+	return b
 }
 
 // disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
@@ -105,6 +118,12 @@ type Stack interface {
 	// Settle waits until nothing moves any more after the disturbances were healed, and says what it saw last if that takes
 	// too long.
 	Settle(ctx context.Context, c Cluster) error
+}
+
+// Strategist is a Stack that says what its releases go out by, as its manifests have it. A check that needs to know a part of it and is
+// not told is inconclusive.
+type Strategist interface {
+	Strategy() canary.Strategy
 }
 
 // Aim is where load goes, and what of the cluster is observed meanwhile.

@@ -9,33 +9,17 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 )
 
-// Healthy is when the controller, having seen the latest generation, told that the release is all there is; never when it did
-// not.
-func (r *Release) Healthy() time.Duration {
-	for _, s := range r.States {
-		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
-			return s.At
-		}
-	}
-	return Never
-}
-
-// IsObserved reports whether a Rollout's status is about its latest generation.
-func IsObserved(o *history.RolloutObject) bool {
-	return o.ObservedGeneration == strconv.FormatInt(o.Generation, 10)
-}
-
 // Release is one update of a Rollout, from the moment its controller first told of another pod template until it told of yet
 // another one. The first release of a Rollout replaces nothing and is none; nor is the way back to the stable one, nor one that
 // somebody ordered to skip its steps, as healing does: it says nothing of what the controller does by itself.
 type Release struct {
-	Namespace, Rollout     string
-	Hash, Stable           string // pod template hashes: the new one, and the one that was stable before
-	Version, StableVersion string // of the pods; empty when no ReplicaSet tells
-	Began                  time.Duration
-	Until                  time.Duration // never when it was the last
-	States                 []Seen[history.RolloutObject]
-	Runs                   []*Track[history.AnalysisRunObject] // in the order they began in
+	Identity             // Version is empty when no ReplicaSet tells
+	Stable        string // pod template hash of the release that was stable before
+	StableVersion string // empty when no ReplicaSet tells
+	Began         time.Duration
+	Until         time.Duration // never when it was the last
+	States        []Seen[history.RolloutObject]
+	Runs          []*Track[history.AnalysisRunObject] // in the order they began in
 	// Midway says that it had begun before anybody watched.
 	Midway bool
 }
@@ -62,8 +46,8 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 			current = nil
 		}
 		if current == nil && o.StableRS != "" && o.CurrentPodHash != "" && o.CurrentPodHash != o.StableRS {
-			current = &Release{Namespace: rollout.Namespace, Rollout: rollout.Name, Hash: o.CurrentPodHash, Stable: o.StableRS,
-				Began: seen.At, Until: Never, Midway: i == 0}
+			workload := history.Workload{Namespace: rollout.Namespace, Kind: "Rollout", Name: rollout.Name}
+			current = &Release{Identity: Identity{Workload: workload, Hash: o.CurrentPodHash}, Stable: o.StableRS, Began: seen.At, Until: Never, Midway: i == 0}
 			all = append(all, current)
 		}
 		if current != nil {
@@ -73,6 +57,7 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 	all = slices.DeleteFunc(all, (*Release).ordered)
 	for _, r := range all {
 		r.Version, r.StableVersion = t.versionOf(r, r.Hash), t.versionOf(r, r.Stable)
+		t.identify(&r.Identity)
 		r.Runs = t.runsOf(r)
 	}
 	return all
@@ -82,7 +67,7 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 func (t *Timeline) versionOf(r *Release, hash string) string {
 	for _, rs := range t.Cluster.ReplicaSets {
 		o := rs.Last()
-		if rs.Namespace == r.Namespace && o.Hash == hash && (o.Owner == nil || o.Owner.Name == r.Rollout) && o.Version != "" {
+		if rs.Namespace == r.Workload.Namespace && o.Hash == hash && (o.Owner == nil || o.Owner.Name == r.Workload.Name) && o.Version != "" {
 			return o.Version
 		}
 	}
@@ -97,7 +82,7 @@ func (t *Timeline) runsOf(r *Release) []*Track[history.AnalysisRunObject] {
 	var runs []*Track[history.AnalysisRunObject]
 	for _, run := range t.Cluster.AnalysisRuns {
 		o, began := run.Last(), run.Seen[0].At
-		ours := run.Namespace == r.Namespace && o.Hash == r.Hash && (o.Owner == nil || o.Owner.Name == r.Rollout)
+		ours := run.Namespace == r.Workload.Namespace && o.Hash == r.Hash && (o.Owner == nil || o.Owner.Name == r.Workload.Name)
 		if ours && began+watchSkew >= r.Began && began < r.Until {
 			runs = append(runs, run)
 		}
@@ -112,16 +97,21 @@ func (r *Release) ordered() bool {
 
 // Label names a release to people.
 func (r *Release) Label() string {
-	return "release " + cmp.Or(r.Version, "of hash "+r.Hash) + " of rollout " + r.Rollout
+	return "release " + cmp.Or(r.Version, "of hash "+r.Hash) + " of rollout " + r.Workload.Name
 }
 
-// is reports whether the release is of a version that was bad on purpose while it went out.
-func (r *Release) is(i Injection) bool {
-	return r.Version != "" && r.Version == i.Version && i.From < r.Until
+// IsInjected reports whether a release was bad on purpose while it went out.
+func (t *Timeline) IsInjected(r *Release) bool {
+	return slices.ContainsFunc(t.Injections(), func(i Injection) bool { return t.isOf(&i, r) })
 }
 
-// Injected reports whether the release was bad on purpose.
-func (r *Release) Injected(t *Timeline) bool { return slices.ContainsFunc(InjectionsOf(t), r.is) }
+// isOf reports whether an injection is of a release.
+func (t *Timeline) isOf(i *Injection, r *Release) bool {
+	if r.Version == "" || r.Version != i.Version || i.From >= r.Until {
+		return false
+	}
+	return t.bare() || i.Workload == r.Workload && (i.Hash == "" || i.Hash == r.Hash)
+}
 
 // Promoted is when the release became the stable one; never when it did not.
 func (r *Release) Promoted() time.Duration {
@@ -141,6 +131,22 @@ func (r *Release) Aborted() time.Duration {
 		}
 	}
 	return Never
+}
+
+// Healthy is when the controller, having seen the latest generation, told that the release is all there is; never when it did
+// not.
+func (r *Release) Healthy() time.Duration {
+	for _, s := range r.States {
+		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
+			return s.At
+		}
+	}
+	return Never
+}
+
+// IsObserved reports whether a Rollout's status is about its latest generation.
+func IsObserved(o *history.RolloutObject) bool {
+	return o.ObservedGeneration == strconv.FormatInt(o.Generation, 10)
 }
 
 // End is the last moment the release was watched.
@@ -193,6 +199,6 @@ func MetricOf(o *history.AnalysisRunObject, name string) *history.MetricResult {
 }
 
 // StepRuns are the analyses of a release that are steps of it, in order. Background analyses have no step.
-func StepRuns(r *Release) []*Track[history.AnalysisRunObject] {
+func (r *Release) StepRuns() []*Track[history.AnalysisRunObject] {
 	return slices.DeleteFunc(slices.Clone(r.Runs), func(run *Track[history.AnalysisRunObject]) bool { return run.Last().Step == "" })
 }

@@ -185,7 +185,7 @@ func (f fault) record(ctx context.Context, dir string, s *server) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.load(ctx, rec, s.url(), func(w *load.Window) { f.disturb(s, w) }), rec.Close("finished"))
+	return errors.Join(f.load(ctx, rec, s.url(), func(w *load.Window) { f.disturb(s, w) }), rec.Close(history.EndFinished, ""))
 }
 
 // disturb does what the fault does while the load runs.
@@ -292,5 +292,5 @@ func runChild(name, dir, url string) error {
 		takeTime(length / 4)
 		fmt.Print("!")
 	}
-	return errors.Join(faults[i].load(context.Background(), rec, url, began), rec.Close("finished"))
+	return errors.Join(faults[i].load(context.Background(), rec, url, began), rec.Close(history.EndFinished, ""))
 }

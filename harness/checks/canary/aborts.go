@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 )
 
+// The names of the checks.
 const (
 	SlugAbortsErrors  = "canary.aborts-on-errors"
 	SlugAbortsLatency = "canary.aborts-on-latency"
@@ -33,6 +34,7 @@ func DefaultAbortBudgets() AbortBudgets {
 // regression is a way in which a release is bad on purpose, and how it must be found out.
 type regression struct {
 	slug, promise string
+	proves        string // for the documentation: what a bad answer is, and what is proved besides
 	metric, of    string // the metric that must fail, and what it measures
 	bad           func(*history.Hit) bool
 	what          string // of the answers that bad is true of, e.g. "failed answer"
@@ -42,35 +44,60 @@ type regression struct {
 // AbortsOnErrors takes a failed answer of the release for a bad one.
 func AbortsOnErrors(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsErrors, promise: "a release with too many errors is aborted by the error metric",
-		metric: s.Metrics.Errors, of: "errors", bad: failedAnswer, what: "failed answer"})
+		metric: s.Metrics.Errors, of: "errors", bad: failedAnswer, what: "failed answer",
+		proves: "A bad answer is a failed hit of the bad version."})
 }
 
 // AbortsOnLatency takes an answer for a bad one that takes as long as the strategy calls slow.
 func AbortsOnLatency(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsLatency, promise: "a release that is too slow is aborted by the latency metric",
-		metric: s.Metrics.Latency, of: "latency", bad: func(h *history.Hit) bool { return h.Latency >= s.Slow }, what: "slow answer"}, s.slow())
+		metric: s.Metrics.Latency, of: "latency", bad: func(h *history.Hit) bool { return h.Latency >= s.Slow }, what: "slow answer",
+		proves: "A bad answer is one of the bad version that took `slow` or longer."}, s.slow())
 }
 
 // AbortsOnCPU takes the first answer of the release for the first bad one: burning CPU does not show in answers.
 func AbortsOnCPU(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsCPU, promise: "a release that burns too much CPU is aborted by the CPU metric",
-		metric: s.Metrics.CPU, of: "CPU", bad: func(*history.Hit) bool { return true }, what: "answer"})
+		metric: s.Metrics.CPU, of: "CPU", bad: func(*history.Hit) bool { return true }, what: "answer",
+		proves: "Burning CPU does not show in answers: the first one of the bad version is taken for the first bad one."})
 }
 
 // AbortsLate asks besides that the first analysis passed, and that the second one failed.
 func AbortsLate(s Strategy, b AbortBudgets, tolerance judge.Tolerance) judge.Check {
 	return aborts(s, b, tolerance, regression{slug: SlugAbortsLate, promise: "a fault that shows only later is caught by the second, longer analysis",
-		metric: s.Metrics.Late, of: "errors that show only later", bad: failedAnswer, what: "failed answer", late: true}, s.weights())
+		metric: s.Metrics.Late, of: "errors that show only later", bad: failedAnswer, what: "failed answer", late: true,
+		proves: "A bad answer is a failed hit of the bad version. The first analysis was Successful with at least `measurements` of the metric, " +
+			"the second one failed by it, and the release had the second of `weights` until then."}, s.weights())
 }
 
 func failedAnswer(h *history.Hit) bool { return h.Class != history.ClassOK }
 
+// docOfAborts is what all checks on aborts are worth.
+func docOfAborts() judge.Doc {
+	return judge.Doc{
+		Proves: "Each release that is bad on purpose was aborted for the right reason: an AnalysisRun of it is Failed with the metric " +
+			"in question Failed and measured; the Rollout, its status of the latest generation, is aborted since a moment, " +
+			"Degraded, kept its stable ReplicaSet and gives the canary 0; the TraefikService that splits its traffic gives it 0 " +
+			"too, where one is recorded; later than `propagation` after it no answer carries the bad version; and it came within " +
+			"`notice` of the first bad answer. Figures: seconds from the release, and from the first bad answer, to the abort.",
+		Cannot: "See traffic of the bad version in answers that carry no version.",
+		Fails: "On any of these, also when an analysis ended in Error or Inconclusive: that aborts or pauses too, and finds nothing " +
+			"about the release.",
+		Inconclusive: "With fewer than 300 answers after the abort, when no bad answer was seen, when the stable release has the same " +
+			"version, or when the scenario does not say what the check needs to know.",
+	}
+}
+
 // aborts asks for the whole of an abort, for the right reason: that the Rollout is Degraded alone is no evidence, for it also is
 // when it is late or invalid, and an analysis that had no data aborts too.
 func aborts(s Strategy, b AbortBudgets, tolerance judge.Tolerance, kind regression, needed ...said) judge.Check {
+	doc := docOfAborts()
+	doc.Proves += " " + kind.proves
+	doc.Budgets = []any{b}
 	return judge.Check{
 		Slug:    kind.slug,
 		Promise: kind.promise + ", in time, and gets no more traffic",
+		Doc:     doc,
 		Needs: []judge.Need{load.Carried,
 			{What: "release of a Rollout that is bad on purpose", Met: func(t *timeline.Timeline) bool { return len(badReleases(t)) > 0 }}},
 		Unsaid: unsaid(append(needed, metricSaid(kind.metric, kind.of))...),
@@ -100,7 +127,7 @@ func trialOf(r *timeline.Release, all []*timeline.Release, tolerance judge.Toler
 		t.over = at + tolerance.Propagation
 	}
 	for _, next := range all {
-		if next.Rollout == r.Rollout && next.Namespace == r.Namespace && next.Began > r.Began {
+		if next.Workload == r.Workload && next.Began > r.Began {
 			t.until = min(t.until, next.Began)
 		}
 	}
@@ -118,6 +145,8 @@ type abortion struct {
 }
 
 type armAbort struct {
+	t      *timeline.Timeline
+	arm    *timeline.Arm
 	trials []trial
 	kind   *regression
 	counts []abortCount // by trial
@@ -134,7 +163,7 @@ func (f *abortion) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armAbort{trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
+	a := &armAbort{t: f.t, arm: arm, trials: f.trials, kind: &f.kind, counts: make([]abortCount, len(f.trials))}
 	for i := range a.counts {
 		a.counts[i].bad = timeline.Never
 	}
@@ -148,7 +177,10 @@ func (a *armAbort) Hit(h *history.Hit) {
 	}
 	for i := range a.trials {
 		r, n := &a.trials[i], &a.counts[i]
-		ours := h.Version == r.Version
+		if !a.t.Serves(a.arm, r.Workload) {
+			continue
+		}
+		ours := a.t.Claims(&r.Identity, a.arm, h)
 		if ours && h.End() >= r.Began && h.End() < n.bad && h.End() < r.until && a.kind.bad(h) {
 			n.bad = h.End()
 			n.evidence = fmt.Sprintf("first %s of version %s: hit %s/%d, status %d, %s", a.kind.what, h.Version, h.Arm, h.Seq, h.Code, words.Span(h.Latency))
@@ -255,7 +287,7 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 
 // judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.
 func (f *abortion) judgeLate(trial *trial, r *judge.Ruling, note noteFunc) {
-	runs, metric := timeline.StepRuns(trial.Release), f.kind.metric
+	runs, metric := trial.Release.StepRuns(), f.kind.metric
 	if len(runs) < 2 {
 		note(r.Missing, "it had %s, the second one must catch it", words.Plurals(uint64(len(runs)), "analysis", "analyses"))
 		return
@@ -322,8 +354,6 @@ func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
 	ask(timeline.IsObserved(o), "its status is of generation %s, not %d", o.ObservedGeneration, o.Generation)
 	ask(o.AbortedAt != "", "abortedAt is not set")
 	ask(o.Phase == "Degraded", "its phase is %s, not Degraded", o.Phase)
-	ask(strings.HasPrefix(o.Message, "RolloutAborted") && strings.Contains(o.Message, f.kind.metric),
-		"its message does not name the metric %s: %q", f.kind.metric, o.Message)
 	ask(o.StableRS == trial.Stable, "its stable ReplicaSet changed")
 	ask(told && w == 0, "its status does not tell of a canary weight of 0")
 	return lacks
@@ -337,7 +367,7 @@ func (f *abortion) judgeRouter(trial *trial, r *judge.Ruling, note noteFunc) {
 	}
 	for _, service := range f.t.Cluster.TraefikServices {
 		o := service.At(trial.End(f.t))
-		if o == nil || service.Namespace != trial.Namespace {
+		if o == nil || service.Namespace != trial.Workload.Namespace {
 			continue
 		}
 		canary, found := weightIn(o, w.Canary.ServiceName)

@@ -30,14 +30,23 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugBlast,
 		Promise: "a bad version hurts no more than its share of the traffic, and no longer than until its abort",
+		Doc: judge.Doc{
+			Proves: "A release which is bad on purpose failed no more hits than its share of the traffic allows (with 4 sigma) until the " +
+				"step that took the traffic from it, this came within `abort`, and it failed none later than `propagation` after it.",
+			Cannot: "See harm other than failed hits that carry the bad version: slow answers within the deadline are not counted.",
+			Fails:  "On more failures than that, on one after the abort, or on a late abort.",
+			Inconclusive: "Without a recorded abort, with no failure at all (the fault did not show), or with fewer than 300 hits after the " +
+				"abort.",
+			Budgets: []any{b},
+		},
 		Needs: []judge.Need{load.Carried,
-			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(timeline.InjectionsOf(t)) > 0 }},
+			{What: "disturbance that injects failures", Met: func(t *timeline.Timeline) bool { return len(t.Injections()) > 0 }},
 			{What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests: []string{"rollouts", "replicasets"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &blast{t: t, budgets: b, tolerance: tolerance}
-			for _, i := range timeline.InjectionsOf(t) {
+			for _, i := range t.Injections() {
 				f.exposures = append(f.exposures, exposureOf(t, i, tolerance.Propagation))
 			}
 			return f
@@ -47,34 +56,35 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 
 // exposure is how long, and with what share of traffic, users were exposed to a bad version.
 type exposure struct {
-	version string
-	began   time.Duration
-	abort   time.Duration // the first step after its beginning that takes all traffic from it; never without one
-	over    time.Duration // the abort, and the time until routers follow; never without an abort
-	cuts    []time.Duration
-	shares  []float64 // of the stretches between the cuts, with the times before the first and after the last
+	timeline.Identity
+	began  time.Duration
+	abort  time.Duration // the first step after its beginning that takes all traffic from it; never without one
+	over   time.Duration // the abort, and the time until routers follow; never without an abort
+	cuts   []time.Duration
+	shares []float64 // of the stretches between the cuts, with the times before the first and after the last
 }
 
 // exposureOf reads the shares off the steps. While routers may still follow the step before, the larger share counts.
 func exposureOf(t *timeline.Timeline, i timeline.Injection, propagation time.Duration) exposure {
-	e := exposure{version: i.Version, began: i.From, abort: timeline.Never, over: timeline.Never}
-	for _, s := range t.Steps {
+	e := exposure{Identity: i.Identity, began: i.From, abort: timeline.Never, over: timeline.Never}
+	steps := t.StepsOf(i.Workload)
+	for _, s := range steps {
 		e.cuts = append(e.cuts, s.At, s.At+propagation)
-		if s.At >= i.From && e.abort == timeline.Never && weightOf(s, i.Version) == 0 && e.exposedBefore(t, s) {
+		if s.At >= i.From && e.abort == timeline.Never && weightOf(s, i.Version) == 0 && e.exposedBefore(steps, s) {
 			e.abort, e.over = s.At, s.At+propagation
 		}
 	}
 	e.cuts = append(e.cuts, i.From)
 	c := timeline.NewCursor(e.cuts)
 	for k := range c.Len() {
-		e.shares = append(e.shares, largestShare(t.Steps, i.Version, c.Bounds[k], propagation))
+		e.shares = append(e.shares, largestShare(steps, i.Version, c.Bounds[k], propagation))
 	}
 	return e
 }
 
 // exposedBefore reports whether the version had a share before a step: taking nothing away is no abort.
-func (e *exposure) exposedBefore(t *timeline.Timeline, s timeline.Step) bool {
-	return slices.ContainsFunc(t.Steps, func(other timeline.Step) bool { return other.At < s.At && weightOf(other, e.version) > 0 })
+func (e *exposure) exposedBefore(steps []timeline.Step, s timeline.Step) bool {
+	return slices.ContainsFunc(steps, func(other timeline.Step) bool { return other.At < s.At && weightOf(other, e.Version) > 0 })
 }
 
 // weightOf is the share, 0 to 1, that a step gives to a version.
@@ -114,6 +124,8 @@ type blast struct {
 }
 
 type armBlast struct {
+	t         *timeline.Timeline
+	arm       *timeline.Arm
 	exposures []exposure
 	starts    []timeline.Cursor // one for each exposure
 	traffic   [][]uint64        // hits sent, by exposure and stretch
@@ -126,7 +138,7 @@ func (f *blast) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armBlast{exposures: f.exposures, harmed: make([]uint64, len(f.exposures)), after: make([]uint64, len(f.exposures))}
+	a := &armBlast{t: f.t, arm: arm, exposures: f.exposures, harmed: make([]uint64, len(f.exposures)), after: make([]uint64, len(f.exposures))}
 	for _, e := range f.exposures {
 		c := timeline.NewCursor(e.cuts)
 		a.starts = append(a.starts, c)
@@ -141,8 +153,11 @@ func (a *armBlast) Hit(h *history.Hit) {
 		return
 	}
 	for i := range a.exposures {
+		if !a.t.Serves(a.arm, a.exposures[i].Workload) {
+			continue
+		}
 		a.traffic[i][a.starts[i].Find(h.At)]++
-		if h.Class != history.ClassOK && h.Version == a.exposures[i].version && h.End() >= a.exposures[i].began {
+		if h.Class != history.ClassOK && h.End() >= a.exposures[i].began && a.t.Claims(&a.exposures[i].Identity, a.arm, h) {
 			a.hurt(i, h)
 		}
 	}
@@ -195,10 +210,10 @@ func (f *blast) judge(i int, p *judge.Promise, found *judge.Findings) {
 	p.Dropped += after
 	allowed := expected + sigmas*math.Sqrt(variance)
 	p.Figures = append(p.Figures,
-		judge.Figure{Name: "failures injected by " + e.version, Value: float64(harmed), Unit: "hits"},
+		judge.Figure{Name: "failures injected by " + e.Version, Value: float64(harmed), Unit: "hits"},
 		judge.Figure{Name: "hits its share allowed, with tolerance", Value: math.Floor(allowed), Unit: "hits"})
 	if e.abort != timeline.Never {
-		p.Figures = append(p.Figures, judge.Figure{Name: "time to the abort of " + e.version, Value: (e.abort - e.began).Seconds(), Unit: "s"})
+		p.Figures = append(p.Figures, judge.Figure{Name: "time to the abort of " + e.Version, Value: (e.abort - e.began).Seconds(), Unit: "s"})
 	}
 	verdict, text := f.verdict(e, harmed, after, later, allowed)
 	if verdict != judge.Pass {
@@ -217,19 +232,19 @@ func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float6
 	took := min(e.abort, f.t.LoadEnd()) - e.began
 	switch {
 	case after > 0:
-		return judge.Fail, fmt.Sprintf("version %s still caused %s later than %s after its abort", e.version, words.Plural(after, "failure"), words.Span(f.tolerance.Propagation))
+		return judge.Fail, fmt.Sprintf("version %s still caused %s later than %s after its abort", e.Version, words.Plural(after, "failure"), words.Span(f.tolerance.Propagation))
 	case float64(harmed) > allowed:
-		return judge.Fail, fmt.Sprintf("version %s caused %s, its share of the traffic allowed %.0f", e.version, words.Plural(harmed, "failure"), allowed)
+		return judge.Fail, fmt.Sprintf("version %s caused %s, its share of the traffic allowed %.0f", e.Version, words.Plural(harmed, "failure"), allowed)
 	case took > f.budgets.Abort:
-		return judge.Fail, fmt.Sprintf("version %s was not aborted within %s", e.version, words.Span(f.budgets.Abort))
+		return judge.Fail, fmt.Sprintf("version %s was not aborted within %s", e.Version, words.Span(f.budgets.Abort))
 	case e.abort == timeline.Never:
-		return judge.Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.version)
+		return judge.Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.Version)
 	case harmed == 0:
-		return judge.Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.version)
+		return judge.Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.Version)
 	case later < enoughAfter:
 		return judge.Inconclusive, fmt.Sprintf("%s sent later than %s after the abort of version %s, %d needed", words.Plural(later, "hit"),
-			words.Span(f.tolerance.Propagation), e.version, enoughAfter)
+			words.Span(f.tolerance.Propagation), e.Version, enoughAfter)
 	}
-	return judge.Pass, fmt.Sprintf("version %s caused %s in %s until its abort (its share allowed %.0f), and none of %s after it", e.version,
+	return judge.Pass, fmt.Sprintf("version %s caused %s in %s until its abort (its share allowed %.0f), and none of %s after it", e.Version,
 		words.Plural(harmed, "failure"), words.Span(took), allowed, words.Plural(later, "hit"))
 }

@@ -20,12 +20,21 @@ func NoDataNoPromote(s Strategy, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugNoData,
 		Promise: "without metrics nothing is promoted, and the reason is told",
-		Needs:   []judge.Need{{What: "release of a Rollout", Met: func(t *timeline.Timeline) bool { return len(t.Releases()) > 0 }}},
-		Unsaid:  unsaid(metricSaid(s.Metrics.Errors, "errors"), metricSaid(s.Metrics.Latency, "latency")),
-		Rests:   canaryRests,
-		During:  duringReleases,
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &noData{t: t, metrics: s.Metrics} },
+		Doc: judge.Doc{
+			Proves: "A release was held back while its metrics had no data: nothing told of a promotion up to the end, an analysis came to " +
+				"a result, one of its metrics had an Error, was Inconclusive, or Failed on an empty result, on NaN or by a guard (any " +
+				"metric besides those of `metrics`), and either the analysis or the Rollout tells why. Only the metrics of errors and " +
+				"of latency must be without data: CPU can be measured without traffic.",
+			Fails: "On a promotion, on a measurement that passed on an empty result or NaN, and on an analysis that passed unmeasured.",
+			Inconclusive: "When the metrics had data, or there was no analysis, or none with a result: then nothing was tested; and when the " +
+				"scenario does not name the metrics.",
+		},
+		Needs:  []judge.Need{{What: "release of a Rollout", Met: func(t *timeline.Timeline) bool { return len(t.Releases()) > 0 }}},
+		Unsaid: unsaid(metricSaid(s.Metrics.Errors, "errors"), metricSaid(s.Metrics.Latency, "latency")),
+		Rests:  canaryRests,
+		During: duringReleases,
+		Late:   tolerance.Propagation,
+		New:    func(t *timeline.Timeline) judge.Fold { return &noData{t: t, metrics: s.Metrics} },
 	}
 }
 
@@ -80,7 +89,7 @@ func (f *noData) judge(release *timeline.Release, r *judge.Ruling, p *judge.Prom
 func (f *noData) promotedAt(release *timeline.Release) time.Duration {
 	at := release.Promoted()
 	for _, s := range f.t.Steps {
-		if release.Version != "" && s.Canary == release.Version && s.Weight >= 100 && s.At >= release.Began && s.At < release.Until {
+		if release.Version != "" && f.t.SameWorkload(s.Workload, release.Workload) && s.Canary == release.Version && s.Weight >= 100 && s.At >= release.Began && s.At < release.Until {
 			at = min(at, s.At)
 		}
 	}

@@ -19,6 +19,13 @@ func PromotesGood(tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugPromotes,
 		Promise: "a good version reaches 100 % with no dropped request",
+		Doc: judge.Doc{
+			Proves: "Each release that no disturbance made bad became the stable one (phase Healthy, status of the latest generation, " +
+				"stable and current hash the new one) and still is when it was last seen, and nothing was dropped in the run, judged as " +
+				"in `load.zero-dropped`.",
+			Fails:        "When one was aborted, is Degraded, was taken back before, or was not promoted and Healthy, or on a dropped request.",
+			Inconclusive: "As `load.zero-dropped`, or when the run was interrupted before the promotion.",
+		},
 		Needs: []judge.Need{load.Carried,
 			{What: "release of a Rollout that is not bad on purpose", Met: func(t *timeline.Timeline) bool { return len(goodReleases(t)) > 0 }}},
 		Rests:  canaryRests,

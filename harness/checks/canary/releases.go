@@ -7,11 +7,11 @@ import (
 )
 
 func badReleases(t *timeline.Timeline) []*timeline.Release {
-	return slices.DeleteFunc(t.Releases(), func(r *timeline.Release) bool { return !r.Injected(t) })
+	return slices.DeleteFunc(t.Releases(), func(r *timeline.Release) bool { return !t.IsInjected(r) })
 }
 
 func goodReleases(t *timeline.Timeline) []*timeline.Release {
-	return slices.DeleteFunc(t.Releases(), func(r *timeline.Release) bool { return r.Injected(t) })
+	return slices.DeleteFunc(t.Releases(), func(r *timeline.Release) bool { return t.IsInjected(r) })
 }
 
 // canaryRests is what every check on releases of Rollouts takes for complete.

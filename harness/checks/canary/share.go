@@ -3,6 +3,7 @@ package canary
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks/load"
@@ -31,10 +32,20 @@ func TrafficShare(b ShareBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugShare,
 		Promise: "the share of real traffic is what each step says",
-		Needs:   []judge.Need{load.Carried, {What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
-		Rests:   []string{"rollouts", "replicasets"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
+		Doc: judge.Doc{
+			Proves: "From `settle` after each step until the next one of the same workload, the share of answers with the canary's version, " +
+				"in the arms that get their answers from that workload, is the share of the step, within 4 sigma of the binomial " +
+				"distribution; at 0 and 100 % exactly. It counts answers, good and bad, and no controller's word.",
+			Cannot: "Count hits without a version in the answer (they are named), nor tell who would have got them.",
+			Fails:  "When a share is outside the bound.",
+			Inconclusive: "When a step saw too few answers to tell its share from half of it: 576 for 10 %, 150 for 30 %, 300 for 0 and 100 %; " +
+				"the finding names the number. A step shorter than the settling time cannot be judged.",
+			Budgets: []any{b},
+		},
+		Needs: []judge.Need{load.Carried, {What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
+		Rests: []string{"rollouts", "replicasets"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
 	}
 }
 
@@ -48,8 +59,8 @@ func settledSteps(t *timeline.Timeline, settle time.Duration) []settledStep {
 	var steps []settledStep
 	for i, step := range t.Steps {
 		until := t.LoadEnd()
-		if i+1 < len(t.Steps) {
-			until = t.Steps[i+1].At
+		if next := t.StepAfter(i); next != nil {
+			until = next.At
 		}
 		steps = append(steps, settledStep{Step: step, from: min(step.At+settle, until), until: until})
 	}
@@ -63,6 +74,7 @@ type share struct {
 }
 
 type armShare struct {
+	arm    *timeline.Arm
 	steps  []settledStep
 	starts timeline.Cursor
 	// By stretch of starts; index maps a stretch to its step, -1 for the times in between.
@@ -79,14 +91,16 @@ func (f *share) Arm(arm *timeline.Arm) judge.HitFold {
 	}
 	var cuts []time.Duration
 	for _, s := range f.steps {
-		cuts = append(cuts, s.from, s.until)
+		if f.t.Serves(arm, s.Workload) {
+			cuts = append(cuts, s.from, s.until)
+		}
 	}
-	a := &armShare{steps: f.steps, starts: timeline.NewCursor(cuts), counts: make([]shareCount, len(f.steps))}
+	a := &armShare{arm: arm, steps: f.steps, starts: timeline.NewCursor(cuts), counts: make([]shareCount, len(f.steps))}
 	a.index = make([]int, a.starts.Len())
 	for i := range a.index {
 		a.index[i] = -1
 		for k, s := range f.steps {
-			if s.from <= a.starts.Bounds[i] && a.starts.Bounds[i+1] <= s.until {
+			if f.t.Serves(arm, s.Workload) && s.from <= a.starts.Bounds[i] && a.starts.Bounds[i+1] <= s.until {
 				a.index[i] = k
 			}
 		}
@@ -128,6 +142,9 @@ func (f *share) Result() judge.Promise {
 		if verdict == judge.Inconclusive && f.steps[i].passing() {
 			continue
 		}
+		if verdict == judge.Inconclusive && !f.served(&f.steps[i]) {
+			text = fmt.Sprintf("step %s: no arm says that its answers come from %s", f.steps[i].Name, f.steps[i].Workload)
+		}
 		judged++
 		if verdict != judge.Pass {
 			found.Note(judge.Finding{At: f.steps[i].from, Until: f.steps[i].until, Class: string(verdict), Text: text,
@@ -149,6 +166,11 @@ func (f *share) Result() judge.Promise {
 	}
 	found.Into(&p)
 	return p
+}
+
+// served reports whether the answers of any arm come from the workload of a step.
+func (f *share) served(s *settledStep) bool {
+	return slices.ContainsFunc(f.arms, func(a *armShare) bool { return f.t.Serves(a.arm, s.Workload) })
 }
 
 // passing reports whether the next step came before this one had settled: the last weight of a release, which is its promotion,

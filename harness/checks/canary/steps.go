@@ -21,11 +21,23 @@ func Steps(s Strategy, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugSteps,
 		Promise: stepsPromise(s.Weights),
-		Needs:   []judge.Need{{What: "release of a Rollout", Met: func(t *timeline.Timeline) bool { return len(t.Releases()) > 0 }}},
-		Unsaid:  unsaid(s.weights()),
-		Rests:   canaryRests,
-		During:  duringReleases,
-		Late:    tolerance.Propagation,
+		Doc: judge.Doc{
+			Proves: "Each release of a Rollout was given the shares of `weights`, one after another, and then everything; in each share one " +
+				"AnalysisRun began, measured every metric and was Successful before the next; and each analysis took at least 1.2 times " +
+				"as long as the one before. It goes by the status of the Rollout and by the AnalysisRuns that are steps; background " +
+				"analyses do not count.",
+			Cannot: "See whether the router followed; `canary.traffic-share` does. Where two watches tell in another order within `watch` " +
+				"it is no fault.",
+			Fails: "On a share that is skipped, added or another, an analysis that is missing, did not pass, came too early or too late, " +
+				"or is no longer than the one before.",
+			Inconclusive: "When no release went the whole way, or one had begun before anybody watched; and when the scenario does not say the " +
+				"weights.",
+		},
+		Needs:  []judge.Need{{What: "release of a Rollout", Met: func(t *timeline.Timeline) bool { return len(t.Releases()) > 0 }}},
+		Unsaid: unsaid(s.weights()),
+		Rests:  canaryRests,
+		During: duringReleases,
+		Late:   tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			return &stepsTaken{t: t, weights: s.Weights, tolerance: tolerance}
 		},
@@ -33,6 +45,9 @@ func Steps(s Strategy, tolerance judge.Tolerance) judge.Check {
 }
 
 func stepsPromise(weights []int32) string {
+	if len(weights) == 0 {
+		return "a release goes by the shares of the strategy, an analysis after each, longer than the one before, in that order"
+	}
 	var parts []string
 	for i, w := range weights {
 		analysis := "analysis"
@@ -112,7 +127,7 @@ func (f *stepsTaken) judge(release *timeline.Release, r *judge.Ruling, p *judge.
 		r.Broken(at)
 		return
 	}
-	runs := timeline.StepRuns(release)
+	runs := release.StepRuns()
 	if promoted && len(runs) != len(want) {
 		at.Text = fmt.Sprintf("%s was promoted after %s, want one after each of %s", release.Label(), words.Plurals(uint64(len(runs)), "analysis", "analyses"), weightsText(want))
 		r.Broken(at)

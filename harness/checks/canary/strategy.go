@@ -8,7 +8,7 @@ import (
 // the scenario does not say is inconclusive.
 type Strategy struct {
 	Weights []int32       `json:"weights,omitempty"` // percent of traffic a canary gets, one after another, before all of it
-	Metrics Metrics       `json:"metrics,omitzero"`  // as the AnalysisTemplate names them
+	Metrics Metrics       `json:"metrics,omitzero"`  // as the AnalysisTemplate names them: errors, latency, cpu, and late, the one that a fault which shows only later breaks
 	Slow    time.Duration `json:"slow,omitempty"`    // an answer that takes this long is a bad one where latency is injected
 }
 

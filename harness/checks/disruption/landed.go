@@ -20,6 +20,12 @@ func Landed() judge.Check {
 		Slug:    SlugLanded,
 		Always:  true,
 		Promise: "the fault really happened: each disturbance that began has landed, with evidence",
+		Doc: judge.Doc{
+			Proves: "Each disturbance that began also landed, with evidence that says what was looked at and what was seen, and each one " +
+				"that `run.json` plans did so as often as planned.",
+			Cannot:       "Judge whether the evidence is true; whoever disturbs collects it by looking.",
+			Inconclusive: "When one did not land, has no or empty evidence, was given up, or began other than once. It never fails.",
+		},
 		Needs: []judge.Need{{What: "disturbance", Met: func(t *timeline.Timeline) bool {
 			return len(t.Disturbances)+len(t.Run.Disturbances) > 0
 		}}},

@@ -23,7 +23,14 @@ func Complete() judge.Check {
 		Always:  true,
 		Whole:   true,
 		Promise: "the record is whole: the run ended by itself, nothing is damaged, and every hit that was counted is there",
-		New:     func(t *timeline.Timeline) judge.Fold { return &complete{t: t} },
+		Doc: judge.Doc{
+			Proves: "What is judged is all that was recorded: the run ended by itself and as planned, every file is whole, every hit that " +
+				"the end, the batches and the load windows count is there exactly once, and `run.json` belongs to the events.",
+			Cannot: "See a hit that the generator neither sent nor counted; `load.held` compares with the plan.",
+			Inconclusive: "A cut or damaged file, a killed or interrupted run, counts that disagree. It never fails, but takes the pass from " +
+				"every other promise: what is missing may hold the failure. A failure in what is left stays one.",
+		},
+		New: func(t *timeline.Timeline) judge.Fold { return &complete{t: t} },
 	}
 }
 
@@ -105,7 +112,7 @@ func wholeFiles(t *timeline.Timeline, f *judge.Findings) {
 		f.Note(judge.Finding{Text: "the record has no end: the harness was killed, or its disk was full"})
 	case t.Ends > 1:
 		f.Note(judge.Finding{Text: fmt.Sprintf("the record ends %d times", t.Ends)})
-	case t.End.Reason != "finished":
+	case t.End.Outcome != history.EndFinished:
 		f.Note(judge.Finding{Text: "the run ended before its plan: " + t.End.Reason})
 	}
 	for _, d := range t.Damage {

@@ -28,8 +28,25 @@ func ZeroDropped() judge.Check {
 		Slug:    SlugDropped,
 		Always:  true,
 		Promise: "no request is dropped: every intended hit got one complete, correct answer in its deadline",
-		Needs:   []judge.Need{Carried},
-		New:     func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: timeline.InjectionsOf(t)} },
+		Doc: judge.Doc{
+			Proves: "Every intended hit of every arm but the control arm got one complete, correct answer in its deadline, as package load " +
+				"checked it (status, length, digest). The deadline is checked again here.",
+			Cannot: "See an outage shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
+				"transport sent again by itself count as answered; `masked` counts them, and the arms that cannot be retried are there " +
+				"to catch the same failure.",
+			Excepts: "A failed hit that the application answered whole (it has a status), from the very release that the disturbance made " +
+				"bad, between its beginning and one deadline after its end; it is counted as `injected`. The arm must get its answers " +
+				"from the workload of that release, the answer must tell its version (`injects`), and its pod, where a watch saw it, " +
+				"must be one of the release, by pod template hash; where no watch tells, the version must be that of one release only. " +
+				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
+			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, or answered " +
+				"past the deadline.",
+			Inconclusive: "When only the harness failed (its own errors, intents never sent), or only the control arm, which points at the " +
+				"harness or the ingress; when there are no hits; and when injected failures have no end because their disturbance never " +
+				"healed.",
+		},
+		Needs: []judge.Need{Carried},
+		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: t.Injections()} },
 	}
 }
 
@@ -69,6 +86,7 @@ func (t *tally) add(o tally) {
 // armDrops folds the hits of an arm that goes to what is disturbed.
 type armDrops struct {
 	arm        *timeline.Arm
+	t          *timeline.Timeline
 	injections []timeline.Injection
 	known      time.Duration // Timeline.Known
 
@@ -95,7 +113,7 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
+	a := &armDrops{arm: arm, t: f.t, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
 	a.sequence.visit = a.outages.visit
@@ -160,7 +178,7 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 		deadline = 0
 	}
 	for i := range a.injections {
-		if a.injections[i].Excepts(h, deadline) {
+		if a.t.Excepts(&a.injections[i], a.arm, h, deadline) {
 			if a.injections[i].Until == timeline.Never {
 				a.unhealed++
 			}

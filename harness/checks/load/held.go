@@ -34,7 +34,16 @@ func Held(b HeldBudgets) judge.Check {
 		Slug:    SlugHeld,
 		Always:  true,
 		Promise: "the load really ran: every planned hit was sent in time, before, during and after each disturbance",
-		Needs:   []judge.Need{Carried},
+		Doc: judge.Doc{
+			Proves: "The load ran as planned: as many hits as planned were sent, none started later than `lag`, there were at least " +
+				"`around` hits before and after each disturbance and one during it, and the generator was healthy: it never stalled " +
+				"longer than `stall` and used at most `files` of its open files. How busy the machine was is a figure only.",
+			Cannot: "Tell whether the plan itself was enough; the power of `load.zero-dropped` says what the load could have missed.",
+			Inconclusive: "On any of these, or when the generator's health was not recorded. It never fails: a load that did not run says nothing " +
+				"about the product. It is no pass either, so a run with a broken load is never green.",
+			Budgets: []any{b},
+		},
+		Needs: []judge.Need{Carried},
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &held{t: t, budgets: b}
 			for _, d := range t.Disturbances {

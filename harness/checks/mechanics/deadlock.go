@@ -30,8 +30,16 @@ func PDBNoDeadlock(b DeadlockBudgets) judge.Check {
 	return judge.Check{
 		Slug:    SlugNoDeadlock,
 		Promise: "a drain always ends once replacements are Ready",
-		Needs:   []judge.Need{drained},
-		New:     func(t *timeline.Timeline) judge.Fold { return &deadlock{t: t, budgets: b} },
+		Doc: judge.Doc{
+			Proves: "Each drain landed within `drain` of its beginning, and each of its evictions ended: accepted, or the pod was gone " +
+				"already.",
+			Fails: "When a drain gave up on a pod that a budget refused (the findings name the budget, what it allows and what the API " +
+				"server said), took longer, or never ended.",
+			Inconclusive: "When it failed for another reason or evicted nothing.",
+			Budgets:      []any{b},
+		},
+		Needs: []judge.Need{drained},
+		New:   func(t *timeline.Timeline) judge.Fold { return &deadlock{t: t, budgets: b} },
 	}
 }
 

@@ -3,6 +3,7 @@ package mechanics
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -30,10 +31,21 @@ func Graceful(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugGraceful,
 		Promise: "requests in flight finish after SIGTERM",
-		Needs:   []judge.Need{load.Carried, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
-		Rests:   []string{"pods"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
+		Doc: judge.Doc{
+			Proves: "Requests in flight at a pod when it got its SIGTERM finished, and there were at least `straddling` of them in all. The " +
+				"process tells when that was: a line `rollproof.dev/sigterm=<RFC 3339 time>` in its container's termination message. " +
+				"Where none does, or the time cannot be true, the moment its deletion was asked for is taken, and the reason says so: " +
+				"preStop runs in between.",
+			Cannot: "Tell which pod a request without any answer was at: one that failed while in flight at the stop of any pod of the " +
+				"arm's workload counts.",
+			Fails:        "On one such request.",
+			Inconclusive: "With fewer in flight, or when no pod was told to stop under load.",
+			Budgets:      []any{b},
+		},
+		Needs: []judge.Need{load.Carried, {What: "pod that was told to stop under load", Met: podsStoppedUnderLoad}},
+		Rests: []string{"pods"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &grace{t: t, budgets: b, stops: stopsOf(t)} },
 	}
 }
 
@@ -45,7 +57,7 @@ func podsStoppedUnderLoad(t *timeline.Timeline) bool {
 // stop is the time in which a pod got its SIGTERM: one moment where the process told of it, else from its deletion, which
 // preStop hooks follow, to its end.
 type stop struct {
-	pod         string
+	of          *timeline.Pod
 	from, until time.Duration
 	told        bool
 }
@@ -56,15 +68,17 @@ func stopsOf(t *timeline.Timeline) []stop {
 		for _, s := range pod.Stops {
 			switch {
 			case s.Signalled != timeline.Never:
-				stops = append(stops, stop{pod: pod.Name, from: s.Signalled, until: s.Signalled, told: true})
+				stops = append(stops, stop{of: pod, from: s.Signalled, until: s.Signalled, told: true})
 			case s.Gone != timeline.Never:
-				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Gone})
+				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Gone})
 			default:
-				stops = append(stops, stop{pod: pod.Name, from: s.Terminating, until: s.Terminating})
+				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Terminating})
 			}
 		}
 	}
-	slices.SortFunc(stops, func(a, b stop) int { return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.pod, b.pod)) })
+	slices.SortFunc(stops, func(a, b stop) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.of.Name, b.of.Name), cmp.Compare(a.of.Namespace, b.of.Namespace), cmp.Compare(a.of.UID, b.of.UID))
+	})
 	return stops
 }
 
@@ -76,6 +90,7 @@ type grace struct {
 }
 
 type armGrace struct {
+	arm    *timeline.Arm
 	stops  []stop
 	byPod  map[string][]int // indexes into stops
 	counts []graceCount     // by stop
@@ -94,9 +109,11 @@ func (f *grace) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armGrace{stops: f.stops, byPod: map[string][]int{}, counts: make([]graceCount, len(f.stops))}
+	a := &armGrace{arm: arm, stops: f.stops, byPod: map[string][]int{}, counts: make([]graceCount, len(f.stops))}
 	for i, s := range f.stops {
-		a.byPod[s.pod] = append(a.byPod[s.pod], i)
+		if s.of.Serves(arm.Workload) {
+			a.byPod[s.of.Name] = append(a.byPod[s.of.Name], i)
+		}
 	}
 	f.arms = append(f.arms, a)
 	return judge.WhileKnown(f.t, a)
@@ -124,13 +141,13 @@ func (a *armGrace) failed(h *history.Hit) {
 	}
 	for i := range a.stops {
 		s := &a.stops[i]
-		if h.Pod != "" && h.Pod != s.pod || h.At > s.until || h.End() < s.from {
+		if !s.of.Serves(a.arm.Workload) || h.Pod != "" && h.Pod != s.of.Name || h.At > s.until || h.End() < s.from {
 			continue
 		}
 		a.counts[i].torn++
 		a.torn++
 		if a.found.Wants(h.At) {
-			a.found.Keep(judge.HitFinding(h, fmt.Sprintf("in flight when pod %s was told to stop, and never finished: %s%s", s.pod, judge.WhyFailed(h), unnamed(h))))
+			a.found.Keep(judge.HitFinding(h, fmt.Sprintf("in flight when pod %s was told to stop, and never finished: %s%s", s.of.Name, judge.WhyFailed(h), unnamed(h))))
 		}
 		return
 	}
@@ -142,8 +159,12 @@ func mayBeTorn(h *history.Hit) bool {
 	if h.Pod != "" {
 		return h.Code == 0
 	}
-	switch h.Reason { // the words are package load's
-	case "refused", "deadline connecting", "unreachable", "tls", "status 404", "status 503":
+	switch h.Code {
+	case http.StatusNotFound, http.StatusServiceUnavailable:
+		return false
+	}
+	switch h.Reason {
+	case history.ReasonRefused, history.ReasonNotConnected, history.ReasonUnreachable, history.ReasonTLS:
 		return false
 	}
 	return true
@@ -174,7 +195,7 @@ func (f *grace) Result() judge.Promise {
 		if !s.told {
 			untold++
 		}
-		p.Figures = append(p.Figures, judge.Figure{Name: fmt.Sprintf("requests in flight when %s was told to stop at %s", s.pod, words.Span(s.from)), Value: float64(n.whole + n.torn), Unit: "hits"})
+		p.Figures = append(p.Figures, judge.Figure{Name: fmt.Sprintf("requests in flight when %s was told to stop at %s", s.of.Name, words.Span(s.from)), Value: float64(n.whole + n.torn), Unit: "hits"})
 	}
 	p.Hits = whole + p.Dropped
 	found.Into(&p)

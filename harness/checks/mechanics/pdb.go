@@ -15,8 +15,8 @@ import (
 // SlugPDB is the name of the check.
 const SlugPDB = "mechanics.pdb"
 
-// EvictedByAPI is the reason of the condition DisruptionTarget of a pod that the eviction API removed.
-const EvictedByAPI = "EvictionByEvictionAPI"
+// evictedByAPI is the reason of the condition DisruptionTarget of a pod that the eviction API removed.
+const evictedByAPI = "EvictionByEvictionAPI"
 
 // PDB judges drains. Budgets bind the eviction API alone: what a controller or a delete removes they do not hold back, so
 // each removal on a drained node must be an eviction. That a budget exists is not enough: it must have refused at least once.
@@ -24,11 +24,21 @@ func PDB(tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugPDB,
 		Promise: "a drain never takes more pods than their disruption budget allows",
-		Needs:   []judge.Need{drained},
-		Rests:   []string{"pods", "poddisruptionbudgets"},
-		During:  timeline.DuringDrains,
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &pdbs{t: t, tolerance: tolerance} },
+		Doc: judge.Doc{
+			Proves: "For each drain: every pod that a PodDisruptionBudget selects and that ended on the drained node was evicted (the API " +
+				"server took the eviction, or the pod's DisruptionTarget says EvictionByEvictionAPI); an eviction of such a pod was " +
+				"refused at least once (429, cause DisruptionBudget); at every change from the beginning of the drain to its healing as " +
+				"many selected pods were ready as the budget asks for; and no eviction of a ready pod was accepted while its budget " +
+				"allowed none, `watch` before and after. A pod that answered hits and is selected by no budget fails it.",
+			Cannot:       "See pods of namespaces that are not watched. Pods of DaemonSets, and ones that were done, do not count.",
+			Fails:        "On any of these but the missing refusal.",
+			Inconclusive: "Without a refusal, for the budget was never put to the test; also when nothing was removed.",
+		},
+		Needs:  []judge.Need{drained},
+		Rests:  []string{"pods", "poddisruptionbudgets"},
+		During: timeline.DuringDrains,
+		Late:   tolerance.Propagation,
+		New:    func(t *timeline.Timeline) judge.Fold { return &pdbs{t: t, tolerance: tolerance} },
 	}
 }
 
@@ -40,15 +50,19 @@ type pdbs struct {
 
 // armServed is which pods answered: those that users depend on.
 type armServed struct {
-	pods map[string]bool
-	last string
+	namespace string // of the pods; empty where nobody said
+	pods      map[podName]bool
+	last      string
 }
+
+// podName is the name of a pod in its namespace. An answer does not tell its UID.
+type podName struct{ namespace, name string }
 
 func (f *pdbs) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armServed{pods: map[string]bool{}}
+	a := &armServed{namespace: arm.Workload.Namespace, pods: map[podName]bool{}}
 	f.arms = append(f.arms, a)
 	return a
 }
@@ -56,14 +70,14 @@ func (f *pdbs) Arm(arm *timeline.Arm) judge.HitFold {
 func (a *armServed) Hit(h *history.Hit) {
 	if h.Pod != a.last && h.Pod != "" {
 		a.last = h.Pod
-		a.pods[h.Pod] = true
+		a.pods[podName{a.namespace, h.Pod}] = true
 	}
 }
 
 func (f *pdbs) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
-	served := map[string]bool{}
+	served := map[podName]bool{}
 	for _, a := range f.arms {
 		maps.Copy(served, a.pods)
 	}
@@ -84,7 +98,7 @@ type pdbDrain struct {
 	*pdbs
 	*timeline.Drain
 	*judge.Ruling
-	served           map[string]bool
+	served           map[podName]bool
 	removed, refused uint64
 }
 
@@ -154,7 +168,7 @@ func (j *pdbDrain) removals() []*timeline.Track[history.PDBObject] {
 			Evidence: []string{fmt.Sprintf("pod %s/%s (%s) on node %s", pod.Namespace, pod.Name, pod.UID, pod.Last().Node)}}
 		own := j.t().BudgetsOf(pod, timeline.Ended(pod))
 		switch {
-		case len(own) == 0 && j.served[pod.Name]:
+		case len(own) == 0 && (j.served[podName{pod.Namespace, pod.Name}] || j.served[podName{"", pod.Name}]):
 			at.Text = fmt.Sprintf("%s: pod %s answered users and no disruption budget selects it", j.label(), pod.Name)
 			j.Broken(at)
 		case len(own) > 0 && !j.evicted(pod):
@@ -176,7 +190,7 @@ func (j *pdbDrain) removals() []*timeline.Track[history.PDBObject] {
 // evicted reports whether the API server took an eviction of a pod, or the pod itself says so.
 func (j *pdbDrain) evicted(pod *timeline.Track[timeline.PodView]) bool {
 	return slices.ContainsFunc(j.Evictions, func(e timeline.Eviction) bool { return e.Accepted() && e.Of(pod) }) ||
-		slices.ContainsFunc(pod.Seen, func(s timeline.Seen[timeline.PodView]) bool { return s.Object.Disruption == EvictedByAPI })
+		slices.ContainsFunc(pod.Seen, func(s timeline.Seen[timeline.PodView]) bool { return s.Object.Disruption == evictedByAPI })
 }
 
 // floor counts, at every change during the drain, the pods that a budget selects and that are ready.

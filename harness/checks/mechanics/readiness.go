@@ -25,10 +25,19 @@ func Readiness(tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugReadiness,
 		Promise: "an unready pod gets no traffic: no hit is answered by a pod outside its ready time, propagation allowed for",
-		Needs:   []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
-		Rests:   []string{"pods"},
-		Late:    tolerance.Propagation,
-		New:     func(t *timeline.Timeline) judge.Fold { return &ready{t: t, tolerance: tolerance} },
+		Doc: judge.Doc{
+			Proves: "No hit was answered by a pod outside the times the watches saw it ready and not terminating, with `propagation` " +
+				"allowed after such a time for routers to follow, and `watch` before it for a watch that tells late.",
+			Cannot: "See what happens within these tolerances, nor hits whose answer does not name a pod.",
+			Fails: "On one such hit, and on a pod that answers 503 itself, unless its release is bad on purpose: whoever sent the request " +
+				"took it for ready.",
+			Inconclusive: "When no pod became ready or unready under load, when no answer names a pod that was watched, or when some name pods " +
+				"that were not.",
+		},
+		Needs: []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
+		Rests: []string{"pods"},
+		Late:  tolerance.Propagation,
+		New:   func(t *timeline.Timeline) judge.Fold { return &ready{t: t, tolerance: tolerance} },
 	}
 }
 
@@ -52,6 +61,8 @@ type ready struct {
 }
 
 type armReady struct {
+	t          *timeline.Timeline
+	arm        *timeline.Arm
 	pods       podFinder
 	tolerance  judge.Tolerance
 	injections []timeline.Injection
@@ -60,25 +71,26 @@ type armReady struct {
 	found                   judge.Findings
 }
 
-// podFinder finds a pod by the name in a hit, which mostly is the same string as in the hit before.
+// podFinder finds the pods that had the name in a hit, which mostly is the same string as in the hit before.
 type podFinder struct {
-	pods map[string]*timeline.Pod
-	name string
-	pod  *timeline.Pod
+	t         *timeline.Timeline
+	namespace string // of the pods that may answer an arm; empty where nobody said
+	name      string
+	pods      []*timeline.Pod
 }
 
-func (f *podFinder) find(name string) *timeline.Pod {
+func (f *podFinder) find(name string) []*timeline.Pod {
 	if name != f.name {
-		f.name, f.pod = name, f.pods[name]
+		f.name, f.pods = name, f.t.PodsNamed(f.namespace, name)
 	}
-	return f.pod
+	return f.pods
 }
 
 func (f *ready) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armReady{pods: podFinder{pods: f.t.Pods}, tolerance: f.tolerance, injections: timeline.InjectionsOf(f.t)}
+	a := &armReady{t: f.t, arm: arm, pods: podFinder{t: f.t, namespace: arm.Workload.Namespace}, tolerance: f.tolerance, injections: f.t.Injections()}
 	f.arms = append(f.arms, a)
 	return judge.WhileKnown(f.t, a)
 }
@@ -87,23 +99,25 @@ func (a *armReady) Hit(h *history.Hit) {
 	if h.Pod == "" {
 		return
 	}
-	pod := a.pods.find(h.Pod)
-	if pod == nil {
+	pods := a.pods.find(h.Pod)
+	if len(pods) == 0 {
 		a.unseen++
 		return
 	}
 	a.judged++
 	switch {
-	case !mayAnswer(pod, h.At, h.End(), a.tolerance):
-		a.note(h, "pod %s answered a request started when it was not ready: %s", pod.Name, readyText(pod, h.At))
+	case !mayAnswer(pods, h.At, h.End(), a.tolerance):
+		a.note(h, "pod %s answered a request started when it was not ready: %s", h.Pod, readyText(pods, h.At))
 	case h.Code == http.StatusServiceUnavailable && !a.meant(h):
-		a.note(h, "pod %s got a request and answered that it cannot serve: whoever sent it took it for ready", pod.Name)
+		a.note(h, "pod %s got a request and answered that it cannot serve: whoever sent it took it for ready", h.Pod)
 	}
 }
 
-// meant reports whether the answer is of a version that is bad on purpose.
+// meant reports whether the answer is of a release that is bad on purpose.
 func (a *armReady) meant(h *history.Hit) bool {
-	return slices.ContainsFunc(a.injections, func(i timeline.Injection) bool { return i.Version == h.Version && h.End() >= i.From })
+	return slices.ContainsFunc(a.injections, func(i timeline.Injection) bool {
+		return h.End() >= i.From && a.t.Gave(&i.Identity, a.arm, h)
+	})
 }
 
 func (a *armReady) note(h *history.Hit, format string, args ...any) {
@@ -113,24 +127,31 @@ func (a *armReady) note(h *history.Hit, format string, args ...any) {
 	}
 }
 
-// mayAnswer reports whether a hit touches a ready time of the pod, stretched by what routers and watches are allowed.
-func mayAnswer(p *timeline.Pod, from, until time.Duration, b judge.Tolerance) bool {
-	for i := len(p.Ready) - 1; i >= 0; i-- {
-		s := &p.Ready[i]
-		if s.From <= until+b.Watch && from-b.Propagation <= s.Until {
-			return true
+// mayAnswer reports whether a hit touches a ready time of one of the pods that had its pod's name, stretched by what routers and watches
+// are allowed.
+func mayAnswer(pods []*timeline.Pod, from, until time.Duration, b judge.Tolerance) bool {
+	for _, p := range slices.Backward(pods) {
+		for i := len(p.Ready) - 1; i >= 0; i-- {
+			s := &p.Ready[i]
+			if s.From <= until+b.Watch && from-b.Propagation <= s.Until {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// readyText says when the pod was ready, as seen from a moment outside.
-func readyText(p *timeline.Pod, at time.Duration) string {
-	if len(p.Ready) == 0 {
+// readyText says when the pods of a name were ready, as seen from a moment outside.
+func readyText(pods []*timeline.Pod, at time.Duration) string {
+	var ready []timeline.Span
+	for _, p := range pods {
+		ready = append(ready, p.Ready...)
+	}
+	if len(ready) == 0 {
 		return "it never was"
 	}
 	text := ""
-	for _, s := range p.Ready {
+	for _, s := range ready {
 		if s.Until != timeline.Never && s.Until <= at {
 			text = fmt.Sprintf("%s after it stopped being so", words.Span(at-s.Until))
 		} else if s.From > at {

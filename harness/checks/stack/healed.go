@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -35,8 +34,19 @@ func Healed(b HealedBudgets, tolerance judge.Tolerance) judge.Check {
 		Slug:    SlugHealed,
 		Always:  true,
 		Promise: "nothing is left broken: pods Ready, nodes schedulable, Rollouts Healthy, as many replicas as before, every disturbance healed",
-		Needs:   []judge.Need{{What: "node of a cluster", Met: func(t *timeline.Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
-		Rests:   []string{"pods", "nodes", "rollouts", "replicasets"},
+		Doc: judge.Doc{
+			Proves: "At the end every node is Ready, there, and cordoned only if it was at first; every Rollout is Healthy, not aborted and " +
+				"asks for as many replicas as before the first disturbance; every pod is Ready or done, and one that was deleted is no " +
+				"longer there for more than `ending`; each workload has as many ready pods as before the first disturbance (ReplicaSets " +
+				"that a Rollout is about to scale down do not count); and each disturbance was healed, but for a good release, which " +
+				"leaves nothing to heal.",
+			Cannot:       "See namespaces that are not watched.",
+			Fails:        "On any of these.",
+			Inconclusive: "When the record was cut short. It is skipped without a cluster: the record holds no node.",
+			Budgets:      []any{b},
+		},
+		Needs: []judge.Need{{What: "node of a cluster", Met: func(t *timeline.Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
+		Rests: []string{"pods", "nodes", "rollouts", "replicasets"},
 		During: func(t *timeline.Timeline) timeline.Span {
 			return timeline.Span{From: t.Last - tolerance.Watch, Until: t.Last}
 		},
@@ -149,7 +159,7 @@ func podText(o *timeline.PodView) string {
 // replicas compares how many pods of each workload were ready before the first disturbance with the end.
 func (f *healed) replicas() {
 	before, after := f.ready(f.start()), f.ready(f.Timeline.Last)
-	for _, workload := range slices.Sorted(maps.Keys(before)) {
+	for _, workload := range slices.SortedFunc(maps.Keys(before), byName) {
 		if before[workload] != after[workload] {
 			f.left(f.start(), fmt.Sprintf("%s has %d ready pods, %d before", workload, after[workload], before[workload]))
 		}
@@ -162,6 +172,8 @@ func (f *healed) replicas() {
 	}
 }
 
+func byName(a, b history.Workload) int { return cmp.Compare(a.String(), b.String()) }
+
 // start is the moment of the first disturbance, or else of the first load, or else of the first list.
 func (f *healed) start() time.Duration {
 	start := f.Timeline.LoadBegin()
@@ -173,8 +185,8 @@ func (f *healed) start() time.Duration {
 
 // ready counts the ready pods of each workload at a moment. Those of a ReplicaSet that its Rollout is about to scale down are
 // left over from a release, and do not count.
-func (f *healed) ready(at time.Duration) map[string]int {
-	counts := map[string]int{}
+func (f *healed) ready(at time.Duration) map[history.Workload]int {
+	counts := map[history.Workload]int{}
 	for _, pod := range f.Timeline.Cluster.Pods {
 		o := pod.At(at)
 		if o == nil || o.Owner == nil || o.Phase == "Succeeded" {
@@ -191,17 +203,17 @@ func (f *healed) ready(at time.Duration) map[string]int {
 	return counts
 }
 
-// workload names what keeps a pod: the owner of its ReplicaSet where it has one.
-func (f *healed) workload(namespace string, owner *history.Owner, at time.Duration) (name string, leaving bool) {
+// workload is what keeps a pod: the owner of its ReplicaSet where it has one.
+func (f *healed) workload(namespace string, owner *history.Owner, at time.Duration) (w history.Workload, leaving bool) {
 	if owner.Kind == "ReplicaSet" {
 		for _, rs := range f.Timeline.Cluster.ReplicaSets {
 			if rs.Namespace != namespace || rs.Name != owner.Name {
 				continue
 			}
 			if o := rs.At(at); o != nil && o.Owner != nil {
-				return strings.ToLower(o.Owner.Kind) + " " + namespace + "/" + o.Owner.Name, o.ScaleDownAt != "" || o.Desired == 0
+				return history.Workload{Namespace: namespace, Kind: o.Owner.Kind, Name: o.Owner.Name}, o.ScaleDownAt != "" || o.Desired == 0
 			}
 		}
 	}
-	return strings.ToLower(owner.Kind) + " " + namespace + "/" + owner.Name, false
+	return history.Workload{Namespace: namespace, Kind: owner.Kind, Name: owner.Name}, false
 }

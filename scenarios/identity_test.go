@@ -1,0 +1,38 @@
+package scenarios
+
+import (
+	"testing"
+
+	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/run"
+)
+
+// A release that is bad on purpose names its workload: without it not one of its failures is excused. And the stack says what releases
+// go out by: without that most checks on them say nothing.
+func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
+	for _, s := range All(bitvault.World{}) {
+		for _, act := range s.Acts {
+			d, ok := act.(run.Disturb)
+			if !ok {
+				continue
+			}
+			bad, ok := d.Disturbance.(disrupt.Injecting)
+			if _, injects := d.Disturbance.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
+				continue
+			}
+			if !ok || bad.Disturbs().IsZero() {
+				t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, d)
+			}
+		}
+		stack, ok := s.Stack.(run.Strategist)
+		if !ok {
+			t.Errorf("%s: its stack does not say what releases go out by", s.Name)
+			continue
+		}
+		if said := stack.Strategy(); len(said.Weights) == 0 || said.Slow == 0 || said.Metrics.Errors == "" || said.Metrics.Latency == "" ||
+			said.Metrics.CPU == "" || said.Metrics.Late == "" {
+			t.Errorf("%s: its stack says of the strategy only %+v", s.Name, said)
+		}
+	}
+}
