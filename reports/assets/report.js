@@ -669,6 +669,7 @@
         }
         p.hidden = !any || !(verdict === "all" || p.classList.contains(verdict));
         if (!p.hidden) shown++;
+        if (words.length && groups.some((g) => !g.hidden)) p.open = true; // what was found is seen
       }
       for (const section of [$("failed"), $("held")]) if (section) section.hidden = promises.length > 0 && !section.querySelector(".promise:not([hidden])");
       $("nothing").hidden = shown > 0;
@@ -689,7 +690,7 @@
   // Paper has no folds: what failed is printed whole, but for the single findings.
   let folded = [];
   window.addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("#failed .promise, #failed .group, #lanes")].filter((d) => !d.open);
+    folded = [...document.querySelectorAll("#failed .promise, #failed .group")].filter((d) => !d.open);
     for (const d of folded) d.open = true;
   });
   window.addEventListener("afterprint", () => { for (const d of folded) d.open = false; folded = []; });
