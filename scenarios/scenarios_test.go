@@ -71,15 +71,20 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 // At the strategy's own pace the second analysis measures twice about ten minutes after the release: no limit on an abort may be shorter
 // than that. It was, and nobody saw it at pace fast.
 func TestALateAbortIsInTimeAtEveryPace(t *testing.T) {
-	for _, pace := range []bitvaultd.Pace{bitvaultd.Fast(), bitvaultd.Spec()} {
-		late, err := Select(All(bitvault.World{Pace: pace}), "", "canary/aborts-late")
+	for _, pace := range []string{"fast", "spec"} {
+		strategy, err := bitvaultd.StrategyAt(pace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late, err := Select(All(bitvault.World{Strategy: strategy}), "", "canary/aborts-late")
 		if err != nil {
 			t.Fatal(err)
 		}
 		b := judge.DefaultBudgets()
 		late[0].Budgets(&b)
-		if needed := pace.First.Lasts() + pace.Second.Delay + pace.Second.Interval; b.Abort <= needed {
-			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace.Name, b.Abort, needed)
+		second := strategy.Analysis(1)
+		if needed := strategy.Analysis(0).Lasts() + second.Delay() + second.Interval(); b.Abort <= needed {
+			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace, b.Abort, needed)
 		}
 	}
 }

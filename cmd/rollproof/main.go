@@ -109,6 +109,7 @@ func commands() []*cobra.Command {
 		newReportCommand(),
 		newTrafficCommand(),
 		newClusterCommand(),
+		newStackCommand(),
 		newImagesCommand(),
 		newDockerCommand(),
 		newVersionCommand(),

@@ -18,7 +18,8 @@ func NoDataNoPromote(w bitvault.World) run.Scenario {
 		Acts: []run.Act{
 			run.Disturb{Disturbance: bitvault.Silence{}}, w.GoodReverted(), w.Decided(), run.Hold(10 * time.Second),
 		},
-		After:  10 * time.Second,
-		Checks: []string{"canary.no-data-no-promote"},
+		After:   10 * time.Second,
+		Budgets: w.Shares,
+		Checks:  []string{"canary.no-data-no-promote"},
 	}
 }
