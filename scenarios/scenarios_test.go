@@ -3,10 +3,13 @@ package scenarios
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/stack"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/scenarios/teeth"
@@ -64,6 +67,65 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 	for _, check := range checks {
 		if !planted[check] {
 			t.Errorf("no fault is planted under %s: nobody has seen it fail", check)
+		}
+	}
+}
+
+// Each fault that can be planted in the manifests is planted by a tooth, which builds with it at every pace; and no tooth names one that there
+// is not.
+func TestEveryFaultOfTheManifestsIsPlanted(t *testing.T) {
+	faults, err := stack.Faults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := map[string]bool{}
+	for _, f := range teeth.All(bitvault.World{}) {
+		for _, name := range f.Scenario.Stack.(bitvault.Stack).Faults {
+			planted[name] = true
+			if !slices.Contains(faults, name) {
+				t.Errorf("%s: there is no fault %s", f.Scenario.Name, name)
+			}
+		}
+	}
+	for _, name := range faults {
+		if !planted[name] {
+			t.Errorf("no tooth plants %s", name)
+		}
+		for _, pace := range []string{"fast", "spec"} {
+			if _, err := bitvaultd.StrategyAt(pace, name); err != nil {
+				t.Errorf("pace %s with %s: %v", pace, name, err)
+			}
+		}
+	}
+}
+
+// The slow router is not disturbed while the installation may still wait in it.
+func TestTheSlowRouterIsQuietFirst(t *testing.T) {
+	strategy, err := bitvaultd.StrategyAt("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range teeth.All(bitvault.World{Strategy: strategy}) {
+		if f.Check == "canary.blast-radius" && f.Scenario.Before != 65*time.Second { // twice its throttle of 30 s, and 5 s
+			t.Errorf("it begins after %v", f.Scenario.Before)
+		}
+	}
+}
+
+// Judges are told the shares of the traffic that the manifests have.
+func TestJudgesAreToldTheWeights(t *testing.T) {
+	strategy, err := bitvaultd.StrategyAt("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range All(bitvault.World{Strategy: strategy}) {
+		if !s.Labelled("canary") {
+			continue
+		}
+		b := judge.Budgets{}
+		s.Budgets(&b)
+		if !slices.Equal(b.Weights, strategy.Weights()) {
+			t.Errorf("%s: weights %v, want %v", s.Name, b.Weights, strategy.Weights())
 		}
 	}
 }

@@ -73,9 +73,9 @@ func All(w bitvault.World) []Fault {
 }
 
 // plant puts a fault under a scenario.
-func plant(s run.Scenario, check, planted string, verdict judge.Verdict, sabotage func(*bitvault.Stack), labels ...string) Fault {
+func plant(s run.Scenario, check, planted string, verdict judge.Verdict, change func(*bitvault.Stack), labels ...string) Fault {
 	stack := s.Stack.(bitvault.Stack)
-	sabotage(&stack)
+	change(&stack)
 	s.Stack = stack
 	return named(s, check, planted, verdict, labels...)
 }
