@@ -1,12 +1,16 @@
 package scenarios
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
+	"bitvault.dev/rollproof/fixtures/stack"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/judge"
@@ -69,18 +73,104 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 	}
 }
 
+// Each fault that can be planted in the manifests is planted by a tooth, which builds with it at every pace; and no tooth names one that there
+// is not.
+func TestEveryFaultOfTheManifestsIsPlanted(t *testing.T) {
+	faults, err := stack.Faults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := map[string]bool{}
+	for _, f := range teeth.All(bitvault.World{}) {
+		for _, name := range f.Scenario.Stack.(bitvault.Stack).Faults {
+			planted[name] = true
+			if !slices.Contains(faults, name) {
+				t.Errorf("%s: there is no fault %s", f.Scenario.Name, name)
+			}
+		}
+	}
+	for _, name := range faults {
+		if !planted[name] {
+			t.Errorf("no tooth plants %s", name)
+		}
+		for _, pace := range []string{"fast", "spec"} {
+			if _, err := bitvaultd.StrategyAt(pace, name); err != nil {
+				t.Errorf("pace %s with %s: %v", pace, name, err)
+			}
+		}
+	}
+}
+
+// The slow router is not disturbed while the installation may still wait in it.
+func TestTheSlowRouterIsQuietFirst(t *testing.T) {
+	strategy, err := bitvaultd.StrategyAt("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range teeth.All(bitvault.World{Strategy: strategy}) {
+		if f.Check == "canary.blast-radius" && f.Scenario.Before != 65*time.Second { // twice its throttle of 30 s, and 5 s
+			t.Errorf("it begins after %v", f.Scenario.Before)
+		}
+	}
+}
+
+// Judges are told the shares of the traffic that the manifests have.
+func TestJudgesAreToldTheWeights(t *testing.T) {
+	strategy, err := bitvaultd.StrategyAt("fast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range All(bitvault.World{Strategy: strategy}) {
+		if !s.Labelled("canary") {
+			continue
+		}
+		told := s.Stack.(bitvault.Stack).Strategy()
+		if !slices.Equal(told.Weights, []int32{10, 30}) {
+			t.Errorf("%s: weights %v, want those of the manifests", s.Name, told.Weights)
+		}
+	}
+}
+
+// What judges are told of the metrics is what the templates ask.
+func TestJudgesAreToldTheMetrics(t *testing.T) {
+	strategy, err := bitvaultd.StrategyAt("spec")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := bitvault.Stack{World: bitvault.World{Strategy: strategy}}.Strategy()
+	for n := range 2 {
+		asked := map[string]string{}
+		for _, m := range strategy.Analysis(n).Metrics {
+			asked[m.Name] = m.Success
+		}
+		for _, name := range []string{told.Metrics.Errors, told.Metrics.Latency, told.Metrics.CPU, told.Metrics.Late} {
+			if asked[name] == "" {
+				t.Errorf("analysis %d asks nothing called %q: %v", n, name, asked)
+			}
+		}
+		if want := fmt.Sprintf("result[0] < %g", told.Slow.Seconds()); !strings.Contains(asked[told.Metrics.Latency], want) {
+			t.Errorf("analysis %d: the condition of %s is %q, and judges are told %v", n, told.Metrics.Latency, asked[told.Metrics.Latency], told.Slow)
+		}
+	}
+}
+
 // At the strategy's own pace the second analysis measures twice about ten minutes after the release: no limit on an abort may be shorter
 // than that. It was, and nobody saw it at pace fast.
 func TestALateAbortIsInTimeAtEveryPace(t *testing.T) {
-	for _, pace := range []bitvaultd.Pace{bitvaultd.Fast(), bitvaultd.Spec()} {
-		late, err := Select(All(bitvault.World{Pace: pace}), "", "canary/aborts-late")
+	for _, pace := range []string{"fast", "spec"} {
+		strategy, err := bitvaultd.StrategyAt(pace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		late, err := Select(All(bitvault.World{Strategy: strategy}), "", "canary/aborts-late")
 		if err != nil {
 			t.Fatal(err)
 		}
 		b := checks.DefaultBudgets()
 		late[0].Budgets(&b)
-		if needed := pace.First.Lasts() + pace.Second.Delay + pace.Second.Interval; b.Abort <= needed {
-			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace.Name, b.Abort, needed)
+		second := strategy.Analysis(1)
+		if needed := strategy.Analysis(0).Lasts() + second.Delay() + second.Interval(); b.Abort <= needed {
+			t.Errorf("pace %s: a release must be aborted within %v, and its second analysis needs %v", pace, b.Abort, needed)
 		}
 	}
 }

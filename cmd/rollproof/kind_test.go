@@ -294,8 +294,8 @@ func (s *site) prometheusDown(t *testing.T) {
 	p := s.run(t, "canary/promotes-good")
 	p.says(t, "waiting for v2 to be promoted", 3*time.Minute)
 	kube, _ := s.client(t)
-	none := &autoscaling.Scale{ObjectMeta: metav1.ObjectMeta{Name: prometheus.Component, Namespace: prometheus.Namespace}}
-	if _, err := kube.AppsV1().Deployments(prometheus.Namespace).UpdateScale(t.Context(), prometheus.Component, none, metav1.UpdateOptions{}); err != nil {
+	none := &autoscaling.Scale{ObjectMeta: metav1.ObjectMeta{Name: prometheus.Name, Namespace: prometheus.Namespace}}
+	if _, err := kube.AppsV1().Deployments(prometheus.Namespace).UpdateScale(t.Context(), prometheus.Name, none, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	out := p.ends(t, exitBroken, eventual)

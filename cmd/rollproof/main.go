@@ -151,6 +151,7 @@ func commands() []*cobra.Command {
 		newReportCommand(),
 		newTrafficCommand(),
 		newClusterCommand(),
+		newStackCommand(),
 		newImagesCommand(),
 		newDockerCommand(),
 		newVersionCommand(),

@@ -48,14 +48,14 @@ func (f *labFlags) register(cmd *cobra.Command) {
 }
 
 // open takes the lab for this command.
-func (f *labFlags) open(cmd *cobra.Command, holder string) (*lab.Lab, error) {
+func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenario) (*lab.Lab, error) {
 	rate, err := load.ParseRate(f.rate)
 	if err != nil {
 		return nil, fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
 	display := displayOf(cmd)
 	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Display: display, Say: display.Say,
+		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Scenarios: planned, Display: display, Say: display.Say,
 	})
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		return summarise(cmd.OutOrStdout(), none)
 	}
 	load.TuneMemory()
-	l, err := f.open(cmd, "rollproof run")
+	l, err := f.open(cmd, "rollproof run", wanted)
 	if err != nil {
 		return err
 	}
@@ -230,11 +230,11 @@ func newListCommand() *cobra.Command {
 		Short: "List the scenarios: what each proves, judges and needs, and how long it takes",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			timing, err := bitvaultd.PaceOf(pace)
+			strategy, err := bitvaultd.StrategyAt(pace)
 			if err != nil {
 				return err
 			}
-			all := scenarios.All(bitvault.World{Pace: timing})
+			all := scenarios.All(bitvault.World{Strategy: strategy})
 			w := &bytes.Buffer{}
 			var total time.Duration
 			for _, s := range all {
@@ -247,7 +247,7 @@ func newListCommand() *cobra.Command {
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
 			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
-				len(all), total.Round(time.Minute), timing.Name)
+				len(all), total.Round(time.Minute), strategy.Pace)
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}

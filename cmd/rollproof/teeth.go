@@ -17,6 +17,7 @@ import (
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
@@ -41,11 +42,12 @@ teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
 }
 
 func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err error) {
-	if _, err := chosenFaults(bitvault.World{}, label, checks); err != nil {
+	wanted, err := chosenFaults(bitvault.World{}, label, checks)
+	if err != nil {
 		return err
 	}
 	load.TuneMemory()
-	l, err := f.open(cmd, "rollproof teeth")
+	l, err := f.open(cmd, "rollproof teeth", scenariosOf(wanted))
 	if err != nil {
 		return err
 	}
@@ -68,6 +70,14 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return errors.Join(exitError(exitBroken), broken)
 	}
 	return broken
+}
+
+func scenariosOf(faults []teeth.Fault) []run.Scenario {
+	var all []run.Scenario
+	for _, f := range faults {
+		all = append(all, f.Scenario)
+	}
+	return all
 }
 
 // plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew. A

@@ -11,7 +11,7 @@ import (
 // AbortsLate releases a version that turns bad only when the first analysis has passed it.
 func AbortsLate(w bitvault.World) run.Scenario {
 	// The first analysis begins some seconds after the process; half of the second's delay later it is over for certain.
-	onset := w.Pace.First.Lasts() + w.Pace.Second.Delay/2 + 10*time.Second
+	onset := w.Strategy.Analysis(0).Lasts() + w.Strategy.Analysis(1).Delay()/2 + 10*time.Second
 	return run.Scenario{
 		Name:   "canary/aborts-late",
 		Proves: "a fault that shows only later is caught by the second, longer analysis",

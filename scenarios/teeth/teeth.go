@@ -36,44 +36,46 @@ func (f Fault) Seen(result judge.Result) (bool, string) {
 func All(w bitvault.World) []Fault {
 	return []Fault{
 		plant(canary.AbortsOnErrors(w), "canary.aborts-on-errors", "a success condition that is always true", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.ErrorsAlwaysPass = true }, "smoke"),
+			func(s *bitvault.Stack) { s.Faults = []string{"errors-always-pass"} }, "smoke"),
 		plant(mechanics.Readiness(w), "load.zero-dropped", "no preStop, and an end without grace", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoPreStop, s.BaseArgs = true, []string{"-exit-at-once"} }, "smoke"),
+			func(s *bitvault.Stack) { s.Faults, s.BaseArgs = []string{"no-pre-stop"}, []string{"-exit-at-once"} }, "smoke"),
 		plant(mechanics.Readiness(w), "load.held", "a generator with one worker, and a slow target", judge.Inconclusive,
 			func(s *bitvault.Stack) { s.Starve, s.BaseArgs = true, []string{"-latency=100ms"} }, "smoke"),
 		aimedAtNothing(w),
 
 		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.SkipSecondWeight = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"skip-second-weight"} }),
 		plant(canary.PromotesGood(w), "canary.traffic-share", "the router splits evenly, whatever the controller says", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.StaticWeights = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"static-weights"} }),
 		neverReady(w),
 		plant(canary.AbortsOnLatency(w), "canary.aborts-on-latency", "a threshold of 50 s", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.LaxLatency = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"lax-latency"} }),
 		plant(canary.AbortsOnCPU(w), "canary.aborts-on-cpu", "the metric is not in the template", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoCPUMetric = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"no-cpu-metric"} }),
 		plant(canary.AbortsLate(w), "canary.aborts-late", "the second analysis is left out", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoSecondAnalysis = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"no-second-analysis"} }),
 		noDataPasses(w),
 		slowRouter(w),
 
 		plant(mechanics.Readiness(w), "mechanics.readiness", "no readiness probe, and an application that takes time to load", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoReadinessProbe, s.BaseArgs = true, []string{"-load-time=5s"} }),
+			func(s *bitvault.Stack) {
+				s.Faults, s.BaseArgs = []string{"no-readiness-probe"}, []string{"-load-time=5s"}
+			}),
 		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.NoBudget = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"no-budget"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
-			func(s *bitvault.Stack) { s.Sabotage.WrongBudget = true }),
+			func(s *bitvault.Stack) { s.Faults = []string{"wrong-budget"} }),
 		rigidBudget(w),
 		leftCordoned(w),
 	}
 }
 
 // plant puts a fault under a scenario.
-func plant(s run.Scenario, check, planted string, verdict judge.Verdict, sabotage func(*bitvault.Stack), labels ...string) Fault {
+func plant(s run.Scenario, check, planted string, verdict judge.Verdict, change func(*bitvault.Stack), labels ...string) Fault {
 	stack := s.Stack.(bitvault.Stack)
-	sabotage(&stack)
+	change(&stack)
 	s.Stack = stack
 	return named(s, check, planted, verdict, labels...)
 }
@@ -106,23 +108,25 @@ func noDataPasses(w bitvault.World) Fault {
 	s := canary.NoDataNoPromote(w)
 	s.Acts = []run.Act{w.GoodUnmeasured(), w.Decided(), run.Hold(10 * time.Second)}
 	return plant(s, "canary.no-data-no-promote", "conditions that take no data for good data", judge.Fail,
-		func(s *bitvault.Stack) { s.Sabotage.NoDataPasses = true })
+		func(s *bitvault.Stack) { s.Faults = []string{"no-data-passes"} })
 }
 
 // slowRouter begins only when nothing of the installation can still wait in the router: two of its waits later. Otherwise the moment at
 // which it takes the abort hangs on when the installation ended; once it came to be that of the abort itself, and nothing was late.
 func slowRouter(w bitvault.World) Fault {
 	s := canary.AbortsOnErrors(w)
-	s.Before = 2*w.Pace.SlowThrottle() + 5*time.Second
+	// The analyses wait one throttle longer than without the fault.
+	throttle := w.Planted("slow-router").Analysis(0).Delay() - w.Strategy.Analysis(0).Delay()
+	s.Before = 2*throttle + 5*time.Second
 	return plant(s, "canary.blast-radius", "a router that is slow to take new weights", judge.Fail,
-		func(s *bitvault.Stack) { s.Sabotage.SlowRouter = true })
+		func(s *bitvault.Stack) { s.Faults = []string{"slow-router"} })
 }
 
 func rigidBudget(w bitvault.World) Fault {
 	s := mechanics.PDBNoDeadlock(w)
 	s.Acts = []run.Act{w.Drain(45 * time.Second)}
 	return plant(s, "mechanics.pdb-no-deadlock", "a budget of as many pods as there are replicas", judge.Fail,
-		func(s *bitvault.Stack) { s.Sabotage.RigidBudget = true })
+		func(s *bitvault.Stack) { s.Faults = []string{"rigid-budget"} })
 }
 
 func leftCordoned(w bitvault.World) Fault {
