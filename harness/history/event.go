@@ -206,6 +206,10 @@ type Evidence struct {
 	Saw  string `json:"saw"`
 }
 
+// BrokenOff is the milestone of a run whose acts ended before their plan although the product did nothing wrong: an interrupt, a harness that
+// failed, a path that was lost. What comes after it is the harness's own: it takes back what it did.
+const BrokenOff = "broken off"
+
 // Milestone is a named moment of a run.
 type Milestone struct {
 	Name string `json:"name"`

@@ -151,13 +151,22 @@ func (p *performance) perform(ctx context.Context) (early, err error) {
 	defer p.show()()
 	releaseLog := load.CatchLog()
 	early, err = p.acts(ctx)
+	broken := p.markBroken(ctx, early, err)
 	restless, ended := p.end(ctx)
-	early, err = errors.Join(early, restless), errors.Join(err, ended, releaseLog(p.rec))
+	early, err = errors.Join(early, restless), errors.Join(err, broken, ended, releaseLog(p.rec))
 	outcome, reason := history.EndFinished, ""
 	if failed := errors.Join(err, early); failed != nil {
 		outcome, reason = outcomeOf(ctx, early, err), failed.Error()
 	}
 	return early, errors.Join(err, p.rec.Close(outcome, reason))
+}
+
+// markBroken records that the acts ended before their plan for no fault of the product, before anything is taken back.
+func (p *performance) markBroken(ctx context.Context, early, err error) error {
+	if early == nil && err == nil || outcomeOf(ctx, early, err) == history.EndTimedOut {
+		return nil
+	}
+	return p.milestone(history.BrokenOff, errors.Join(err, early).Error())
 }
 
 // outcomeOf is how a run ended that did not go to plan.

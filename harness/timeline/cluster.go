@@ -56,6 +56,17 @@ func (t *Track[T]) At(moment time.Duration) *T {
 // Last is the object as it was seen last, whether it is there or not.
 func (t *Track[T]) Last() *T { return &t.Seen[len(t.Seen)-1].Object }
 
+// until is the track as far as it was seen by a moment; of one that was never seen by then nothing is left.
+func (t *Track[T]) until(moment time.Duration) *Track[T] {
+	n := len(t.Seen)
+	for n > 0 && t.Seen[n-1].At > moment {
+		n--
+	}
+	cut := *t
+	cut.Seen = t.Seen[:n]
+	return &cut
+}
+
 // Here reports whether the object was there when the record ended.
 func (t *Track[T]) Here() bool { return t.Gone == Never }
 

@@ -13,7 +13,7 @@ import (
 // Read reads every event of a record. What cannot be read is in Damage.
 func Read(h *history.History) (*Timeline, error) {
 	b := timelineBuilder{
-		t:    &Timeline{Run: h.Run(), Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage()},
+		t:    &Timeline{Run: h.Run(), Broken: Never, Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage()},
 		arms: map[string]*Arm{}, disturbances: map[string]*Disturbance{},
 	}
 	names, err := h.Arms()
@@ -73,6 +73,8 @@ func (b *timelineBuilder) add(e *history.Event) {
 		if arm := b.arm(e.Batch.Arm); arm.Batch == nil || arm.Batch.Hits < e.Batch.Hits {
 			arm.Batch = e.Batch
 		}
+	case e.Kind == history.KindMilestone && e.Milestone != nil && e.Milestone.Name == history.BrokenOff:
+		b.t.Broken = min(b.t.Broken, e.At)
 	case e.Kind == history.KindStep && e.Step != nil:
 		b.t.Steps = append(b.t.Steps, Step{At: e.At, Step: *e.Step})
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:

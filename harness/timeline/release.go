@@ -39,7 +39,7 @@ func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release 
 		all     []*Release
 		current *Release
 	)
-	for i, seen := range rollout.Seen {
+	for i, seen := range rollout.until(t.Broken).Seen {
 		o := seen.Object
 		if current != nil && o.CurrentPodHash != current.Hash {
 			current.Until = seen.At
@@ -81,6 +81,9 @@ const watchSkew = 5 * time.Second
 func (t *Timeline) runsOf(r *Release) []*Track[history.AnalysisRunObject] {
 	var runs []*Track[history.AnalysisRunObject]
 	for _, run := range t.Cluster.AnalysisRuns {
+		if run = run.until(t.Broken); len(run.Seen) == 0 {
+			continue
+		}
 		o, began := run.Last(), run.Seen[0].At
 		ours := run.Namespace == r.Workload.Namespace && o.Hash == r.Hash && (o.Owner == nil || o.Owner.Name == r.Workload.Name)
 		if ours && began+watchSkew >= r.Began && began < r.Until {

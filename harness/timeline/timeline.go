@@ -21,6 +21,8 @@ type Timeline struct {
 	// Known is up to when events tell what happened: never when the record has its end, else the last event that is left.
 	// A later hit cannot be held against them.
 	Known time.Duration
+	// Broken is when the run was broken off, see history.BrokenOff; never when it was not. What becomes of a release afterwards is our own doing.
+	Broken time.Duration
 	// Last is the moment of the last event that is there.
 	Last time.Duration
 
@@ -165,5 +167,5 @@ func (t *Timeline) LoadBegin() time.Duration {
 // Finished reports whether the run saw as much as it planned to: it came to its end, or it waited in vain for as long as it would
 // for something of the product.
 func (t *Timeline) Finished() bool {
-	return t.End != nil && (t.End.Outcome == history.EndFinished || t.End.Outcome == history.EndTimedOut)
+	return t.End != nil && t.Broken == Never && (t.End.Outcome == history.EndFinished || t.End.Outcome == history.EndTimedOut)
 }

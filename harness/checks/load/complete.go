@@ -112,6 +112,8 @@ func wholeFiles(t *timeline.Timeline, f *judge.Findings) {
 		f.Note(judge.Finding{Text: "the record has no end: the harness was killed, or its disk was full"})
 	case t.Ends > 1:
 		f.Note(judge.Finding{Text: fmt.Sprintf("the record ends %d times", t.Ends)})
+	case t.Broken != timeline.Never && t.End.Outcome == history.EndFinished:
+		f.Note(judge.Finding{At: t.Broken, Text: "the run was broken off, and ended as planned all the same: one of them is not true"})
 	case t.End.Outcome != history.EndFinished:
 		f.Note(judge.Finding{Text: "the run ended before its plan: " + t.End.Reason})
 	}
