@@ -286,10 +286,13 @@ func statusRows(s, before run.Status) []string {
 	return []string{line, doing}
 }
 
-// hits is the load over all arms.
+// hits is the load over all arms but those that go to what nothing disturbs.
 func hits(s run.Status) load.Status {
 	var all load.Status
 	for _, arm := range s.Load {
+		if arm.Control {
+			continue
+		}
 		all.Sent, all.Failed, all.Unsent = all.Sent+arm.Sent, all.Failed+arm.Failed, all.Unsent+arm.Unsent
 	}
 	return all

@@ -491,6 +491,7 @@ func (a *attack) event() history.Window {
 // Status is where an arm is, over all windows so far.
 type Status struct {
 	Arm     string
+	Control bool   // it goes to what nothing disturbs: its hits are no load
 	Planned uint64 // of windows whose end is planned, and of those that have ended
 	Sent    uint64
 	Done    uint64 // answered or failed; Sent - Done are in flight
@@ -505,7 +506,7 @@ func (g *Generator) Status() []Status {
 	for _, a := range g.arms {
 		c := &a.counts
 		all = append(all, Status{
-			Arm: a.arm.Name, Planned: c.planned.Load(), Sent: c.sent.Load(), Done: c.done.Load(), Failed: c.failed.Load(),
+			Arm: a.arm.Name, Control: a.arm.Control, Planned: c.planned.Load(), Sent: c.sent.Load(), Done: c.done.Load(), Failed: c.failed.Load(),
 			Masked: c.masked.Load(), Unsent: c.unsent.Load(),
 		})
 	}
