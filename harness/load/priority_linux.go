@@ -1,6 +1,7 @@
 package load
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 
@@ -41,4 +42,22 @@ func renice(nice int) bool {
 			return true
 		}
 	}
+}
+
+// autogroup is where the kernel tells and takes the nice value of the session that this process belongs to (sched(7), "The autogroup feature").
+// Where sessions are scheduled against each other, as Debian's kernels do, a process's own nice value counts inside its session alone, and
+// does not lift the generator above the containers.
+const autogroup = "/proc/self/autogroup"
+
+// reniceSession sets the nice value of this process's session and returns the one before. It does nothing where there are no autogroups.
+func reniceSession(nice int) (before int, ok bool) {
+	text, err := os.ReadFile(autogroup)
+	if err != nil {
+		return 0, false
+	}
+	var group int
+	if _, err := fmt.Sscanf(string(text), "/autogroup-%d nice %d", &group, &before); err != nil {
+		return 0, false
+	}
+	return before, os.WriteFile(autogroup, []byte(strconv.Itoa(nice)), 0) == nil
 }
