@@ -41,7 +41,9 @@ func ZeroDropped() judge.Check {
 				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, or answered " +
 				"past the deadline.",
-			Inconclusive: "When only the harness failed (its own errors, intents never sent), or only the control arm, which points at the " +
+			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead: the `path` arm, which ends at a node before " +
+				"anything of the stack, failed too, and nobody was answered; not while that node is itself what is disturbed. " +
+				"When only the harness failed (its own errors, intents never sent), or only the control arm, which points at the " +
 				"harness or the ingress; when there are no hits; and when injected failures have no end because their disturbance never " +
 				"healed.",
 		},

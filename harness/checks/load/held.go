@@ -39,7 +39,7 @@ func Held(b HeldBudgets) judge.Check {
 				"`around` hits before and after each disturbance and one during it, and the generator was healthy: it never stalled " +
 				"longer than `stall` and used at most `files` of its open files. How busy the machine was is a figure only.",
 			Cannot: "Tell whether the plan itself was enough; the power of `load.zero-dropped` says what the load could have missed.",
-			Inconclusive: "On any of these, or when the generator's health was not recorded. It never fails: a load that did not run says nothing " +
+			Inconclusive: "On any of these, where a dead path to the cluster cost hits, or when the generator's health was not recorded. It never fails: a load that did not run says nothing " +
 				"about the product. It is no pass either, so a run with a broken load is never green.",
 			Budgets: []any{b},
 		},
