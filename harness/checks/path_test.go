@@ -32,6 +32,23 @@ func refuseAll(r *recording, from, until time.Duration, arms ...string) {
 	}
 }
 
+// goOn lets the record go on without load: the runner heals and waits for the stack to come to rest.
+func goOn(r *recording, until time.Duration) {
+	r.events = append(r.events, history.Event{At: until, Kind: history.KindMilestone, Milestone: &history.Milestone{Name: "settled"}})
+}
+
+// delay lets the load begin later than the record.
+func delay(r *recording, by time.Duration) {
+	for i := range r.windows {
+		r.windows[i].Begin += by
+	}
+	for _, hits := range r.hits {
+		for i := range hits {
+			hits[i].At, hits[i].Intended = hits[i].At+by, hits[i].Intended+by
+		}
+	}
+}
+
 // What brought nothing of an answer while the path was dead is the harness's account. Anything else is the stack's, and so is everything
 // when the path was alive, or its own node was what was disturbed.
 func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
@@ -51,6 +68,18 @@ func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
 		{name: "others are answered meanwhile", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
 			refuseAll(r, from, until, "get", "path") // post and post-close get through: the path is there
 		}},
+		{name: "one hit of the path fails at the end of the load, after which nobody can be answered", want: judge.Fail, reason: "1 of 3 000 hits dropped",
+			spoil: func(r *recording) {
+				refuse(&r.hits["path"][len(r.hits["path"])-1])
+				refuse(&r.hits["get"][len(r.hits["get"])-1])
+				goOn(r, testLength+5*time.Second)
+			}},
+		{name: "one hit of the path fails before the load begins", want: judge.Fail, reason: "1 of 3 000 hits dropped",
+			spoil: func(r *recording) {
+				delay(r, time.Second)
+				refuse(&r.hits["path"][0])
+				refuse(&r.hits["get"][0])
+			}},
 		{name: "it dies in the middle of a step", want: judge.Inconclusive, reason: "the path to the cluster was dead",
 			spoil: func(r *recording) { refuseAll(r, from+23*time.Millisecond, until+31*time.Millisecond, all...) }},
 		{name: "one drop while the path was alive", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {

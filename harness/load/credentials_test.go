@@ -3,12 +3,15 @@ package load
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"io/fs"
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +102,61 @@ func TestCredentialsAndHeadersAreSentAndInNoFile(t *testing.T) {
 	}
 	if files := grep(t, r.dir, "redacted"); len(files) == 0 {
 		t.Error("what the server echoed was not kept, so nothing was tried")
+	}
+}
+
+// A server can put what it was sent into any part of its answer, and write it as the language of that part wants it.
+func TestCredentialsThatComeBackAreInNoFile(t *testing.T) {
+	const password, key = `p@ss/"<&>word`, `k"<ey&/@ of+ours`
+	userinfo := url.UserPassword("bob", password).String()
+	raw := func(text string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			_, _ = io.WriteString(conn, text+"\r\n\r\n")
+			conn.Close()
+		}
+	}
+	failing := func(header, value, body string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set(header, value)
+			w.WriteHeader(http.StatusFound)
+			_, _ = io.WriteString(w, body)
+		}
+	}
+	inJSON, err := json.Marshal([]string{password, key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"redirect":        failing("Location", "http://"+userinfo+"@other.test/?key="+url.QueryEscape(key), ""),
+		"version":         failing(DefaultVersionHeader, password, ""),
+		"pod":             failing(DefaultPodHeader, key, ""),
+		"page":            failing("X-Any", "1", html.EscapeString(password+key)),
+		"page of JSON":    failing("X-Any", "1", string(inJSON)),
+		"page of URLs":    failing("X-Any", "1", url.PathEscape(password)+" "+url.QueryEscape(password)+" "+url.PathEscape(key)),
+		"no HTTP":         raw("HTTP/1.1 " + password), // of what follows a blank net/http quotes nothing
+		"no header field": raw("HTTP/1.1 200 OK\r\n" + password + key),
+		"no length":       raw("HTTP/1.1 200 OK\r\nContent-Length: " + key),
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w) })
+			r := record(t)
+			plan := Plan{Pacing: Constant{20}, Length: 100 * time.Millisecond, Header: http.Header{"X-Key": {key}}}
+			if err := r.run(t.Context(), arms(t, strings.Replace(target, "://", "://"+userinfo+"@", 1), "get-close"), plan); err != nil {
+				t.Fatal(err)
+			}
+			for _, trace := range []string{"p@ss", "p%40ss", "k\"", "k\\\"", "ey&", "k%22", "k&#34;", "ey\\u0026", "of+ours"} {
+				if files := grep(t, r.dir, trace); len(files) > 0 {
+					t.Errorf("%q is in %s", trace, strings.Join(files, ", "))
+				}
+			}
+			if files := grep(t, r.dir, redacted); len(files) == 0 {
+				t.Error("nothing of what came back was kept, so nothing was tried")
+			}
+		})
 	}
 }
 

@@ -129,7 +129,8 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 		return &Outcome{Err: err, Connected: s.gotConn > 0}
 	}
 	h.protocols.saw(resp)
-	s.hit.Version, s.hit.Pod = resp.Header.Get(h.plan.VersionHeader), resp.Header.Get(h.plan.PodHeader)
+	s.hit.Version = h.secrets.scrubText(resp.Header.Get(h.plan.VersionHeader))
+	s.hit.Pod = h.secrets.scrubText(resp.Header.Get(h.plan.PodHeader))
 	out := Outcome{Connected: true, Answered: true, Code: resp.StatusCode, Version: s.hit.Version, Location: resp.Header.Get("Location")}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		// What follows is not HTTP, and has no end: the transport has handed the connection over, and no deadline bounds reading it.
@@ -258,10 +259,11 @@ func (h *hitter) judge(s *state, in intent, out *Outcome) {
 	switch {
 	case s.hit.Error != "":
 	case out.Err != nil:
-		s.hit.Error = string(h.secrets.scrub([]byte(out.Err.Error()))) // what is no HTTP is quoted in it
+		s.hit.Error = out.Err.Error()
 	case out.Mismatch != "":
 		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
 		s.hit.Error = in.request.wrongStatus(out)
 	}
+	s.hit.Error = h.secrets.scrubText(s.hit.Error) // it may quote what came: what is no HTTP, where an answer redirects to
 }

@@ -3,8 +3,12 @@ package load
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
+	"html"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,8 +25,13 @@ type secrets []string
 func secretsOf(targets []string, header http.Header) secrets {
 	var all secrets
 	add := func(value string) {
-		if len(value) >= minSecret && !slices.Contains(all, value) {
-			all = append(all, value)
+		if len(value) < minSecret {
+			return
+		}
+		for _, form := range formsOf(value) {
+			if !slices.Contains(all, form) {
+				all = append(all, form)
+			}
 		}
 	}
 	addCredentials := func(value string) {
@@ -52,6 +61,27 @@ func secretsOf(targets []string, header http.Header) secrets {
 	}
 	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all
+}
+
+// formsOf are the ways in which a server, or an error of net/http, writes a value into a text: as it is, in a URL, in HTML, in JSON, quoted by Go.
+func formsOf(value string) []string {
+	quoted := func(text string) string { return text[1 : len(text)-1] }
+	forms := []string{
+		value, html.EscapeString(value), url.QueryEscape(value), url.PathEscape(value),
+		strings.TrimPrefix(url.UserPassword("", value).String(), ":"), quoted(strconv.Quote(value)),
+	}
+	if text, err := json.Marshal(value); err == nil { // which also escapes <, > and &; without that it is as Go quotes it
+		forms = append(forms, quoted(string(text)))
+	}
+	return forms
+}
+
+// scrubText is scrub for what is a string.
+func (s secrets) scrubText(text string) string {
+	for _, secret := range s {
+		text = strings.ReplaceAll(text, secret, redacted) // the same string, without a copy, where there is none
+	}
+	return text
 }
 
 // scrub replaces every secret in a text.

@@ -17,9 +17,15 @@ import (
 type pathHits struct {
 	arm          *timeline.Arm
 	hits, failed uint64
-	lastGood     time.Duration   // start of the last hit that was answered
-	dead         []timeline.Span // from the last answered hit before failures to the first one after them; ascending
-	first        judge.Finding   // the first failure
+	lastGood     time.Duration // start of the last hit that was answered
+	dead         []deadTime    // ascending
+	first        judge.Finding // the first failure
+}
+
+// deadTime is from the last answered hit before failures to the first one after them.
+type deadTime struct {
+	timeline.Span
+	failed int
 }
 
 func (p *pathHits) Hit(h *history.Hit) {
@@ -39,8 +45,9 @@ func (p *pathHits) Hit(h *history.Hit) {
 	}
 	p.failed++
 	if n := len(p.dead); n == 0 || p.dead[n-1].Until != timeline.Never {
-		p.dead = append(p.dead, timeline.Span{From: p.lastGood, Until: timeline.Never})
+		p.dead = append(p.dead, deadTime{Span: timeline.Span{From: p.lastGood, Until: timeline.Never}})
 	}
+	p.dead[len(p.dead)-1].failed++
 }
 
 // dark is when the path was dead: its hits failed and nobody else was answered. Times in which the node at its end was itself what was
@@ -48,12 +55,15 @@ func (p *pathHits) Hit(h *history.Hit) {
 func (p *pathHits) dark(t *timeline.Timeline, answered moments) []timeline.Span {
 	var dark []timeline.Span
 	for _, s := range p.dead {
+		if s.failed < leastFailed {
+			continue
+		}
 		excused := slices.ContainsFunc(t.Disturbances, func(d *timeline.Disturbance) bool {
 			return slices.Contains(d.Nodes, p.arm.Node()) && d.Began <= s.Until && (d.Until() == timeline.Never || s.From <= d.Until())
 		})
 		if !excused {
 			s.Until = t.Clamp(s.Until)
-			dark = append(dark, answered.gaps(s)...)
+			dark = append(dark, answered.gaps(s.Span)...)
 		}
 	}
 	return dark
@@ -73,6 +83,10 @@ func (m moments) merge(other moments) { maps.Copy(m, other) }
 
 // leastDark is how long nobody was answered at least for a path to be called dead: what the generator takes to notice it.
 const leastDark = 200 * time.Millisecond
+
+// leastFailed is how many hits of the path arm begin within leastDark. Fewer failures are no dead path, however long nobody was answered:
+// before the load begins and after it ends nobody asks.
+const leastFailed = int(leastDark/step) - 1
 
 // gaps are the parts of a span in which no answer came, and that are long enough. The steps of the answers before and after a part belong to it:
 // a path dies and comes back in the middle of one.
