@@ -111,93 +111,69 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 	if err != nil {
 		return err
 	}
-	outcomes, err := performAll(cmd, l, f.out, chosen)
+	performer := performerOf(cmd, l, f.out)
+	outcomes, err := performer.Perform(cmd.Context(), chosen...)
 	return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
 }
 
-// performAll performs scenarios until there are no more, the command is interrupted, or a cluster that was left broken cannot be made
-// anew. It returns an outcome for each, also for those it never began.
-func performAll(cmd *cobra.Command, l *lab.Lab, out string, chosen []run.Scenario) ([]outcome, error) {
-	var outcomes []outcome
-	var err error
-	for i, s := range chosen {
-		if err != nil || cmd.Context().Err() != nil {
-			outcomes = append(outcomes, outcome{Outcome: run.Outcome{Scenario: s.Name}, notBegun: true})
-			continue
-		}
-		displayOf(cmd).Say("%s (%d of %d, usually %v): %s", s.Name, i+1, len(chosen), s.Usually().Round(time.Second), s.Proves)
-		warnBeyond(displayOf(cmd), carriedCluster, l.World.TotalRate())
-		o := perform(cmd, l, out, s)
-		rememberCarried(carriedCluster, l.World.TotalRate(), o.Result)
-		outcomes = append(outcomes, o)
-		if i+1 < len(chosen) {
-			err = mend(cmd, l, s.Name, o.Healed())
-		}
+// performerOf performs scenarios in the lab, and shows on the terminal how they go and what became of each.
+func performerOf(cmd *cobra.Command, l *lab.Lab, out string) run.Performer {
+	display := displayOf(cmd)
+	return run.Performer{
+		Site: l,
+		Runner: run.Runner{
+			Out: out, Pace: l.World.Strategy.Pace, About: run.About(cmd.Context()), Show: statusOf(display), Say: display.Say,
+			Recording: func(dir string) { supervise.Recording(cmd.Context(), dir) },
+		},
+		Begin: func(s run.Scenario, nth, of int) {
+			display.Say("%s (%d of %d, usually %v): %s", s.Name, nth, of, s.Usually().Round(time.Second), s.Proves)
+			warnBeyond(display, carriedCluster, l.World.TotalRate())
+		},
+		Report: func(ctx context.Context, o run.Outcome) error {
+			display.Status()
+			if o.Early != nil {
+				display.Say("%s ended early: %v", o.Scenario, o.Early)
+			}
+			rememberCarried(carriedCluster, l.World.TotalRate(), o.Result)
+			return showRun(ctx, cmd, o)
+		},
 	}
-	return outcomes, err
 }
 
-// mend makes a new cluster where the old one was left broken. One that was broken off is no reason: the command ends.
-func mend(cmd *cobra.Command, l *lab.Lab, by string, healed bool) error {
-	if healed || cmd.Context().Err() != nil {
-		return nil
+// showRun writes the reports of a run beside its record, and sums it up.
+func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
+	w := cmd.OutOrStdout()
+	paths, err := reports.Show(ctx, w, o.History, o.Result, terminalOptions(cmd, o.Dir))
+	if paths.HTML != "" {
+		fmt.Fprintf(w, "\nreport   %s\n\n", paths.HTML)
 	}
-	displayOf(cmd).Say("%s left the cluster broken: it is thrown away, and a new one made", by)
-	return l.Renew(cmd.Context())
+	return err
 }
 
 // unmet are the scenarios that a cluster cannot hold, as skipped.
-func unmet(wanted []run.Scenario, c run.Cluster) []outcome {
-	var skipped []outcome
+func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
+	var skipped []run.Performed
 	for _, s := range wanted {
 		if lacks := s.Needs.Unmet(c); lacks != "" {
-			skipped = append(skipped, outcome{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
+			skipped = append(skipped, run.Performed{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
 		}
 	}
 	return skipped
 }
 
-// outcome is what became of a scenario, error included.
-type outcome struct {
-	run.Outcome
-	err      error
-	notBegun bool
-}
-
-// perform runs one scenario and writes its reports.
-func perform(cmd *cobra.Command, l *lab.Lab, out string, s run.Scenario) outcome {
-	display := displayOf(cmd)
-	runner := l.Runner(out, run.About(cmd.Context()), statusOf(display))
-	runner.Recording = func(dir string) { supervise.Recording(cmd.Context(), dir) }
-	o, err := runner.Run(cmd.Context(), s)
-	display.Status()
-	if o.Early != nil {
-		display.Say("%s ended early: %v", s.Name, o.Early)
-	}
-	if o.History == nil {
-		return outcome{Outcome: o, err: err}
-	}
-	w := cmd.OutOrStdout()
-	paths, reported := reports.Show(context.WithoutCancel(cmd.Context()), w, o.History, o.Result, terminalOptions(cmd, o.Dir))
-	if paths.HTML != "" {
-		fmt.Fprintf(w, "\nreport   %s\n\n", paths.HTML)
-	}
-	return outcome{Outcome: o, err: errors.Join(err, reported)}
-}
-
 // summarise shows a line for each scenario and returns the error that carries the exit code: the worst of them.
-func summarise(w io.Writer, outcomes []outcome) error {
+func summarise(w io.Writer, outcomes []run.Performed) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var errs []error
 	worst, ran, left := judge.Pass, 0, 0
 	for _, o := range outcomes {
 		switch {
-		case o.notBegun:
+		case o.NotBegun:
 			left++
 			fmt.Fprintf(table, "not begun\t%s\t\n", o.Scenario)
 			continue
-		case o.err != nil:
-			errs = append(errs, o.err)
+		case o.Err != nil:
+			errs = append(errs, o.Err)
 			fmt.Fprintf(table, "could not run\t%s\t%s\n", o.Scenario, o.Dir)
 		case o.Skipped != "":
 			fmt.Fprintf(table, "skipped\t%s\t%s\n", o.Scenario, o.Skipped)

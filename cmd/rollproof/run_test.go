@@ -75,28 +75,28 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 	}
 }
 
-func outcomeOf(v judge.Verdict) outcome {
-	return outcome{Outcome: run.Outcome{Scenario: "canary/" + string(v), Dir: "out/" + string(v), Result: judge.Result{Verdict: v}}}
+func outcomeOf(v judge.Verdict) run.Performed {
+	return run.Performed{Outcome: run.Outcome{Scenario: "canary/" + string(v), Dir: "out/" + string(v), Result: judge.Result{Verdict: v}}}
 }
 
 func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
 	broken := outcomeOf(judge.Inconclusive)
-	broken.err = errors.New("run canary/x: the load ended by itself")
-	skipped := outcome{Outcome: run.Outcome{Scenario: "mechanics/pdb", Skipped: "2 workers needed"}}
-	left := outcome{Outcome: run.Outcome{Scenario: "mechanics/graceful"}, notBegun: true}
+	broken.Err = errors.New("run canary/x: the load ended by itself")
+	skipped := run.Performed{Outcome: run.Outcome{Scenario: "mechanics/pdb", Skipped: "2 workers needed"}}
+	left := run.Performed{Outcome: run.Outcome{Scenario: "mechanics/graceful"}, NotBegun: true}
 	cases := map[string]struct {
-		outcomes []outcome
+		outcomes []run.Performed
 		code     int
 		line     string
 	}{
-		"all pass":                           {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
-		"one fails":                          {[]outcome{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
-		"one is inconclusive":                {[]outcome{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
-		"one is skipped":                     {[]outcome{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
-		"nothing ran":                        {[]outcome{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
+		"all pass":                           {[]run.Performed{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
+		"one fails":                          {[]run.Performed{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
+		"one is inconclusive":                {[]run.Performed{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
+		"one is skipped":                     {[]run.Performed{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing ran":                        {[]run.Performed{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
 		"nothing was asked":                  {nil, exitInconclusive, ""},
-		"interrupted after the first passed": {[]outcome{outcomeOf(judge.Pass), left}, exitCouldNotRun, "not begun  mechanics/graceful"},
-		"one could not be run":               {[]outcome{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
+		"interrupted after the first passed": {[]run.Performed{outcomeOf(judge.Pass), left}, exitCouldNotRun, "not begun  mechanics/graceful"},
+		"one could not be run":               {[]run.Performed{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

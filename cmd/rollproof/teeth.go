@@ -80,23 +80,20 @@ func scenariosOf(faults []teeth.Fault) []run.Scenario {
 	return all
 }
 
-// plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew. A
-// fault that was never planted is in the matrix too: nobody knows whether its check would have turned.
+// plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew.
 func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, matrix *reports.Teeth) error {
-	var err error
-	for i, fault := range faults {
-		if err != nil || cmd.Context().Err() != nil {
-			matrix.Add(reports.Tooth{Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Said: "not planted: the run ended before"})
-			continue
-		}
-		displayOf(cmd).Say("fault %d of %d under %s: %s", i+1, len(faults), fault.Check, fault.Planted)
-		tooth, healed := plantFault(cmd, l, out, fault)
-		matrix.Add(tooth)
-		displayOf(cmd).Say("%s: %s", fault.Check, tooth.Said)
-		if i+1 < len(faults) {
-			err = mend(cmd, l, "the fault", healed)
-		}
+	performer := performerOf(cmd, l, out)
+	performer.Begin = func(_ run.Scenario, nth, of int) {
+		fault := faults[nth-1]
+		displayOf(cmd).Say("fault %d of %d under %s: %s", nth, of, fault.Check, fault.Planted)
 	}
+	performer.Done = func(p run.Performed) error {
+		tooth := toothOf(faults[len(matrix.Faults)], p)
+		matrix.Add(tooth)
+		displayOf(cmd).Say("%s: %s", tooth.Check, tooth.Said)
+		return nil
+	}
+	_, err := performer.Perform(cmd.Context(), scenariosOf(faults)...)
 	return err
 }
 
@@ -116,24 +113,21 @@ func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Faul
 	return chosen, nil
 }
 
-// plantFault runs one fault's scenario. healed says whether the next may use the cluster.
-func plantFault(cmd *cobra.Command, l *lab.Lab, out string, fault teeth.Fault) (tooth reports.Tooth, healed bool) {
-	began := time.Now()
-	o := perform(cmd, l, out, fault.Scenario)
-	tooth = reports.Tooth{
-		Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Dir: o.Dir, Took: time.Since(began),
-	}
+// toothOf is what became of a planted fault. One that was never planted is in the matrix too: nobody knows whether its check would have
+// turned.
+func toothOf(fault teeth.Fault, p run.Performed) reports.Tooth {
+	tooth := reports.Tooth{Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Dir: p.Dir, Took: p.Took}
 	switch {
-	case o.Skipped != "":
-		tooth.Said = "skipped: " + o.Skipped
-		return tooth, true
-	case o.History == nil:
-		tooth.Said = fmt.Sprintf("could not run: %v", o.err)
-		return tooth, false
+	case p.NotBegun:
+		tooth.Said = "not planted: the run ended before"
+	case p.Skipped != "":
+		tooth.Said = "skipped: " + p.Skipped
+	case p.History == nil:
+		tooth.Said = fmt.Sprintf("could not run: %v", p.Err)
+	default: // an error of the run may be the fault itself; what was recorded until then is judged
+		tooth.Seen, tooth.Said = fault.Seen(p.Result)
 	}
-	// An error of the run may be the fault itself; what was recorded until then is judged.
-	tooth.Seen, tooth.Said = fault.Seen(o.Result)
-	return tooth, o.Healed()
+	return tooth
 }
 
 func writeTeeth(dir string, matrix *reports.Teeth) error {

@@ -121,6 +121,7 @@ func (o *Outcome) judge(ctx context.Context) (err error) {
 func (r *Runner) record(s Scenario) (*history.Recorder, error) {
 	run := r.About
 	run.Scenario, run.Pace, run.Checks, run.Disturbances = s.Name, r.Pace, s.Checks, s.Disturbances()
+	run.Versions = together(run.Versions, r.Cluster.Versions)
 	var err error
 	if run.Budgets, err = json.Marshal(s.budgets()); err != nil {
 		return nil, fmt.Errorf("record the budgets of %s: %w", s.Name, err)

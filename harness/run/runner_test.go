@@ -119,6 +119,18 @@ func (th *theatre) run(t *testing.T) (Outcome, error) {
 
 func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if th.cancel != nil {
+		th.cancel = cancel
+	}
+	r := th.runner(t)
+	return r.Run(ctx, s)
+}
+
+// runner performs in the theatre, with a server to aim load at.
+func (th *theatre) runner(t *testing.T) Runner {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if th.cut != nil && th.cut.Load() {
 			panic(http.ErrAbortHandler)
@@ -128,16 +140,10 @@ func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 	}))
 	t.Cleanup(server.Close)
 	th.url = server.URL
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	if th.cancel != nil {
-		th.cancel = cancel
-	}
-	r := Runner{
+	return Runner{
 		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil }), Path: th.path},
 		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
 	}
-	return r.Run(ctx, s)
 }
 
 func TestARunThatGoesWell(t *testing.T) {

@@ -28,8 +28,7 @@ type Stage struct {
 	display *progress.Display // from the first line of the suite to its last
 	ending  time.Time
 	out     string
-	dirty   bool // the last scenario left it broken
-	ran     int  // scenarios
+	ran     int // scenarios
 }
 
 // Open takes the cluster for a suite, waiting for another that holds it. It never builds images: without them it ends at once with
@@ -75,29 +74,31 @@ func tooShort(scenario run.Scenario, left time.Duration) string {
 	return fmt.Sprintf("%s usually takes %v and go test ends in %v: say -timeout 60m", scenario.Name, usually.Round(time.Second), left.Round(time.Second))
 }
 
-// Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is thrown away first.
+// Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is made anew first.
 func (s *Stage) Perform(ctx context.Context, scenario run.Scenario) (run.Outcome, error) {
-	if s.dirty {
-		s.display.Say("the scenario before left the cluster broken: it is thrown away, and a new one made")
-		if err := s.lab.Renew(ctx); err != nil {
-			return run.Outcome{}, err
-		}
+	performer := run.Performer{
+		Site:   s.lab,
+		Runner: run.Runner{Out: s.out, Pace: s.World().Strategy.Pace, About: run.About(ctx), Say: s.display.Say},
+		Report: s.report,
 	}
-	runner := s.lab.Runner(s.out, run.About(ctx), nil)
-	outcome, err := runner.Run(ctx, scenario)
-	s.dirty = !outcome.Healed()
-	if outcome.Skipped == "" {
+	performed, err := performer.Perform(ctx, scenario)
+	only := performed[0]
+	if only.NotBegun {
+		return only.Outcome, errors.Join(err, context.Cause(ctx))
+	}
+	if only.Skipped == "" {
 		s.ran++
 	}
-	if outcome.History == nil {
-		return outcome, err
-	}
-	options := reports.TerminalOptions{Dir: outcome.Dir}
-	paths, reported := reports.Show(context.WithoutCancel(ctx), s.display, outcome.History, outcome.Result, options)
+	return only.Outcome, errors.Join(err, only.Err)
+}
+
+// report writes the reports of a run beside its record, and sums it up.
+func (s *Stage) report(ctx context.Context, o run.Outcome) error {
+	paths, err := reports.Show(ctx, s.display, o.History, o.Result, reports.TerminalOptions{Dir: o.Dir})
 	if paths.HTML != "" {
 		s.display.Say("report %s", paths.HTML)
 	}
-	return outcome, errors.Join(err, reported)
+	return err
 }
 
 // Idle reports whether no scenario was run: each was skipped, and nothing is proved. A suite that could not begin has failed already.

@@ -1,0 +1,86 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+)
+
+// Site is what scenarios are performed on. It remembers that one of them left it broken.
+type Site interface {
+	// Ready is the cluster as it is, or a new one where the last scenario left it broken.
+	Ready(ctx context.Context) (Cluster, error)
+	// Break remembers that the cluster was left broken, and by which scenario.
+	Break(by string)
+}
+
+// Performer performs scenarios one after another on a site, for the command line and for suites alike. Its functions may be nil.
+type Performer struct {
+	Site   Site
+	Runner Runner // on whichever cluster the site has at the time
+	// Begin is told of the scenario that is performed next, the nth of how many, counted from 1.
+	Begin func(s Scenario, nth, of int)
+	// Report shows what was recorded and judged. It gets a context that an interrupt does not cancel.
+	Report func(ctx context.Context, o Outcome) error
+	// Done is told what became of each scenario, also of those that were not begun.
+	Done func(Performed) error
+}
+
+// Performed is what became of a scenario that was to be performed.
+type Performed struct {
+	Outcome
+	Took     time.Duration
+	Err      error // it could not be run as planned, or what became of it not be reported
+	NotBegun bool  // the scenarios before it took the time, the cluster or the patience
+}
+
+// Perform performs scenarios until there are no more, the context ends, or the site has no cluster for the next. It returns what became
+// of each, in their order. The error says why not all were begun, unless that is the context's end; and what Done returned.
+func (p Performer) Perform(ctx context.Context, scenarios ...Scenario) ([]Performed, error) {
+	var all []Performed
+	var errs []error
+	for i, s := range scenarios {
+		next := Performed{Outcome: Outcome{Scenario: s.Name}, NotBegun: true}
+		if len(errs) == 0 && ctx.Err() == nil {
+			var err error
+			if p.Runner.Cluster, err = p.Site.Ready(ctx); err != nil {
+				errs = append(errs, err)
+			} else {
+				next = p.one(ctx, s, i+1, len(scenarios))
+			}
+		}
+		all = append(all, next)
+		if p.Done != nil {
+			if err := p.Done(next); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+// one performs a scenario on the cluster that there is.
+func (p Performer) one(ctx context.Context, s Scenario, nth, of int) Performed {
+	if p.Begin != nil {
+		p.Begin(s, nth, of)
+	}
+	began := time.Now()
+	outcome, err := p.Runner.Run(ctx, s)
+	if !outcome.Healed() {
+		p.Site.Break(s.Name)
+	}
+	if outcome.History != nil && p.Report != nil {
+		err = errors.Join(err, p.Report(context.WithoutCancel(ctx), outcome))
+	}
+	return Performed{Outcome: outcome, Took: time.Since(began), Err: err}
+}
+
+// together is all that some maps hold; a later one wins.
+func together(all ...map[string]string) map[string]string {
+	union := map[string]string{}
+	for _, m := range all {
+		maps.Copy(union, m)
+	}
+	return union
+}
