@@ -21,6 +21,7 @@ import (
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // newCrashCommand crashes in the middle of its work, in one of the ways there are. "none" only writes to descriptor 2, as a library does.
@@ -209,6 +210,7 @@ func TestTerminalSignals(t *testing.T) {
 			term, _, child := lingering(t)
 			send(term, child)
 			term.shows("an answer is waited for")
+			_ = wait.Pause(t.Context(), 2*supervise.Echo) // sooner it would be the first one's echo
 			send(term, child)
 			if text := flat(term.ends(exitCouldNotRun)); !strings.Contains(text, "rollproof: ended at once, by a second signal") {
 				t.Errorf("it ended with\n%s", text)
@@ -257,6 +259,20 @@ func TestClosedPipeIsNoEnd(t *testing.T) {
 	cmd.Stdout = w
 	if err := errors.Join(r.Close(), cmd.Run(), w.Close()); err != nil {
 		t.Errorf("list into a closed pipe: %v", err)
+	}
+}
+
+// Nor must one of standard error take the place of a verdict: what a library said is written there by the supervisor, at the very end.
+func TestClosedStandardErrorIsNoVerdict(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "crash", "none", filepath.Join(t.TempDir(), "run"))
+	cmd.Env = append(offline(t), asCommand+"=1")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = w
+	if err := errors.Join(r.Close(), cmd.Run(), w.Close()); err != nil {
+		t.Errorf("a command that ends in order, with standard error into a closed pipe: %v", err)
 	}
 }
 

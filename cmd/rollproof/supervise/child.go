@@ -59,6 +59,7 @@ func (c *Child) Interrupts(gone func()) <-chan os.Signal {
 	}()
 	go func() {
 		own, relayed, told := 0, 0, 0
+		var demand demands
 		for {
 			var got os.Signal
 			select {
@@ -74,7 +75,9 @@ func (c *Child) Interrupts(gone func()) <-chan os.Signal {
 			}
 			if max(own, relayed) > told {
 				told++
-				out <- got
+				if demand.isNew(got) {
+					out <- got
+				}
 			}
 		}
 	}()

@@ -28,6 +28,8 @@ const (
 	mark = "ROLLPROOF_SUPERVISOR"
 	// patience is how long a child that was interrupted twice may take to end before it is killed.
 	patience = 5 * time.Second
+	// Echo is how soon after a signal the same one is no second demand: `timeout`, for one, sends its signal to the process and then to its group.
+	Echo = 200 * time.Millisecond
 	// mostStray bounds what is kept of what the child writes to descriptor 2: the stacks of some hundred thousand goroutines.
 	mostStray = 64 << 20
 )
@@ -63,6 +65,8 @@ func Run() (code int, end *End, err error) {
 	s := &supervisor{signals: make(chan os.Signal, 8), ended: make(chan struct{})}
 	signal.Notify(s.signals, append(endings(), syscall.SIGQUIT)...)
 	defer signal.Stop(s.signals)
+	// A reader that is gone makes writing to standard error fail. It must not end this process: it has an exit code to pass on.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := s.start(self); err != nil {
 		return 0, nil, fmt.Errorf("start %s under supervision: %w", self, err)
 	}
@@ -178,7 +182,8 @@ func (s *supervisor) listen() {
 // tell one that both got from two.
 func (s *supervisor) relay() {
 	var late <-chan time.Time
-	for demands := 0; ; {
+	var demand demands
+	for count := 0; ; {
 		select {
 		case got := <-s.signals:
 			if got == syscall.SIGQUIT {
@@ -188,8 +193,10 @@ func (s *supervisor) relay() {
 			if number, ok := got.(syscall.Signal); ok {
 				_, _ = s.orders.Write([]byte{byte(number)}) // a child that is gone needs none
 			}
-			if demands++; demands == 2 {
-				late = time.After(patience)
+			if demand.isNew(got) {
+				if count++; count == 2 {
+					late = time.After(patience)
+				}
 			}
 		case <-late:
 			s.killed = true
@@ -199,6 +206,19 @@ func (s *supervisor) relay() {
 			return
 		}
 	}
+}
+
+// demands tells a demand to end from the echo of the one before.
+type demands struct {
+	last os.Signal
+	at   time.Time
+}
+
+func (d *demands) isNew(got os.Signal) bool {
+	now := time.Now()
+	echo := got == d.last && now.Sub(d.at) < Echo
+	d.last, d.at = got, now
+	return !echo
 }
 
 // bounded keeps the first mostStray bytes.
