@@ -18,16 +18,14 @@ func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
 	}
 	for _, s := range All(bitvault.World{Strategy: strategy}) {
 		for _, act := range s.Acts {
-			d, ok := act.(run.Disturb)
-			if !ok {
-				continue
-			}
-			bad, ok := d.Disturbance.(disrupt.Injecting)
-			if _, injects := d.Disturbance.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
-				continue
-			}
-			if !ok || bad.Disturbs().IsZero() {
-				t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, d)
+			for _, d := range act.Disturbances() {
+				bad, ok := d.(disrupt.Injecting)
+				if _, injects := d.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
+					continue
+				}
+				if !ok || bad.Disturbs().IsZero() {
+					t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, act)
+				}
 			}
 		}
 		stack, ok := s.Stack.(run.Strategist)

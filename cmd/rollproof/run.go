@@ -34,6 +34,8 @@ type labFlags struct {
 	cluster, config, images, pace, out string
 	rate                               string
 	keep                               bool
+	shard                              run.Shard
+	repeat                             int
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
@@ -44,6 +46,8 @@ func (f *labFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
 	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "load over the main arms together")
 	flags.StringVar(&f.out, "out", "out", "directory that gets a directory for each run")
+	flags.Var(&f.shard, "shard", "only this part of what was chosen, e.g. 2/4; the parts take about as long as each other")
+	flags.IntVar(&f.repeat, "repeat", 1, "perform each this many times; every time is a run of its own, with a verdict of its own")
 	flags.BoolVar(&f.keep, "keep", false, "leave a cluster running that this command made")
 }
 
@@ -66,6 +70,42 @@ func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenari
 	return l, nil
 }
 
+// listed is the world that scenarios are chosen in before there is a cluster: how long they take hangs on the pace.
+func (f *labFlags) listed() (bitvault.World, error) {
+	strategy, err := bitvaultd.StrategyAt(f.pace)
+	return bitvault.World{Strategy: strategy}, err
+}
+
+// part is the positions of what is performed in a list of what was chosen: all of it as often as it is repeated, and of that the shard.
+func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
+	if f.repeat < 1 {
+		return nil, fmt.Errorf("--repeat %d: want 1 or more", f.repeat)
+	}
+	var usually []time.Duration
+	for range f.repeat {
+		for _, s := range chosen {
+			usually = append(usually, s.Usually())
+		}
+	}
+	positions := f.shard.Positions(usually)
+	if len(positions) == 0 {
+		return nil, fmt.Errorf("--shard %s: it is empty, there are only %d to share: name fewer shards", &f.shard, len(usually))
+	}
+	for i := range positions {
+		positions[i] %= len(chosen)
+	}
+	return positions, nil
+}
+
+// at is what stands at some positions of a list.
+func at[T any](list []T, positions []int) []T {
+	var some []T
+	for _, i := range positions {
+		some = append(some, list[i])
+	}
+	return some
+}
+
 func newRunCommand() *cobra.Command {
 	var f labFlags
 	var label string
@@ -79,7 +119,8 @@ Without names and label all scenarios are run; "rollproof list" shows them. A cl
 and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.`,
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
-  rollproof run --label canary --pace spec`,
+  rollproof run --label canary --pace spec
+  rollproof run --shard 2/4`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE:        func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
 	}
@@ -90,10 +131,19 @@ and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 
 func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) (err error) {
 	// Before anything is made: a mistyped name, or a cluster that is too small, must cost a second and not half an hour.
-	wanted, err := scenarios.Select(scenarios.All(bitvault.World{}), label, names...)
+	world, err := f.listed()
 	if err != nil {
 		return err
 	}
+	wanted, err := scenarios.Select(scenarios.All(world), label, names...)
+	if err != nil {
+		return err
+	}
+	part, err := f.part(wanted)
+	if err != nil {
+		return err
+	}
+	wanted = at(wanted, part)
 	planned, err := lab.Planned(lab.Options{Config: f.config})
 	if err != nil {
 		return err
@@ -112,7 +162,7 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		return err
 	}
 	performer := performerOf(cmd, l, f.out)
-	outcomes, err := performer.Perform(cmd.Context(), chosen...)
+	outcomes, err := performer.Perform(cmd.Context(), at(chosen, part)...)
 	return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
 }
 

@@ -44,14 +44,18 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 		code int
 		want []string
 	}{
-		"a mistyped scenario":   {[]string{"run", "canary/promote-good"}, exitCouldNotRun, []string{`"canary/promote-good"`, "did you mean canary/promotes-good?"}},
-		"a mistyped label":      {[]string{"run", "--label", "smok"}, exitCouldNotRun, []string{`"smok"`, "canary, mechanics, smoke"}},
-		"a mistyped pace":       {[]string{"run", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
-		"a rate that is none":   {[]string{"run", "--rate", "many"}, exitCouldNotRun, []string{"--rate many"}},
-		"no such configuration": {[]string{"run", "--config", "/nonexistent.yaml"}, exitCouldNotRun, []string{"/nonexistent.yaml"}},
-		"a pace nobody lists":   {[]string{"list", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
-		"a mistyped check":      {[]string{"teeth", "canary.step"}, exitCouldNotRun, []string{`"canary.step"`, "rollproof list"}},
-		"teeth at no pace":      {[]string{"teeth", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
+		"a mistyped scenario":     {[]string{"run", "canary/promote-good"}, exitCouldNotRun, []string{`"canary/promote-good"`, "did you mean canary/promotes-good?"}},
+		"a mistyped label":        {[]string{"run", "--label", "smok"}, exitCouldNotRun, []string{`"smok"`, "canary, mechanics, smoke"}},
+		"a mistyped pace":         {[]string{"run", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
+		"a rate that is none":     {[]string{"run", "--rate", "many"}, exitCouldNotRun, []string{"--rate many"}},
+		"no such configuration":   {[]string{"run", "--config", "/nonexistent.yaml"}, exitCouldNotRun, []string{"/nonexistent.yaml"}},
+		"a pace nobody lists":     {[]string{"list", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
+		"a shard of nothing":      {[]string{"run", "--shard", "5/4"}, exitCouldNotRun, []string{"5/4", "2/4"}},
+		"an empty shard":          {[]string{"run", "canary/promotes-good", "--shard", "2/2"}, exitCouldNotRun, []string{"--shard 2/2", "only 1 to share"}},
+		"an empty shard of teeth": {[]string{"teeth", "mechanics.graceful", "--shard", "2/2"}, exitCouldNotRun, []string{"--shard 2/2", "only 1 to share"}},
+		"repeated not at all":     {[]string{"run", "--repeat", "0"}, exitCouldNotRun, []string{"--repeat 0"}},
+		"a mistyped check":        {[]string{"teeth", "canary.step"}, exitCouldNotRun, []string{`"canary.step"`, "rollproof list"}},
+		"teeth at no pace":        {[]string{"teeth", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
 		"a cluster that is too small for it": {[]string{"run", "--config", small, "mechanics/pdb"}, exitInconclusive,
 			[]string{"skipped", "mechanics/pdb", "2 workers needed, the cluster has 1 worker"}},
 		"a cluster that is too small for all of them": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/pdb-no-deadlock"}, exitInconclusive,
@@ -72,6 +76,28 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 			}
 			t.Logf("told after %v: %s", time.Since(began), out)
 		})
+	}
+}
+
+// The shards of a command are dealt from what it was asked for, repetitions included, and hold each exactly once.
+func TestShardsShareTheRepetitions(t *testing.T) {
+	chosen := []run.Scenario{{Name: "a", Before: time.Minute}, {Name: "b", Before: time.Second}, {Name: "c", Before: time.Second}}
+	times := map[string]int{}
+	for _, shard := range []string{"1/2", "2/2"} {
+		f := labFlags{repeat: 3}
+		if err := f.shard.Set(shard); err != nil {
+			t.Fatal(err)
+		}
+		part, err := f.part(chosen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range at(chosen, part) {
+			times[s.Name]++
+		}
+	}
+	if times["a"] != 3 || times["b"] != 3 || times["c"] != 3 {
+		t.Errorf("performed %v, want each 3 times", times)
 	}
 }
 

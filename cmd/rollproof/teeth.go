@@ -42,12 +42,20 @@ teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
 }
 
 func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err error) {
-	wanted, err := chosenFaults(bitvault.World{}, label, checks)
+	world, err := f.listed()
+	if err != nil {
+		return err
+	}
+	wanted, err := chosenFaults(world, label, checks)
+	if err != nil {
+		return err
+	}
+	part, err := f.part(teeth.Scenarios(wanted))
 	if err != nil {
 		return err
 	}
 	load.TuneMemory()
-	l, err := f.open(cmd, "rollproof teeth", scenariosOf(wanted))
+	l, err := f.open(cmd, "rollproof teeth", teeth.Scenarios(at(wanted, part)))
 	if err != nil {
 		return err
 	}
@@ -57,7 +65,7 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return err
 	}
 	matrix := &reports.Teeth{Started: time.Now().UTC()}
-	broken := plantAll(cmd, l, f.out, faults, matrix)
+	broken := plantAll(cmd, l, f.out, at(faults, part), matrix)
 	dir := filepath.Join(f.out, matrix.Started.Format("20060102-150405")+"-teeth")
 	if err := writeTeeth(dir, matrix); err != nil {
 		return err
@@ -70,14 +78,6 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 		return errors.Join(exitError(exitBroken), broken)
 	}
 	return broken
-}
-
-func scenariosOf(faults []teeth.Fault) []run.Scenario {
-	var all []run.Scenario
-	for _, f := range faults {
-		all = append(all, f.Scenario)
-	}
-	return all
 }
 
 // plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew.
@@ -93,7 +93,7 @@ func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, 
 		displayOf(cmd).Say("%s: %s", tooth.Check, tooth.Said)
 		return nil
 	}
-	_, err := performer.Perform(cmd.Context(), scenariosOf(faults)...)
+	_, err := performer.Perform(cmd.Context(), teeth.Scenarios(faults)...)
 	return err
 }
 

@@ -14,8 +14,20 @@ import (
 type Act interface {
 	// String says for people what is done.
 	String() string
+	// Lasts is how long it usually takes, its healing included.
+	Lasts() time.Duration
+	// Disturbances are what it does to the stack: each must land, or the run proves nothing.
+	Disturbances() []disrupt.Disturbance
+	// Do does it. An error that is a *VainError ends the acts early, and is for the judges; any other is one of the run.
 	Do(ctx context.Context, s *Stage) error
 }
+
+// VainError says that something was waited for and did not come.
+type VainError struct{ Err error }
+
+func (e *VainError) Error() string { return e.Err.Error() }
+
+func (e *VainError) Unwrap() error { return e.Err }
 
 // Stage is what acts act on.
 type Stage struct {
@@ -37,6 +49,12 @@ type Hold time.Duration
 
 func (h Hold) String() string { return fmt.Sprintf("load goes on for %v", time.Duration(h)) }
 
+// Lasts is the time itself.
+func (h Hold) Lasts() time.Duration { return time.Duration(h) }
+
+// Disturbances are none.
+func (Hold) Disturbances() []disrupt.Disturbance { return nil }
+
 // Do waits.
 func (h Hold) Do(ctx context.Context, _ *Stage) error { return wait.Pause(ctx, time.Duration(h)) }
 
@@ -44,6 +62,15 @@ func (h Hold) Do(ctx context.Context, _ *Stage) error { return wait.Pause(ctx, t
 type Disturb struct{ disrupt.Disturbance }
 
 func (d Disturb) String() string { return d.Name() + ": " + d.Target() }
+
+// disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
+const disturbing = 30 * time.Second
+
+// Lasts is about the same for each disturbance.
+func (Disturb) Lasts() time.Duration { return disturbing }
+
+// Disturbances is the one.
+func (d Disturb) Disturbances() []disrupt.Disturbance { return []disrupt.Disturbance{d.Disturbance} }
 
 // Do returns when the disturbance has landed.
 func (d Disturb) Do(ctx context.Context, s *Stage) error {
@@ -61,13 +88,23 @@ type Await struct {
 
 func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v", a.Name, a.Bound) }
 
-// Do waits.
+// Lasts is what it takes when all goes well.
+func (a Await) Lasts() time.Duration { return a.Usually }
+
+// Disturbances are none.
+func (Await) Disturbances() []disrupt.Disturbance { return nil }
+
+// Do waits. The error is a *VainError.
 func (a Await) Do(ctx context.Context, s *Stage) error {
-	return s.Observe.Await(ctx, a.Name, a.Bound, func(state observe.State) (bool, string) {
+	err := s.Observe.Await(ctx, a.Name, a.Bound, func(state observe.State) (bool, string) {
 		done, saw := a.Until(state)
 		if s.see != nil {
 			s.see(saw)
 		}
 		return done, saw
 	})
+	if err != nil {
+		return &VainError{err}
+	}
+	return nil
 }

@@ -122,7 +122,7 @@ func TestNothingIsBegunAfterAnInterrupt(t *testing.T) {
 	stage := &theatre{}
 	p := performer(stage.runner(t), &lot{}, &diary)
 	first := (&theatre{url: stage.url}).scenario()
-	first.Acts = append(first.Acts, breakOff{interrupt})
+	first.Acts = append(first.Acts, breakOff{interrupt: interrupt})
 	performed, err := p.Perform(ctx, append([]Scenario{first}, plays(stage.url, "needy")...)...)
 	if err != nil || !errors.Is(performed[0].Err, context.Canceled) || !performed[1].NotBegun {
 		t.Errorf("error %v, outcomes %+v", err, performed)
@@ -133,7 +133,10 @@ func TestNothingIsBegunAfterAnInterrupt(t *testing.T) {
 }
 
 // breakOff is a Ctrl-C in the middle of the acts.
-type breakOff struct{ interrupt context.CancelFunc }
+type breakOff struct {
+	moment
+	interrupt context.CancelFunc
+}
 
 func (breakOff) String() string { return "Ctrl-C" }
 

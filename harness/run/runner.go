@@ -229,7 +229,7 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	}
 	for _, act := range p.scenario.Acts {
 		if err := p.act(ctx, act); err != nil {
-			if p.isForTheJudges(ctx, act, err) {
+			if isForTheJudges(ctx, err) {
 				return err, nil
 			}
 			return nil, err
@@ -243,12 +243,12 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 
 // isForTheJudges reports whether an act that failed ends the acts early, and is no error of the run: what was waited for did not come, or
 // the path to the cluster is lost.
-func (p *performance) isForTheJudges(ctx context.Context, act Act, err error) bool {
+func isForTheJudges(ctx context.Context, err error) bool {
 	if early, _ := forTheJudges(err); early != nil {
 		return true
 	}
-	_, waiting := act.(Await)
-	return waiting && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost)
+	var vain *VainError
+	return errors.As(err, &vain) && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost)
 }
 
 // forTheJudges tells a lost path, which the record shows, from an error of the run.

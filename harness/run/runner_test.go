@@ -272,7 +272,7 @@ func TestWhatDoesNotComeTrueIsForTheJudges(t *testing.T) {
 func TestALostClusterEndsTheActs(t *testing.T) {
 	th := &theatre{lost: make(chan struct{})}
 	scenario := th.scenario()
-	scenario.Acts = []Act{Disturb{shove{th}}, loseCluster{th}, Hold(time.Hour)}
+	scenario.Acts = []Act{Disturb{shove{th}}, loseCluster{theatre: th}, Hold(time.Hour)}
 	out, err := th.perform(t, scenario)
 	if err == nil || !strings.Contains(err.Error(), "the cluster no longer answers") || out.Early != nil {
 		t.Errorf("error %v, early %v", err, out.Early)
@@ -283,8 +283,17 @@ func TestALostClusterEndsTheActs(t *testing.T) {
 	}
 }
 
+// moment is what an act is that takes no time and disturbs nothing that anybody planned.
+type moment struct{}
+
+func (moment) Lasts() time.Duration                { return 0 }
+func (moment) Disturbances() []disrupt.Disturbance { return nil }
+
 // loseCluster is the end of the cluster in the middle of the acts.
-type loseCluster struct{ *theatre }
+type loseCluster struct {
+	moment
+	*theatre
+}
 
 func (loseCluster) String() string { return "the cluster is gone" }
 
@@ -339,6 +348,46 @@ func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
 	}
 }
 
+// shoves disturbs twice in one act.
+type shoves struct {
+	moment
+	*theatre
+}
+
+func (shoves) String() string { return "two shoves" }
+
+func (s shoves) Lasts() time.Duration { return time.Minute }
+
+func (s shoves) Disturbances() []disrupt.Disturbance {
+	return []disrupt.Disturbance{shove{s.theatre}, shove{s.theatre}}
+}
+
+func (s shoves) Do(ctx context.Context, stage *Stage) error {
+	for _, d := range s.Disturbances() {
+		if err := stage.Disrupt.Perform(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An act that the runner never heard of says how long it lasts and what it disturbs, and each of its disturbances must land.
+func TestAnActOfAnyKindIsPlanned(t *testing.T) {
+	th := &theatre{}
+	s := th.scenario()
+	s.Acts = []Act{shoves{theatre: th}}
+	if got, want := s.Usually(), time.Minute+600*time.Millisecond; got != want {
+		t.Errorf("usually %v, want %v", got, want)
+	}
+	out, err := th.perform(t, s)
+	if err != nil || out.Early != nil {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	if got := out.History.Run().Disturbances; !slices.Equal(got, []string{"shove", "shove"}) {
+		t.Errorf("the record plans the disturbances %q, want two", got)
+	}
+}
+
 func TestAScenarioSaysWhatItPlans(t *testing.T) {
 	s := (&theatre{}).scenario()
 	if got, want := s.Usually(), 30*time.Second+650*time.Millisecond; got != want {
@@ -368,7 +417,7 @@ func TestALostPathEndsTheActs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			th := &theatre{path: &path, cut: &atomic.Bool{}}
 			scenario := th.scenario()
-			scenario.Acts = []Act{Disturb{shove{th}}, shut{end, th}, act(th)}
+			scenario.Acts = []Act{Disturb{shove{th}}, shut{server: end, theatre: th}, act(th)}
 			out, err := th.perform(t, scenario)
 			if lost := (*load.PathLostError)(nil); err != nil || !errors.As(out.Early, &lost) {
 				t.Errorf("error %v, early %v", err, out.Early)
@@ -383,6 +432,7 @@ func TestALostPathEndsTheActs(t *testing.T) {
 
 // shut closes the end of the path.
 type shut struct {
+	moment
 	server *httptest.Server
 	*theatre
 }

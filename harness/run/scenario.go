@@ -36,8 +36,8 @@ func (s Scenario) Labelled(label string) bool { return slices.Contains(s.Labels,
 func (s Scenario) Disturbances() []string {
 	var names []string
 	for _, act := range s.Acts {
-		if d, ok := act.(Disturb); ok {
-			names = append(names, d.Disturbance.Name())
+		for _, d := range act.Disturbances() {
+			names = append(names, d.Name())
 		}
 	}
 	return names
@@ -47,8 +47,8 @@ func (s Scenario) Disturbances() []string {
 func (s Scenario) nodes() []string {
 	var all []string
 	for _, act := range s.Acts {
-		if d, ok := act.(Disturb); ok {
-			all = append(all, disrupt.Nodes(d.Disturbance)...)
+		for _, d := range act.Disturbances() {
+			all = append(all, disrupt.Nodes(d)...)
 		}
 	}
 	return all
@@ -66,21 +66,11 @@ func (s Scenario) budgets() checks.Budgets {
 	return b
 }
 
-// disturbing is how long a disturbance and its healing usually take: a release or a kill some seconds, a drain a minute.
-const disturbing = 30 * time.Second
-
 // Usually is about how long the scenario takes on a stack that is ready.
 func (s Scenario) Usually() time.Duration {
 	usually := s.Before + s.After
 	for _, act := range s.Acts {
-		switch act := act.(type) {
-		case Hold:
-			usually += time.Duration(act)
-		case Await:
-			usually += act.Usually
-		case Disturb:
-			usually += disturbing
-		}
+		usually += act.Lasts()
 	}
 	return usually
 }

@@ -72,6 +72,15 @@ func All(w bitvault.World) []Fault {
 	}
 }
 
+// Scenarios are those of some faults, in their order.
+func Scenarios(faults []Fault) []run.Scenario {
+	var all []run.Scenario
+	for _, f := range faults {
+		all = append(all, f.Scenario)
+	}
+	return all
+}
+
 // plant puts a fault under a scenario.
 func plant(s run.Scenario, check, planted string, verdict judge.Verdict, change func(*bitvault.Stack), labels ...string) Fault {
 	stack := s.Stack.(bitvault.Stack)

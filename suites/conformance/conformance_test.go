@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/onsi/ginkgo/v2"
@@ -13,20 +14,24 @@ import (
 	"bitvault.dev/rollproof/suites/stage"
 )
 
-var suite = stage.NewSuite("conformance")
+var (
+	listed = scenarios.All(bitvault.World{}) // before any cluster is
+	suite  = stage.NewSuite("conformance", "go test ./suites/conformance -all -count=1 -timeout 60m", listed...)
+	all    = flag.Bool("all", false, "run every scenario, and not just those labelled smoke")
+)
 
 func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: scenarios need a cluster and minutes")
 	}
-	suite.Run(t)
+	suite.Run(t, *all)
 }
 
 // The specs are there before any cluster is: which scenario is meant is looked up when it runs.
 var _ = ginkgo.Describe("scenario", ginkgo.Ordered, ginkgo.ContinueOnFailure, func() {
-	for _, listed := range scenarios.All(bitvault.World{}) {
-		ginkgo.It(listed.Name+": "+listed.Proves, ginkgo.Label(listed.Labels...), func(ctx ginkgo.SpecContext) {
-			perform(ctx, listed.Name)
+	for _, s := range listed {
+		ginkgo.It(s.Name+": "+s.Proves, ginkgo.Label(s.Labels...), func(ctx ginkgo.SpecContext) {
+			perform(ctx, s.Name)
 		})
 	}
 })

@@ -32,8 +32,8 @@ type Stage struct {
 }
 
 // Open takes the cluster for a suite, waiting for another that holds it. It never builds images: without them it ends at once with
-// the command to type first. ending is when go test kills the process; zero for never.
-func Open(ctx context.Context, suite, pace string, ending time.Time) (*Stage, error) {
+// the command to type first. ending is when go test kills the process; zero for never. Nothing but what the given scenarios name is made.
+func Open(ctx context.Context, suite, pace string, ending time.Time, scenarios ...run.Scenario) (*Stage, error) {
 	root, err := images.FindRoot(".")
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func Open(ctx context.Context, suite, pace string, ending time.Time) (*Stage, er
 	load.TuneMemory()
 	display := progress.New(os.Stderr, filepath.Join(cache, "durations.json"))
 	l, err := lab.Open(ctx, lab.Options{
-		Root: root, Images: "source", Pace: pace, Holder: suite, Wait: true, NoBuild: true, Display: display, Say: display.Say,
+		Root: root, Images: "source", Pace: pace, Holder: suite, Wait: true, NoBuild: true, Scenarios: scenarios, Display: display, Say: display.Say,
 	})
 	if err != nil {
 		display.Close()

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -35,5 +38,55 @@ func TestASuiteThatRanNothingIsIdle(t *testing.T) {
 		if got := c.stage.Idle(); got != c.want {
 			t.Errorf("%s: idle %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// Who says nothing gets what is labelled smoke; who chooses gets what was chosen.
+func TestWithoutFlagsASuiteRunsSmoke(t *testing.T) {
+	listed := []run.Scenario{{Name: "a/smoke", Labels: []string{"smoke", "a"}}, {Name: "a/long", Labels: []string{"a"}}, {Name: "b/bare"}}
+	for name, c := range map[string]struct {
+		config types.SuiteConfig
+		every  bool
+		filter string
+		chosen string
+	}{
+		"nothing is said": {types.SuiteConfig{}, false, "smoke", "a/smoke"},
+		"all":             {types.SuiteConfig{}, true, "", "a/smoke a/long b/bare"},
+		"a label":         {types.SuiteConfig{LabelFilter: "a"}, false, "a", "a/smoke a/long"},
+		"a name":          {types.SuiteConfig{FocusStrings: []string{"bare"}}, false, "", "a/smoke a/long b/bare"},
+	} {
+		filter := filterOf(c.config, c.every)
+		var names []string
+		for _, s := range chosen(listed, filter) {
+			names = append(names, s.Name)
+		}
+		if got := strings.Join(names, " "); filter != c.filter || got != c.chosen {
+			t.Errorf("%s: filter %q and scenarios %q, want %q and %q", name, filter, got, c.filter, c.chosen)
+		}
+	}
+}
+
+// A suite that ran a part must not look as if it had run the whole.
+func TestTheSummaryTellsWhatWasLeftOut(t *testing.T) {
+	spec := func(text string, state types.SpecState, said string) types.SpecReport {
+		return types.SpecReport{LeafNodeType: types.NodeTypeIt, LeafNodeText: text, State: state, Failure: types.Failure{Message: said}}
+	}
+	report := ginkgo.Report{SuiteDescription: "conformance", SpecReports: types.SpecReports{
+		{LeafNodeType: types.NodeTypeBeforeSuite, State: types.SpecStatePassed},
+		spec("canary/good", types.SpecStatePassed, ""),
+		spec("canary/bad", types.SpecStateFailed, "fail"),
+		spec("canary/long", types.SpecStateSkipped, "no time"),
+		spec("mechanics/pdb", types.SpecStateSkipped, ""),
+	}}
+	const want = `conformance: ran 2 of 4, skipped 1, left out 1
+  passed      canary/good
+  failed      canary/bad
+  skipped     canary/long: no time
+  left out    mechanics/pdb
+  only what matches the label filter "smoke" was to run
+  all of it: go test -all
+`
+	if got := summary(report, "smoke", "go test -all"); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }

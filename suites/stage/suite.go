@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"flag"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
 	"github.com/onsi/gomega"
 
 	"bitvault.dev/rollproof/harness/run"
@@ -20,16 +22,22 @@ type Suite struct {
 
 	name   string
 	pace   *string
+	filter string    // of labels, that Ginkgo chose the specs by
+	whole  string    // the command that runs every spec
 	ending time.Time // when go test kills this process; zero when it does not
 	why    string    // the first spec was skipped
 }
 
-// NewSuite frames the suite of a package below suites, and gives its test binary the flag -pace.
-func NewSuite(name string) *Suite {
-	s := &Suite{name: name, pace: flag.String("pace", "fast", "fast, or spec for the strategy's own windows")}
+// smoke is the label of what a suite runs that was not told what to run.
+const smoke = "smoke"
+
+// NewSuite frames the suite of a package below suites, and gives its test binary the flag -pace. Of the listed scenarios only those that are
+// going to be performed get their images. whole is the command that runs every spec.
+func NewSuite(name, whole string, listed ...run.Scenario) *Suite {
+	s := &Suite{name: name, whole: whole, pace: flag.String("pace", "fast", "fast, or spec for the strategy's own windows")}
 	ginkgo.BeforeSuite(func(ctx ginkgo.SpecContext) {
 		var err error
-		s.Stage, err = Open(ctx, "suites/"+name, *s.pace, s.ending)
+		s.Stage, err = Open(ctx, "suites/"+name, *s.pace, s.ending, chosen(listed, s.filter)...)
 		gomega.Expect(err).NotTo(gomega.HaveOccurred())
 	})
 	ginkgo.AfterSuite(func(ctx ginkgo.SpecContext) {
@@ -38,7 +46,13 @@ func NewSuite(name string) *Suite {
 			ginkgo.Fail("every scenario was skipped, so nothing is proved: " + s.why)
 		}
 	})
+	ginkgo.ReportAfterSuite("what was run", func(report ginkgo.Report) { Tell(summary(report, s.filter, s.whole)) })
 	return s
+}
+
+// chosen are the scenarios that a label filter lets through.
+func chosen(listed []run.Scenario, filter string) []run.Scenario {
+	return slices.DeleteFunc(slices.Clone(listed), func(s run.Scenario) bool { return !ginkgo.Label(s.Labels...).MatchesLabelFilter(filter) })
 }
 
 // Perform runs a scenario, and skips the spec where the time that is left or the cluster is not enough for it.
@@ -60,9 +74,21 @@ func (s *Suite) skip(why string) {
 	ginkgo.Skip(why, 2) // the place that is told is the spec's
 }
 
-// Run runs the specs.
-func (s *Suite) Run(t *testing.T) {
+// Run runs the specs that Ginkgo's own flags choose. Without such a flag it runs every spec, or only those labelled smoke.
+func (s *Suite) Run(t *testing.T, every bool) {
 	s.ending, _ = t.Deadline()
 	gomega.RegisterFailHandler(ginkgo.Fail)
-	ginkgo.RunSpecs(t, s.name)
+	config, reporter := ginkgo.GinkgoConfiguration()
+	config.LabelFilter = filterOf(config, every)
+	s.filter = config.LabelFilter
+	ginkgo.RunSpecs(t, s.name, config, reporter)
+}
+
+// filterOf is the label filter that specs are chosen by.
+func filterOf(config types.SuiteConfig, every bool) string {
+	asked := config.LabelFilter != "" || len(config.FocusStrings)+len(config.FocusFiles)+len(config.SkipStrings)+len(config.SkipFiles) > 0
+	if every || asked {
+		return config.LabelFilter
+	}
+	return smoke
 }
