@@ -251,7 +251,9 @@ func loadAndPods(t testing.TB) *recording {
 		h.Pod, h.Latency = "pod-c", 300*time.Millisecond
 	}
 	r.injure(5)
-	r.budgets(t, func(b *checks.Budgets) { b.Settle, b.Propagation, b.Watch = 500*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond })
+	r.budgets(t, func(b *checks.Budgets) {
+		b.Settle, b.Propagation, b.Watch = 500*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond
+	})
 	return r
 }
 
