@@ -50,6 +50,21 @@ func TestPDB(t *testing.T) {
 				}
 			}
 		}},
+		{name: "another budget refused another pod", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) {
+			r.change(0, "added", "poddisruptionbudgets", "other", nil, history.PDBObject{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
+				DesiredHealthy: 1, CurrentHealthy: 1, ExpectedPods: 1, Selector: "app=other"})
+			r.change(0, "added", "pods", "pod-o", &history.PodState{Ready: true, Phase: "Running", Node: "n1"}, history.PodObject{
+				Labels: map[string]string{"app": "other"}, Owner: &history.Owner{Kind: "ReplicaSet", Name: "rs-o"}})
+			r.refusedPod("pod-o")
+		}},
+		{name: "a pod of another node was refused", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) { r.refusedPod("pod-b") }},
+		{name: "a budget that allowed it is said to have refused", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) {
+			edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) { o.DisruptionsAllowed = 3 })
+		}},
+		{name: "of two budgets one was never asked", want: judge.Inconclusive, reason: "by budget second: it was never put to the test", spoil: func(r *recording) {
+			r.change(0, "added", "poddisruptionbudgets", "second", nil, history.PDBObject{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
+				DesiredHealthy: 1, CurrentHealthy: 3, DisruptionsAllowed: 2, ExpectedPods: 3, Selector: "app=bitvaultd"})
+		}},
 		{name: "deleted, not evicted", want: judge.Fail, reason: "pod pod-e was removed, and not by an eviction", spoil: func(r *recording) {
 			r.forgetEvictions(func(e *history.Eviction) bool { return e.Pod == "pod-e" && e.Code == 201 })
 			edit(r, "pods", "pod-e", 0, func(o *history.PodObject) { o.Disruption = "" })
@@ -86,6 +101,15 @@ func TestPDB(t *testing.T) {
 		{name: "a gap in the pods", want: judge.Inconclusive, reason: "changes of pods", spoil: func(r *recording) { r.gap("pods", 3500*ms, 3600*ms, true) }},
 		{name: "a gap long before", want: judge.Pass, spoil: func(r *recording) { r.gap("pods", time.Second, 2*time.Second, true) }},
 	})
+}
+
+// refusedPod lets the eviction that was refused be of another pod.
+func (r *recording) refusedPod(name string) {
+	for i := range r.events {
+		if e := r.events[i].Eviction; e != nil && e.Code == 429 {
+			e.Pod, e.UID = name, "uid-"+name
+		}
+	}
 }
 
 func (r *recording) forgetEvictions(which func(*history.Eviction) bool) {
@@ -200,6 +224,10 @@ func TestHealed(t *testing.T) {
 					d.Phase, d.Evidence = history.Unhealed, []history.Evidence{{What: "the old image", Saw: "the patch was refused"}}
 				}
 			}
+		}},
+		{name: "healed and not healed", want: judge.Inconclusive, reason: "recorded as healed, and as not healed", spoil: func(r *recording) {
+			r.events = append(r.events, history.Event{At: 7500 * ms, Kind: history.KindDisturbance, Disturbance: &history.Disturbance{ID: "d1", Name: "release",
+				Phase: history.Unhealed, Workload: testApp, Evidence: []history.Evidence{{What: "the old image", Saw: "the patch was refused"}}}})
 		}},
 		{name: "a gap at the end", want: judge.Inconclusive, reason: "changes of pods", spoil: func(r *recording) { r.gap("pods", 9*time.Second, testLength, true) }},
 		{name: "a gap that was caught up", want: judge.Pass, spoil: func(r *recording) { r.gap("pods", 3*time.Second, 5*time.Second, true) }},

@@ -13,7 +13,7 @@ import (
 
 // What rests on a watch is not green, and not red, by what lies in a gap of it; a failure clear of the gap stands.
 func TestGaps(t *testing.T) {
-	pods, bad := replacedPod, badRelease
+	pods, bad := replacedPod, sharedRelease
 	cases := []struct {
 		slug  string
 		base  func(testing.TB, *recording)

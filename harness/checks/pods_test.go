@@ -63,9 +63,18 @@ func (r *recording) forgetPods() {
 	r.events = kept
 }
 
+// answeredBy lets a pod give all answers from a moment on.
+func (r *recording) answeredBy(pod string, from time.Duration) {
+	for _, arm := range r.released() {
+		for _, h := range r.between(arm, from, testLength) {
+			h.Pod = pod
+		}
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	cases := []verdictCase{
-		{name: "clean", spoil: func(*recording) {}, want: judge.Pass, reason: "0 of 3 000 answers"},
+		{name: "clean", spoil: func(*recording) {}, want: judge.Pass, reason: "0 of 3 000 answers from pods outside"},
 		{name: "answered before it was ready", spoil: func(r *recording) { r.at("get", 1500*time.Millisecond).Pod = "pod-b" }, want: judge.Fail, reason: "1 hit answered"},
 		{name: "as early as a watch may be late", spoil: func(r *recording) { r.at("get", 1910*time.Millisecond).Pod = "pod-b" }, want: judge.Pass},
 		{name: "answered long after it was deleted", spoil: func(r *recording) { r.at("get", 4600*time.Millisecond).Pod = "pod-a" }, want: judge.Fail},
@@ -81,6 +90,23 @@ func TestReadiness(t *testing.T) {
 				}
 			}
 		}, want: judge.Inconclusive, reason: "no hit was answered by a pod"},
+		{name: "the only pod that changed answers nobody", spoil: func(r *recording) {
+			r.forgetPods()
+			r.pod(0, "added", "pod-a", history.PodState{Ready: true})
+			r.pod(1900*time.Millisecond, "added", "pod-b", history.PodState{})
+			r.pod(2*time.Second, "modified", "pod-b", history.PodState{Ready: true})
+			r.answeredBy("pod-a", 0)
+		}, want: judge.Inconclusive, reason: "0 answers from pods that became ready or unready under load, 300 needed"},
+		{name: "too few answers of the only pod that changed", spoil: func(r *recording) {
+			r.forgetPods()
+			r.pod(0, "added", "pod-a", history.PodState{Ready: true})
+			r.pod(1900*time.Millisecond, "added", "pod-b", history.PodState{})
+			r.pod(2*time.Second, "modified", "pod-b", history.PodState{Ready: true})
+			r.answeredBy("pod-a", 0)
+			for _, h := range r.between("get", 3*time.Second, 5990*time.Millisecond) {
+				h.Pod = "pod-b"
+			}
+		}, want: judge.Inconclusive, reason: "299 answers"},
 		{name: "a pod that was never ready", spoil: func(r *recording) {
 			r.pod(time.Second, "added", "pod-x", history.PodState{})
 			r.at("get", 2*time.Second).Pod = "pod-x"

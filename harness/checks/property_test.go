@@ -234,13 +234,15 @@ func TestAFailedHitNeverImproves(t *testing.T) {
 // loadAndPods is a run in which every check on load, steps and pods has what it needs, and passes.
 func loadAndPods(t testing.TB) *recording {
 	r := cleanRun()
+	r.addArm("more", testRate, testLength)
 	r.run.Checks = greenRuns["load and pods"].slugs
 	r.events = nil
 	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
 	r.step(0, "stable", 0)
 	r.step(2*time.Second, "canary-10", 10)
 	r.step(6*time.Second, "aborted", 0)
-	r.pod(0, "added", "pod-a", history.PodState{Ready: true})
+	r.pod(0, "added", "pod-a", history.PodState{})
+	r.pod(50*time.Millisecond, "modified", "pod-a", history.PodState{Ready: true}) // one that changes, and answers often enough
 	r.pod(1800*time.Millisecond, "added", "pod-c", history.PodState{})
 	r.pod(1900*time.Millisecond, "modified", "pod-c", history.PodState{Ready: true})
 	r.pod(7*time.Second, "modified", "pod-c", history.PodState{Terminating: true})
@@ -249,7 +251,9 @@ func loadAndPods(t testing.TB) *recording {
 		h.Pod, h.Latency = "pod-c", 300*time.Millisecond
 	}
 	r.injure(5)
-	r.budgets(t, func(b *checks.Budgets) { b.Settle, b.Propagation = 500*time.Millisecond, 500*time.Millisecond })
+	r.budgets(t, func(b *checks.Budgets) {
+		b.Settle, b.Propagation, b.Watch = 500*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond
+	})
 	return r
 }
 

@@ -129,6 +129,9 @@ func TestPromotesGood(t *testing.T) {
 			never2(r)
 			r.rollout(6*time.Second, "h1", "h2", 0, func(o *history.RolloutObject) { o.Abort, o.Phase = true, "Degraded" })
 		}},
+		{name: "given up, and promoted later by hand", want: judge.Fail, reason: "was aborted, though nothing is wrong", spoil: func(r *recording) {
+			r.rollout(4*time.Second, "h1", "h2", 0, func(o *history.RolloutObject) { o.Abort, o.Phase = true, "Degraded" })
+		}},
 		{name: "promoted and not Healthy", want: judge.Fail, reason: "did not become Healthy", spoil: func(r *recording) { r.forgetAbout("rollouts", "bitvaultd", 5900*ms) }},
 		{name: "Healthy of an older generation", want: judge.Fail, reason: "did not become Healthy", spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 5900*ms, func(o *history.RolloutObject) { o.Generation = 3 })
@@ -178,6 +181,19 @@ func TestAborts(t *testing.T) {
 						o.Metrics[i].Name = "another"
 					}
 				})
+			}},
+			{name: "every metric failed", want: judge.Inconclusive, reason: "every metric of analysis", spoil: func(r *recording) {
+				lastRun(r, func(o *history.AnalysisRunObject) {
+					for i := range o.Metrics {
+						o.Metrics[i].Phase, o.Metrics[i].Count = "Failed", 1
+					}
+				})
+			}},
+			{name: "abortedAt is not set", want: judge.Fail, reason: "abortedAt is not set", spoil: func(r *recording) {
+				edit(r, "rollouts", "bitvaultd", 0, func(o *history.RolloutObject) { o.AbortedAt = "" })
+			}},
+			{name: "the router gives the stable release nothing", want: judge.Fail, reason: "and the stable release 0, want 0 and 100", spoil: func(r *recording) {
+				edit(r, "traefikservices", "split", 4*time.Second, func(o *history.TraefikServiceObject) { *o.Services[0].Weight = 0 })
 			}},
 			{name: "analyses were seen before their release", want: judge.Pass, spoil: func(r *recording) {
 				for i := range r.events {

@@ -9,7 +9,7 @@ import (
 )
 
 // steps folds what Rollouts say into Step events: one for each change of the canary's weight, one for a promotion, one for an
-// abort. A Rollout names its releases by pod template hash only; the ReplicaSet of that hash knows the version. It comes by a
+// abort, one for a canary with a weight that was taken back or replaced without either. A Rollout names its releases by pod template hash only; the ReplicaSet of that hash knows the version. It comes by a
 // watch of its own, so a step may have to wait for it; it is then recorded with the time the Rollout said so.
 type steps struct {
 	clock  history.Clock
@@ -77,7 +77,12 @@ func (s *steps) rollout(namespace, name string, o history.RolloutObject) {
 	case p.stable != o.StableRS:
 		p.add(step{s.clock.Now(), "promoted", of(p.stable), of(o.StableRS), 100})
 		*p = progress{stable: o.StableRS, queue: p.queue}
-	case o.Weights == nil, o.Weights.Canary.PodTemplateHash == "", o.Weights.Canary.PodTemplateHash == o.StableRS:
+	case o.Weights == nil, o.Weights.Canary.PodTemplateHash == "":
+	case o.Weights.Canary.PodTemplateHash == o.StableRS:
+		if p.weight > 0 { // without an abort: somebody asked for the stable release again
+			p.add(step{s.clock.Now(), "taken-back", of(o.StableRS), of(p.canary), 0})
+		}
+		p.canary, p.weight, p.abort = "", 0, false
 	default:
 		s.canary(p, o, of)
 	}
@@ -89,6 +94,9 @@ func (s *steps) rollout(namespace, name string, o history.RolloutObject) {
 func (s *steps) canary(p *progress, o history.RolloutObject, of func(string) release) {
 	w := o.Weights.Canary
 	if w.PodTemplateHash != p.canary {
+		if p.weight > 0 && w.Weight == 0 { // the next canary begins with nothing
+			p.add(step{s.clock.Now(), "replaced", of(o.StableRS), of(p.canary), 0})
+		}
 		p.canary, p.weight, p.abort = w.PodTemplateHash, 0, false
 	}
 	aborted := o.Abort && w.Weight == 0

@@ -2,6 +2,7 @@ package canary
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,8 @@ func docOfAborts() judge.Doc {
 		Cannot: "See traffic of the bad version in answers that carry no version.",
 		Fails: "On any of these, also when an analysis ended in Error or Inconclusive: that aborts or pauses too, and finds nothing " +
 			"about the release.",
-		Inconclusive: "With fewer than 300 answers after the abort, when no bad answer was seen, when the stable release has the same " +
+		Inconclusive: "When every metric of that analysis failed, which tells nothing of the one in question, with fewer than 300 answers " +
+			"after the abort, when no bad answer was seen, when the stable release has the same " +
 			"version, or when the scenario does not say what the check needs to know.",
 	}
 }
@@ -275,6 +277,9 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 		}
 		if m := timeline.MetricOf(o, metric); o.Phase == "Failed" && m != nil && m.Phase == "Failed" && m.Count >= 1 {
 			caught = i
+			if allFailed(o) {
+				note(r.Unsure, "every metric of analysis %s failed, %s among them: it does not tell what was wrong", run.Name, metric)
+			}
 		}
 	}
 	if caught < 0 {
@@ -283,6 +288,11 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 	if f.kind.late {
 		f.judgeLate(trial, r, note)
 	}
+}
+
+// allFailed reports whether an analysis failed by everything that it measured, and not by one thing of several.
+func allFailed(o *history.AnalysisRunObject) bool {
+	return len(o.Metrics) > 1 && !slices.ContainsFunc(o.Metrics, func(m history.MetricResult) bool { return m.Phase != "Failed" })
 }
 
 // judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.
@@ -400,14 +410,11 @@ func (f *abortion) judgeTraffic(trial *trial, n abortCount, r *judge.Ruling, not
 			r.Against.Merge(&a.found)
 			a.found = judge.Findings{}
 		}
-	case n.rest < enoughAfter:
+	case n.rest < judge.Enough:
 		note(r.Unsure, "%s later than %s after its abort, %d needed to see that it gets no traffic", words.Plural(n.rest, "answer"),
-			words.Span(f.tolerance.Propagation), enoughAfter)
+			words.Span(f.tolerance.Propagation), judge.Enough)
 	}
 }
-
-// enoughAfter is how many answers show a leak of 1 % at 95 %.
-const enoughAfter = 300
 
 func (f *abortion) judgeTime(trial *trial, n abortCount, r *judge.Ruling, p *judge.Promise, note noteFunc) string {
 	aborted := trial.Aborted()

@@ -2,7 +2,6 @@ package canary
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -31,10 +30,12 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 		Slug:    SlugBlast,
 		Promise: "a bad version hurts no more than its share of the traffic, and no longer than until its abort",
 		Doc: judge.Doc{
-			Proves: "A release which is bad on purpose failed no more hits than its share of the traffic allows (with 4 sigma) until the " +
-				"step that took the traffic from it, this came within `abort`, and it failed none later than `propagation` after it.",
-			Cannot: "See harm other than failed hits that carry the bad version: slow answers within the deadline are not counted.",
-			Fails:  "On more failures than that, on one after the abort, or on a late abort.",
+			Proves: "A release which is bad on purpose answered no more hits, good and bad, than its share of the traffic explains (by the exact " +
+				"binomial distribution, outside it once in a million by chance) until the step that took the traffic from it, this came " +
+				"within `abort`, and it failed none later than `propagation` after it. The share is the larger one while routers follow a " +
+				"step, `propagation` after it and `watch` before. The reason names the mean share that would have been seen.",
+			Cannot: "See harm other than answers that carry the bad version; of those after the abort, other than failed ones.",
+			Fails:  "On more answers than that, on a failure after the abort, or on a late abort.",
 			Inconclusive: "Without a recorded abort, with no failure at all (the fault did not show), or with fewer than 300 hits after the " +
 				"abort.",
 			Budgets: []any{b},
@@ -47,7 +48,7 @@ func BlastRadius(b BlastBudgets, tolerance judge.Tolerance) judge.Check {
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &blast{t: t, budgets: b, tolerance: tolerance}
 			for _, i := range t.Injections() {
-				f.exposures = append(f.exposures, exposureOf(t, i, tolerance.Propagation))
+				f.exposures = append(f.exposures, exposureOf(t, i, tolerance))
 			}
 			return f
 		},
@@ -64,20 +65,21 @@ type exposure struct {
 	shares []float64 // of the stretches between the cuts, with the times before the first and after the last
 }
 
-// exposureOf reads the shares off the steps. While routers may still follow the step before, the larger share counts.
-func exposureOf(t *timeline.Timeline, i timeline.Injection, propagation time.Duration) exposure {
+// exposureOf reads the shares off the steps. While routers may still follow the step before, or follow the next one before its watch
+// tells, the larger share counts.
+func exposureOf(t *timeline.Timeline, i timeline.Injection, tolerance judge.Tolerance) exposure {
 	e := exposure{Identity: i.Identity, began: i.From, abort: timeline.Never, over: timeline.Never}
 	steps := t.StepsOf(i.Workload)
 	for _, s := range steps {
-		e.cuts = append(e.cuts, s.At, s.At+propagation)
+		e.cuts = append(e.cuts, s.At-tolerance.Watch, s.At, s.At+tolerance.Propagation)
 		if s.At >= i.From && e.abort == timeline.Never && weightOf(s, i.Version) == 0 && e.exposedBefore(steps, s) {
-			e.abort, e.over = s.At, s.At+propagation
+			e.abort, e.over = s.At, s.At+tolerance.Propagation
 		}
 	}
 	e.cuts = append(e.cuts, i.From)
 	c := timeline.NewCursor(e.cuts)
 	for k := range c.Len() {
-		e.shares = append(e.shares, largestShare(steps, i.Version, c.Bounds[k], propagation))
+		e.shares = append(e.shares, largestShare(steps, i.Version, c.Bounds[k], tolerance))
 	}
 	return e
 }
@@ -99,16 +101,16 @@ func weightOf(s timeline.Step, version string) float64 {
 	return min(max(w, 0), 1)
 }
 
-// largestShare is the largest share that a version may have at a moment: of the step that holds then, and of those that were
-// replaced less than propagation ago.
-func largestShare(steps []timeline.Step, version string, at, propagation time.Duration) float64 {
+// largestShare is the largest share that a version may have at a moment: of the step that holds then or soon, and of those that were
+// replaced a moment ago.
+func largestShare(steps []timeline.Step, version string, at time.Duration, tolerance judge.Tolerance) float64 {
 	var largest float64
 	for i, s := range steps {
 		replaced := timeline.Never
 		if i+1 < len(steps) {
 			replaced = steps[i+1].At
 		}
-		if s.At <= at && (replaced == timeline.Never || at < replaced+propagation) {
+		if s.At-tolerance.Watch <= at && (replaced == timeline.Never || at < replaced+tolerance.Propagation) {
 			largest = max(largest, weightOf(s, version))
 		}
 	}
@@ -129,7 +131,8 @@ type armBlast struct {
 	exposures []exposure
 	starts    []timeline.Cursor // one for each exposure
 	traffic   [][]uint64        // hits sent, by exposure and stretch
-	harmed    []uint64          // failed answers of the bad version before over, by exposure
+	reached   []uint64          // answers of the bad version, good and bad, started from its beginning to over, by exposure
+	harmed    []uint64          // failed ones among those that ended after its beginning
 	after     []uint64          // and after it
 	found     judge.Findings
 }
@@ -138,7 +141,8 @@ func (f *blast) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armBlast{t: f.t, arm: arm, exposures: f.exposures, harmed: make([]uint64, len(f.exposures)), after: make([]uint64, len(f.exposures))}
+	a := &armBlast{t: f.t, arm: arm, exposures: f.exposures}
+	a.reached, a.harmed, a.after = make([]uint64, len(f.exposures)), make([]uint64, len(f.exposures)), make([]uint64, len(f.exposures))
 	for _, e := range f.exposures {
 		c := timeline.NewCursor(e.cuts)
 		a.starts = append(a.starts, c)
@@ -157,7 +161,13 @@ func (a *armBlast) Hit(h *history.Hit) {
 			continue
 		}
 		a.traffic[i][a.starts[i].Find(h.At)]++
-		if h.Class != history.ClassOK && h.End() >= a.exposures[i].began && a.t.Claims(&a.exposures[i].Identity, a.arm, h) {
+		if !a.t.Claims(&a.exposures[i].Identity, a.arm, h) {
+			continue
+		}
+		if h.At >= a.exposures[i].began && h.At <= a.exposures[i].over {
+			a.reached[i]++
+		}
+		if h.Class != history.ClassOK && h.End() >= a.exposures[i].began {
 			a.hurt(i, h)
 		}
 	}
@@ -190,32 +200,32 @@ func (f *blast) Result() judge.Promise {
 // judge adds the verdict on one exposure. The worst is the promise's.
 func (f *blast) judge(i int, p *judge.Promise, found *judge.Findings) {
 	e := &f.exposures[i]
-	var harmed, after, hits, later uint64
-	var expected, variance float64
+	var reached, harmed, after, later uint64
+	var traffic exposed
 	for _, a := range f.arms {
+		reached += a.reached[i]
 		harmed += a.harmed[i]
 		after += a.after[i]
 		for k, n := range a.traffic[i] {
 			if from := a.starts[i].Bounds[k]; from >= e.over {
 				later += n
 			} else if from >= e.began {
-				hits += n
-				expected += e.shares[k] * float64(n)
-				variance += e.shares[k] * (1 - e.shares[k]) * float64(n)
+				traffic.add(n, e.shares[k])
 			}
 		}
 	}
-	p.Hits += hits + later
+	p.Hits += traffic.hits + later
 	p.Injected += harmed
 	p.Dropped += after
-	allowed := expected + sigmas*math.Sqrt(variance)
+	allowed := traffic.allowed()
 	p.Figures = append(p.Figures,
 		judge.Figure{Name: "failures injected by " + e.Version, Value: float64(harmed), Unit: "hits"},
-		judge.Figure{Name: "hits its share allowed, with tolerance", Value: math.Floor(allowed), Unit: "hits"})
+		judge.Figure{Name: "hits answered by " + e.Version, Value: float64(reached), Unit: "hits"},
+		judge.Figure{Name: "hits its share allowed, with tolerance", Value: float64(allowed), Unit: "hits"})
 	if e.abort != timeline.Never {
 		p.Figures = append(p.Figures, judge.Figure{Name: "time to the abort of " + e.Version, Value: (e.abort - e.began).Seconds(), Unit: "s"})
 	}
-	verdict, text := f.verdict(e, harmed, after, later, allowed)
+	verdict, text := f.verdict(e, &traffic, shown{reached, harmed, after, later})
 	if verdict != judge.Pass {
 		found.Note(judge.Finding{At: e.began, Until: min(e.over, f.t.LoadEnd()), Class: string(verdict), Text: text})
 	}
@@ -228,23 +238,65 @@ func (f *blast) judge(i int, p *judge.Promise, found *judge.Findings) {
 	}
 }
 
-func (f *blast) verdict(e *exposure, harmed, after, later uint64, allowed float64) (judge.Verdict, string) {
+// exposed is the traffic while a bad version had a share of it.
+type exposed struct {
+	hits     uint64  // all
+	whole    uint64  // while it had all of the traffic, or might have
+	some     uint64  // while it had a part
+	expected float64 // of some
+}
+
+func (x *exposed) add(n uint64, share float64) {
+	x.hits += n
+	switch {
+	case share >= 1:
+		x.whole += n
+	case share > 0:
+		x.some += n
+		x.expected += share * float64(n)
+	}
+}
+
+// allowed is the most answers that the shares explain. Where they differ their mean is taken: the sum of unlike chances strays less than
+// that of like ones (Hoeffding 1956).
+func (x *exposed) allowed() uint64 {
+	if x.some == 0 {
+		return x.whole
+	}
+	_, most := judge.Bounds(x.some, x.expected/float64(x.some), judge.FalseAlarm)
+	return x.whole + most
+}
+
+// power is what part of the traffic the version was to have, and how large a part would have been seen to be more.
+func (x *exposed) power() string {
+	if x.some == 0 {
+		return fmt.Sprintf("its share allowed %s", words.Count(x.allowed()))
+	}
+	return fmt.Sprintf("its share, %s in the mean, allowed %s; %s would have been seen", words.Percent(x.expected/float64(x.some)),
+		words.Count(x.allowed()), words.Percent(judge.SeenAbove(x.allowed()-x.whole, x.some)))
+}
+
+// shown is what the hits show of a bad version.
+type shown struct{ reached, harmed, after, later uint64 }
+
+func (f *blast) verdict(e *exposure, traffic *exposed, n shown) (judge.Verdict, string) {
 	took := min(e.abort, f.t.LoadEnd()) - e.began
 	switch {
-	case after > 0:
-		return judge.Fail, fmt.Sprintf("version %s still caused %s later than %s after its abort", e.Version, words.Plural(after, "failure"), words.Span(f.tolerance.Propagation))
-	case float64(harmed) > allowed:
-		return judge.Fail, fmt.Sprintf("version %s caused %s, its share of the traffic allowed %.0f", e.Version, words.Plural(harmed, "failure"), allowed)
+	case n.after > 0:
+		return judge.Fail, fmt.Sprintf("version %s still caused %s later than %s after its abort", e.Version, words.Plural(n.after, "failure"), words.Span(f.tolerance.Propagation))
+	case max(n.reached, n.harmed) > traffic.allowed():
+		return judge.Fail, fmt.Sprintf("version %s answered %s and caused %s, its share of the traffic allowed %s", e.Version,
+			words.Plural(n.reached, "hit"), words.Plural(n.harmed, "failure"), words.Count(traffic.allowed()))
 	case took > f.budgets.Abort:
 		return judge.Fail, fmt.Sprintf("version %s was not aborted within %s", e.Version, words.Span(f.budgets.Abort))
 	case e.abort == timeline.Never:
 		return judge.Inconclusive, fmt.Sprintf("no step took the traffic from version %s: the record does not show its abort", e.Version)
-	case harmed == 0:
+	case n.harmed == 0:
 		return judge.Inconclusive, fmt.Sprintf("version %s hurt nobody: the injected fault did not show", e.Version)
-	case later < enoughAfter:
-		return judge.Inconclusive, fmt.Sprintf("%s sent later than %s after the abort of version %s, %d needed", words.Plural(later, "hit"),
-			words.Span(f.tolerance.Propagation), e.Version, enoughAfter)
+	case n.later < judge.Enough:
+		return judge.Inconclusive, fmt.Sprintf("%s sent later than %s after the abort of version %s, %d needed", words.Plural(n.later, "hit"),
+			words.Span(f.tolerance.Propagation), e.Version, judge.Enough)
 	}
-	return judge.Pass, fmt.Sprintf("version %s caused %s in %s until its abort (its share allowed %.0f), and none of %s after it", e.Version,
-		words.Plural(harmed, "failure"), words.Span(took), allowed, words.Plural(later, "hit"))
+	return judge.Pass, fmt.Sprintf("version %s caused %s of %s in %s until its abort (%s), and none of %s after it", e.Version,
+		words.Plural(n.harmed, "failure"), words.Plural(n.reached, "answer"), words.Span(took), traffic.power(), words.Plural(n.later, "hit"))
 }

@@ -23,7 +23,7 @@ func PromotesGood(tolerance judge.Tolerance) judge.Check {
 			Proves: "Each release that no disturbance made bad became the stable one (phase Healthy, status of the latest generation, " +
 				"stable and current hash the new one) and still is when it was last seen, and nothing was dropped in the run, judged as " +
 				"in `load.zero-dropped`.",
-			Fails:        "When one was aborted, is Degraded, was taken back before, or was not promoted and Healthy, or on a dropped request.",
+			Fails:        "When one was aborted at any time, is Degraded, was taken back before, or was not promoted and Healthy, or on a dropped request.",
 			Inconclusive: "As `load.zero-dropped`, or when the run was interrupted before the promotion.",
 		},
 		Needs: []judge.Need{load.Carried,
@@ -66,6 +66,9 @@ func (f *promotes) judge(release *timeline.Release, r *judge.Ruling, p *judge.Pr
 	at := judge.Finding{At: release.Began, Until: release.End(f.t), Evidence: append([]string{timeline.StateText(release.Last())}, release.RunTexts()...)}
 	last := release.Last()
 	switch healthy := release.Healthy(); {
+	case release.Aborted() != timeline.Never && !last.Abort:
+		at.Text = release.Label() + " was aborted, though nothing is wrong with it; whoever had it go on later did what the strategy did not"
+		r.Broken(at)
 	case healthy != timeline.Never && last.StableRS == release.Hash && !last.Abort && last.Phase != "Degraded":
 		p.Figures = append(p.Figures, judge.Figure{Name: "time to the promotion of " + release.Label(), Value: (release.Promoted() - release.Began).Seconds(), Unit: "s"},
 			judge.Figure{Name: "time until Healthy of " + release.Label(), Value: (healthy - release.Began).Seconds(), Unit: "s"})

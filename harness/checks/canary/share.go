@@ -2,7 +2,6 @@ package canary
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -16,16 +15,13 @@ import (
 // SlugShare is the name of the check.
 const SlugShare = "canary.traffic-share"
 
-// sigmas is how far a count may stray from what its share says: once in 16 000 by chance.
-const sigmas = 4
-
 // ShareBudgets are the limits of canary.traffic-share.
 type ShareBudgets struct {
-	Settle time.Duration `json:"settle"` // after a step, before its share of traffic is judged
+	Settle time.Duration `json:"settle"` // after a step, before its share of traffic is judged; propagation where that is longer
 }
 
 // DefaultShareBudgets holds for scenarios that say nothing else.
-func DefaultShareBudgets() ShareBudgets { return ShareBudgets{Settle: 3 * time.Second} }
+func DefaultShareBudgets() ShareBudgets { return ShareBudgets{Settle: 5 * time.Second} }
 
 // TrafficShare counts who really answered. What a controller says of its weights is no evidence: the router may not follow.
 func TrafficShare(b ShareBudgets, tolerance judge.Tolerance) judge.Check {
@@ -33,38 +29,62 @@ func TrafficShare(b ShareBudgets, tolerance judge.Tolerance) judge.Check {
 		Slug:    SlugShare,
 		Promise: "the share of real traffic is what each step says",
 		Doc: judge.Doc{
-			Proves: "From `settle` after each step until the next one of the same workload, the share of answers with the canary's version, " +
-				"in the arms that get their answers from that workload, is the share of the step, within 4 sigma of the binomial " +
-				"distribution; at 0 and 100 % exactly. It counts answers, good and bad, and no controller's word.",
+			Proves: "From `settle` (or `propagation`, the longer of the two) after each step until `watch` before the next one of the same " +
+				"workload that says another share: of the hits started then, in the arms that get their answers from that workload, those " +
+				"answered by the canary's version are as many as the share of the step explains, by the exact binomial distribution (outside " +
+				"it once in a million by chance, see `docs/false-alarms.md`); at 0 and 100 % exactly. It counts answers, good and bad, however " +
+				"slow, and no controller's word.",
 			Cannot: "Count hits without a version in the answer (they are named), nor tell who would have got them.",
 			Fails:  "When a share is outside the bound.",
-			Inconclusive: "When a step saw too few answers to tell its share from half of it: 576 for 10 %, 150 for 30 %, 300 for 0 and 100 %; " +
-				"the finding names the number. A step shorter than the settling time cannot be judged.",
+			Inconclusive: "When a step saw too few answers to show half of its share with a chance of 95 %: 1 227 for 10 %, 336 for 30 %, 300 for " +
+				"0 and 100 %; the finding names the number. A step under load that gave way before its share could be judged is one of these.",
 			Budgets: []any{b},
 		},
 		Needs: []judge.Need{load.Carried, {What: "step", Met: func(t *timeline.Timeline) bool { return len(t.Steps) > 0 }}},
 		Rests: []string{"rollouts", "replicasets"},
 		Late:  tolerance.Propagation,
-		New:   func(t *timeline.Timeline) judge.Fold { return &share{t: t, steps: settledSteps(t, b.Settle)} },
+		New: func(t *timeline.Timeline) judge.Fold {
+			return &share{t: t, steps: settledSteps(t, max(b.Settle, tolerance.Propagation), tolerance.Watch)}
+		},
 	}
 }
 
-// settledStep is a step and the time in which its share must hold: from a settling time after it up to the next.
+// settledStep is a step and the time in which the share of hits started then must hold: from a settling time after it up to shortly before
+// the next, which routers may follow before its watch tells.
 type settledStep struct {
 	timeline.Step
-	from, until time.Duration
+	from, until time.Duration // equal where the step was too short
+	lasted      time.Duration
 }
 
-func settledSteps(t *timeline.Timeline, settle time.Duration) []settledStep {
+// settledSteps are those under load. A step that says what the one before it said (the last weight of a release, and its promotion) goes
+// on with it.
+func settledSteps(t *timeline.Timeline, settle, watch time.Duration) []settledStep {
 	var steps []settledStep
-	for i, step := range t.Steps {
-		until := t.LoadEnd()
-		if next := t.StepAfter(i); next != nil {
-			until = next.At
+	last := map[history.Workload]int{} // of steps
+	for _, step := range t.Steps {
+		w := step.Workload
+		if t.Run.Format == 1 {
+			w = history.Workload{}
 		}
-		steps = append(steps, settledStep{Step: step, from: min(step.At+settle, until), until: until})
+		if i, ok := last[w]; ok {
+			before := &steps[i]
+			if before.Canary == step.Canary && before.Weight == step.Weight {
+				continue
+			}
+			before.end(step.At, step.At-watch)
+		}
+		last[w] = len(steps)
+		steps = append(steps, settledStep{Step: step, from: step.At + settle})
+		steps[len(steps)-1].end(t.LoadEnd(), t.LoadEnd())
 	}
-	return steps
+	return slices.DeleteFunc(steps, func(s settledStep) bool { return s.At >= t.LoadEnd() || s.At+s.lasted <= t.LoadBegin() })
+}
+
+// end says when the next step came, and until when a started hit can only have been answered under this one.
+func (s *settledStep) end(at, until time.Duration) {
+	s.lasted = at - s.At
+	s.until = max(until, s.from)
 }
 
 type share struct {
@@ -82,7 +102,7 @@ type armShare struct {
 	counts []shareCount
 }
 
-// shareCount is who answered the hits that a step saw from start to end.
+// shareCount is who answered the hits that started under a step. How long an answer took says nothing: a slow canary's must count as well.
 type shareCount struct{ canary, others, nobody uint64 }
 
 func (f *share) Arm(arm *timeline.Arm) judge.HitFold {
@@ -116,7 +136,6 @@ func (a *armShare) Hit(h *history.Hit) {
 	}
 	step := &a.steps[i]
 	switch {
-	case h.End() > step.until: // it may have been answered under the next step already
 	case h.Version == "":
 		a.counts[i].nobody++
 	case h.Version == step.Canary:
@@ -139,9 +158,6 @@ func (f *share) Result() judge.Promise {
 		}
 		p.Hits += n.canary + n.others
 		verdict, text := f.steps[i].judge(n)
-		if verdict == judge.Inconclusive && f.steps[i].passing() {
-			continue
-		}
 		if verdict == judge.Inconclusive && !f.served(&f.steps[i]) {
 			text = fmt.Sprintf("step %s: no arm says that its answers come from %s", f.steps[i].Name, f.steps[i].Workload)
 		}
@@ -160,9 +176,9 @@ func (f *share) Result() judge.Promise {
 	}
 	switch {
 	case judged == 0:
-		p.Verdict, p.Reason = judge.Inconclusive, "no step lasted longer than its settling time"
+		p.Verdict, p.Reason = judge.Inconclusive, "no step was under load"
 	case p.Verdict == judge.Pass:
-		p.Reason = fmt.Sprintf("%s within %d sigma of their share, by %s", words.Plural(judged, "step"), sigmas, words.Plural(p.Hits, "answer"))
+		p.Reason = fmt.Sprintf("%s got their share, by %s; half of it would have been seen", words.Plural(judged, "step"), words.Plural(p.Hits, "answer"))
 	}
 	found.Into(&p)
 	return p
@@ -173,38 +189,34 @@ func (f *share) served(s *settledStep) bool {
 	return slices.ContainsFunc(f.arms, func(a *armShare) bool { return f.t.Serves(a.arm, s.Workload) })
 }
 
-// passing reports whether the next step came before this one had settled: the last weight of a release, which is its promotion,
-// mostly lasts no longer. canary.steps sees to it that a step with an analysis lasts.
-func (s *settledStep) passing() bool { return s.from == s.until }
-
-// judge holds one step against the binomial bound. Shares of 0 and 100 % have no tolerance.
+// judge holds one step against the binomial distribution. Shares of 0 and 100 % have no tolerance.
 func (s *settledStep) judge(n shareCount) (judge.Verdict, string) {
 	total, want := n.canary+n.others, s.Weight/100
 	if !(want >= 0 && want <= 1) || s.Canary == "" {
 		return judge.Inconclusive, fmt.Sprintf("step %s: a weight of %v %% for version %q is no share of traffic", s.Name, s.Weight, s.Canary)
 	}
-	tolerance := sigmas * math.Sqrt(float64(total)*want*(1-want))
-	text := fmt.Sprintf("step %s: version %s answered %s of %s, want %s, within %.0f", s.Name, s.Canary,
-		words.Count(n.canary), words.Plural(total, "hit"), words.Percent(want), tolerance)
+	fewest, most := judge.Bounds(total, want, judge.FalseAlarm)
+	text := fmt.Sprintf("step %s: version %s answered %s of %s, want %s, which is %s to %s", s.Name, s.Canary,
+		words.Count(n.canary), words.Plural(total, "hit"), words.Percent(want), words.Count(fewest), words.Count(most))
 	needed := answersNeeded(want)
 	switch {
-	case (want == 0 || want == 1) && n.canary != uint64(want)*total:
+	case n.canary < fewest || n.canary > most:
 		return judge.Fail, text
+	case s.from == s.until:
+		return judge.Inconclusive, fmt.Sprintf("step %s gave way after %s, before it had settled: its share is not known", s.Name, words.Span(s.lasted))
 	case total < needed:
 		return judge.Inconclusive, fmt.Sprintf("step %s: %s in %s after settling, %s needed to tell %s from its half", s.Name,
 			words.Plural(total, "answer"), words.Span(s.until-s.from), words.Count(needed), words.Percent(want))
-	case math.Abs(float64(n.canary)-float64(total)*want) > tolerance:
-		return judge.Fail, text
 	}
 	return judge.Pass, text
 }
 
-// answersNeeded is how many answers make the bound half as wide as the share itself (or as what is left of it), so that a
-// share half as large cannot pass. For 0 and 100 % it is as many as show a leak of 1 % at 95 %.
+// answersNeeded is how many answers show that a share is half as large (or half of what is left of it). For 0 and 100 % it is as many as
+// show a leak of 1 %.
 func answersNeeded(want float64) uint64 {
 	small := min(want, 1-want)
 	if small == 0 {
-		return 300
+		return judge.Enough
 	}
-	return uint64(math.Ceil(4 * sigmas * sigmas * (1 - small) / small))
+	return judge.NeededForHalf(small, judge.FalseAlarm)
 }

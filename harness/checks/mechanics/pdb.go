@@ -3,6 +3,7 @@ package mechanics
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -26,13 +27,14 @@ func PDB(tolerance judge.Tolerance) judge.Check {
 		Promise: "a drain never takes more pods than their disruption budget allows",
 		Doc: judge.Doc{
 			Proves: "For each drain: every pod that a PodDisruptionBudget selects and that ended on the drained node was evicted (the API " +
-				"server took the eviction, or the pod's DisruptionTarget says EvictionByEvictionAPI); an eviction of such a pod was " +
-				"refused at least once (429, cause DisruptionBudget); at every change from the beginning of the drain to its healing as " +
+				"server took the eviction, or the pod's DisruptionTarget says EvictionByEvictionAPI); each of these budgets refused at least once " +
+				"(429, cause DisruptionBudget) the eviction of a pod of that node that it selects, while its status allowed none, `watch` " +
+				"before and after; at every change from the beginning of the drain to its healing as " +
 				"many selected pods were ready as the budget asks for; and no eviction of a ready pod was accepted while its budget " +
 				"allowed none, `watch` before and after. A pod that answered hits and is selected by no budget fails it.",
 			Cannot:       "See pods of namespaces that are not watched. Pods of DaemonSets, and ones that were done, do not count.",
 			Fails:        "On any of these but the missing refusal.",
-			Inconclusive: "Without a refusal, for the budget was never put to the test; also when nothing was removed.",
+			Inconclusive: "Without a refusal by one of the budgets, for it was never put to the test; also when nothing was removed.",
 		},
 		Needs:  []judge.Need{drained},
 		Rests:  []string{"pods", "poddisruptionbudgets"},
@@ -105,7 +107,7 @@ type pdbDrain struct {
 func (j *pdbDrain) judge(p *judge.Promise) {
 	protecting := j.removals()
 	for _, e := range slices.Concat(j.Evictions, j.Probes) {
-		if e.Refused() && j.protects(&e) {
+		if slices.ContainsFunc(protecting, func(b *timeline.Track[history.PDBObject]) bool { return j.refusedBy(b, &e) }) {
 			j.refused++
 		}
 	}
@@ -127,6 +129,11 @@ func (j *pdbDrain) judge(p *judge.Promise) {
 		j.Unsure(whole)
 	}
 	for _, b := range protecting {
+		if j.refused > 0 && !j.tested(b) {
+			untested := whole
+			untested.Text = fmt.Sprintf("%s: no eviction was refused by budget %s: it was never put to the test", j.label(), b.Name)
+			j.Unsure(untested)
+		}
 		j.floor(b, p)
 	}
 	for i := range j.Evictions {
@@ -138,10 +145,19 @@ func (j *pdbDrain) t() *timeline.Timeline { return j.pdbs.t }
 
 func (j *pdbDrain) label() string { return j.Drain.Label() }
 
-// protects reports whether an eviction is of a pod that a budget selects, as far as the cluster is watched.
-func (j *pdbDrain) protects(e *timeline.Eviction) bool {
+// tested reports whether a budget refused an eviction of the drain.
+func (j *pdbDrain) tested(b *timeline.Track[history.PDBObject]) bool {
+	return slices.ContainsFunc(slices.Concat(j.Evictions, j.Probes), func(e timeline.Eviction) bool { return j.refusedBy(b, &e) })
+}
+
+// refusedBy reports whether it was a budget that refused an eviction: it selects the pod, which is on a drained node, and allowed none
+// then. The API server also refuses while it has not yet counted the pods of a budget; that puts no budget to the test.
+func (j *pdbDrain) refusedBy(b *timeline.Track[history.PDBObject], e *timeline.Eviction) bool {
+	if !e.Refused() || leastAllowedWithin(b, e.At-e.Latency-j.tolerance.Watch, e.At+j.tolerance.Watch) > 0 {
+		return false
+	}
 	return slices.ContainsFunc(j.t().Cluster.Pods, func(pod *timeline.Track[timeline.PodView]) bool {
-		return e.Of(pod) && len(j.t().BudgetsOf(pod, e.At)) > 0
+		return e.Of(pod) && j.Nodes[pod.Last().Node] && slices.Contains(j.t().BudgetsOf(pod, e.At), b)
 	})
 }
 
@@ -292,14 +308,24 @@ func (j *pdbDrain) allowance(e *timeline.Eviction) {
 
 // allowedWithin is the most that a budget allowed at any moment of a time.
 func allowedWithin(b *timeline.Track[history.PDBObject], from, until time.Duration) int32 {
-	var most int32
+	return slices.Max(append(allowances(b, from, until), 0))
+}
+
+// leastAllowedWithin is the least that a budget allowed at any moment of a time in which it was there.
+func leastAllowedWithin(b *timeline.Track[history.PDBObject], from, until time.Duration) int32 {
+	return slices.Min(append(allowances(b, from, until), math.MaxInt32))
+}
+
+// allowances is all that a budget allowed in a time.
+func allowances(b *timeline.Track[history.PDBObject], from, until time.Duration) []int32 {
+	var all []int32
 	if o := b.At(from); o != nil {
-		most = o.DisruptionsAllowed
+		all = append(all, o.DisruptionsAllowed)
 	}
 	for _, s := range b.Seen {
 		if s.At >= from && s.At <= until {
-			most = max(most, s.Object.DisruptionsAllowed)
+			all = append(all, s.Object.DisruptionsAllowed)
 		}
 	}
-	return most
+	return all
 }

@@ -31,8 +31,8 @@ func Readiness(tolerance judge.Tolerance) judge.Check {
 			Cannot: "See what happens within these tolerances, nor hits whose answer does not name a pod.",
 			Fails: "On one such hit, and on a pod that answers 503 itself, unless its release is bad on purpose: whoever sent the request " +
 				"took it for ready.",
-			Inconclusive: "When no pod became ready or unready under load, when no answer names a pod that was watched, or when some name pods " +
-				"that were not.",
+			Inconclusive: "When no pod became ready or unready under load, with fewer than 300 answers from the pods that did (one that answers " +
+				"nobody shows nothing), or when some answers name pods that no watch saw.",
 		},
 		Needs: []judge.Need{load.Carried, {What: "pod that became ready or unready under load", Met: podsChangedUnderLoad}},
 		Rests: []string{"pods"},
@@ -42,16 +42,19 @@ func Readiness(tolerance judge.Tolerance) judge.Check {
 }
 
 func podsChangedUnderLoad(t *timeline.Timeline) bool {
-	begin, end := t.LoadBegin(), t.LoadEnd()
-	under := func(at time.Duration) bool { return at >= begin && at <= end }
 	for _, pod := range t.Pods {
-		for _, s := range pod.Ready {
-			if under(s.From) || under(s.Until) {
-				return true
-			}
+		if changedUnderLoad(t, pod) {
+			return true
 		}
 	}
 	return false
+}
+
+// changedUnderLoad reports whether a pod became ready or unready under load. Answers of any other pod cannot break the promise.
+func changedUnderLoad(t *timeline.Timeline, pod *timeline.Pod) bool {
+	begin, end := t.LoadBegin(), t.LoadEnd()
+	under := func(at time.Duration) bool { return at >= begin && at <= end }
+	return slices.ContainsFunc(pod.Ready, func(s timeline.Span) bool { return under(s.From) || under(s.Until) })
 }
 
 type ready struct {
@@ -68,6 +71,7 @@ type armReady struct {
 	injections []timeline.Injection
 
 	judged, outside, unseen uint64
+	changed                 uint64 // of judged: from pods that became ready or unready under load
 	found                   judge.Findings
 }
 
@@ -77,11 +81,13 @@ type podFinder struct {
 	namespace string // of the pods that may answer an arm; empty where nobody said
 	name      string
 	pods      []*timeline.Pod
+	changed   bool // one of the pods became ready or unready under load
 }
 
 func (f *podFinder) find(name string) []*timeline.Pod {
 	if name != f.name {
 		f.name, f.pods = name, f.t.PodsNamed(f.namespace, name)
+		f.changed = slices.ContainsFunc(f.pods, func(pod *timeline.Pod) bool { return changedUnderLoad(f.t, pod) })
 	}
 	return f.pods
 }
@@ -105,6 +111,9 @@ func (a *armReady) Hit(h *history.Hit) {
 		return
 	}
 	a.judged++
+	if a.pods.changed {
+		a.changed++
+	}
 	switch {
 	case !mayAnswer(pods, h.At, h.End(), a.tolerance):
 		a.note(h, "pod %s answered a request started when it was not ready: %s", h.Pod, readyText(pods, h.At))
@@ -167,9 +176,10 @@ func readyText(pods []*timeline.Pod, at time.Duration) string {
 func (f *ready) Result() judge.Promise {
 	p := judge.Promise{Verdict: judge.Pass}
 	var found judge.Findings
-	var unseen uint64
+	var unseen, changed uint64
 	for _, a := range f.arms {
 		p.Hits += a.judged
+		changed += a.changed
 		p.Dropped += a.outside
 		unseen += a.unseen
 		found.Merge(&a.found)
@@ -182,8 +192,12 @@ func (f *ready) Result() judge.Promise {
 		p.Verdict, p.Reason = judge.Inconclusive, "no hit was answered by a pod that a watch saw"
 	case unseen > 0:
 		p.Verdict, p.Reason = judge.Inconclusive, fmt.Sprintf("%s answered by pods that no watch saw", words.Plural(unseen, "hit"))
+	case changed < judge.Enough:
+		p.Verdict = judge.Inconclusive
+		p.Reason = fmt.Sprintf("%s from pods that became ready or unready under load, %d needed: no other answer can break the promise",
+			words.Plural(changed, "answer"), judge.Enough)
 	default:
-		p.Power = judge.ZeroPower(p.Hits, "answers from pods outside their ready time")
+		p.Power = judge.ZeroPower(changed, "answers from pods outside their ready time")
 		p.Reason = p.Power.Text
 	}
 	return p

@@ -42,7 +42,7 @@ func Healed(b HealedBudgets, tolerance judge.Tolerance) judge.Check {
 				"leaves nothing to heal.",
 			Cannot:       "See namespaces that are not watched.",
 			Fails:        "On any of these.",
-			Inconclusive: "When the record was cut short. It is skipped without a cluster: the record holds no node.",
+			Inconclusive: "When the record was cut short, or says of a disturbance both that it was healed and that it was not. It is skipped without a cluster: the record holds no node.",
 			Budgets:      []any{b},
 		},
 		Needs: []judge.Need{{What: "node of a cluster", Met: func(t *timeline.Timeline) bool { return len(t.Cluster.Nodes) > 0 }}},
@@ -86,6 +86,9 @@ func (f *healed) disturbances() {
 		switch {
 		case d.Unhealed != timeline.Never && d.Healed == timeline.Never:
 			f.left(d.Unhealed, d.Label()+" could not be healed", judge.EvidenceText(d.Left)...)
+		case d.Unhealed != timeline.Never:
+			f.Unsure(judge.Finding{At: min(d.Unhealed, d.Healed), Until: max(d.Unhealed, d.Healed),
+				Text: d.Label() + " was recorded as healed, and as not healed", Evidence: judge.EvidenceText(d.Left)})
 		case d.Name == releaseName:
 			// It leaves the new version, which is no damage; whether that one is whole the Rollout tells.
 		case d.Healed == timeline.Never && d.Failed == timeline.Never:
