@@ -246,7 +246,7 @@ func newListCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
+			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, load.responsive, disruption.landed and stack.healed too.\n",
 				len(all), total.Round(time.Minute), strategy.Pace)
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},

@@ -42,6 +42,8 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.Readiness(w), "load.held", "a generator with one worker, and a slow target", judge.Inconclusive,
 			func(s *bitvault.Stack) { s.Starve, s.BaseArgs = true, []string{"-latency=100ms"} }, "smoke"),
 		aimedAtNothing(w),
+		plant(mechanics.Readiness(w), "load.responsive", "every answer held back 4 s, under a deadline of 5 s", judge.Fail,
+			func(s *bitvault.Stack) { s.BaseArgs = []string{"-latency=4s"} }),
 
 		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"skip-second-weight"} }),
