@@ -44,6 +44,7 @@ func All(w bitvault.World) []Fault {
 		aimedAtNothing(w),
 		plant(mechanics.Readiness(w), "load.responsive", "every answer held back 4 s, under a deadline of 5 s", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-latency=4s"} }),
+		undeclaredFreeze(w),
 
 		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"skip-second-weight"} }),
@@ -96,6 +97,12 @@ func aimedAtNothing(w bitvault.World) Fault {
 	s := mechanics.Readiness(w)
 	s.Acts = []run.Act{w.KillOf("nobody", disrupt.Deleted)}
 	return named(s, "disruption.landed", "a kill that is aimed at nothing", judge.Inconclusive, "smoke")
+}
+
+func undeclaredFreeze(w bitvault.World) Fault {
+	s := mechanics.Freeze(w)
+	s.Budgets = nil
+	return named(s, "load.responsive", "one pod of four that stands still for 3 s, which nobody declared", judge.Fail)
 }
 
 func neverReady(w bitvault.World) Fault {
