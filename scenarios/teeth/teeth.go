@@ -64,6 +64,8 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) {
 				s.Faults, s.BaseArgs = []string{"no-readiness-probe"}, []string{"-load-time=5s"}
 			}),
+		plant(mechanics.ReadinessLost(w), "mechanics.readiness-lost", "no readiness probe", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"no-readiness-probe"} }),
 		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
