@@ -28,6 +28,8 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.Graceful(w),
 		mechanics.PDB(w),
 		mechanics.PDBNoDeadlock(w),
+		mechanics.Freeze(w),
+		mechanics.ReadinessLost(w),
 	}
 }
 

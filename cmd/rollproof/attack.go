@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
@@ -24,6 +26,7 @@ type attackFlags struct {
 	targets, arms, control []string
 	rate, rampTo           string
 	duration, deadline     time.Duration
+	stall, p99             time.Duration
 	traffic                string
 	speed                  float64
 	loop, http2            bool
@@ -41,7 +44,7 @@ func newAttackCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attack --target URL --out DIR",
 		Short: "Send load to a URL, record every hit and judge them",
-		Long: `attack sends load to any URL, records what became of every hit, and says whether one was dropped. It needs no cluster.
+		Long: `attack sends load to any URL, records what became of every hit, and says whether one was dropped, or waited too long. It needs no cluster.
 Start it, restart or release your service meanwhile, and read the verdict: docs/attack.md shows how in five minutes.
 
 The load is an open loop: every hit has its moment, and neither slow answers nor a late generator move it. Its arms take
@@ -55,7 +58,7 @@ With --control URL, an arm of the same rate goes to a responder that nothing dis
 Several targets, and the paths of a traffic file, are judged route by route too. User and password of a target are sent as
 Authorization. They are in no file of the run, nor are the values of --header.
 
-Exit codes: 0 nothing was dropped, 1 something was, 2 inconclusive (the run proves nothing), 3 could not run.`,
+Exit codes: 0 nothing was dropped and nobody waited, 1 a promise is broken, 2 inconclusive (the run proves nothing), 3 could not run.`,
 		Example: `  rollproof attack --target http://127.0.0.1:8080/ --out out/try
   rollproof attack --target http://127.0.0.1:8080/ --rate 300/s --duration 2m --out out/release
   rollproof attack --target https://api.test/a --target https://api.test/b --header "Authorization: Bearer $TOKEN" --out out/two
@@ -77,6 +80,8 @@ Exit codes: 0 nothing was dropped, 1 something was, 2 inconclusive (the run prov
 	flags.StringVar(&f.rate, "rate", "", "hits a second of all arms together, like 300/s or 20/m (default "+defaultRate+", or as recorded in the traffic file)")
 	flags.StringVar(&f.rampTo, "ramp-to", "", "change the rate evenly to this one over the duration")
 	flags.DurationVar(&f.duration, "duration", 0, "how long (default 30s; with recorded traffic to its end)")
+	flags.DurationVar(&f.stall, "stall", checks.DefaultBudgets().Unanswered, "longest time without a good answer to a hit that was due")
+	flags.DurationVar(&f.p99, "p99", 0, "limit of the latency of 990 of any 1000 answers in a row of an arm (default: none)")
 	flags.DurationVar(&f.deadline, "deadline", load.DefaultDeadline, "of one hit, from its start to the last byte of the answer")
 	flags.StringArrayVar(&f.headers, "header", nil, "field of every request, like 'Name: value', but of those to the control arm; several are sent")
 	flags.StringVar(&f.traffic, "traffic", "", "file of requests to send, see docs/traffic.md; without --rate at its own times")
@@ -111,6 +116,9 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	warnBeyond(display, carriedAttack, rate)
 	about := run.About(ctx)
 	about.Scenario, about.Command = "attack", withoutSecrets(about.Command)
+	if about.Budgets, err = f.budgets(); err != nil {
+		return err
+	}
 	rec, err := startRecord(about, f.out)
 	if err != nil {
 		return err
@@ -135,6 +143,17 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 		return err
 	}
 	return verdictError(result.Verdict)
+}
+
+// budgets are the limits that the record is judged by.
+func (f attackFlags) budgets() (json.RawMessage, error) {
+	b := checks.DefaultBudgets()
+	b.Unanswered, b.P99 = f.stall, f.p99
+	data, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("attack: record the budgets: %w", err)
+	}
+	return data, nil
 }
 
 // drive runs the load to its end, showing where it is.
@@ -176,6 +195,9 @@ func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	}
 	if f.deadline <= 0 || f.duration < 0 {
 		return nil, plan, errors.New("attack: --deadline and --duration want more than 0")
+	}
+	if f.stall <= 0 || f.p99 < 0 {
+		return nil, plan, errors.New("attack: --stall wants more than 0, --p99 0 (no limit) or more")
 	}
 	arms, err := f.namedArms()
 	if err != nil {

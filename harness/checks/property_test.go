@@ -262,14 +262,16 @@ var greenRuns = map[string]struct {
 	slugs []string
 	build func(testing.TB, *recording)
 }{
-	"load and pods": {[]string{load.SlugComplete, load.SlugHeld, load.SlugDropped, disruption.SlugLanded, canary.SlugShare, canary.SlugBlast, mechanics.SlugReadiness, mechanics.SlugGraceful}, nil},
-	"good":          {[]string{canary.SlugSteps, canary.SlugPromotes, stack.SlugHealed}, goodCanary},
-	"errors":        {[]string{canary.SlugAbortsErrors, stack.SlugHealed}, func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") }},
-	"latency":       {[]string{canary.SlugAbortsLatency}, func(t testing.TB, r *recording) { badCanary(t, r, "latency", "[0.7]") }},
-	"cpu":           {[]string{canary.SlugAbortsCPU}, func(t testing.TB, r *recording) { badCanary(t, r, "cpu", "[0.95]") }},
-	"late":          {[]string{canary.SlugAbortsLate}, lateCanary},
-	"no data":       {[]string{canary.SlugNoData}, blindCanary},
-	"drain":         {[]string{mechanics.SlugPDB, mechanics.SlugNoDeadlock, stack.SlugHealed}, drainedNode},
+	"load and pods": {[]string{load.SlugComplete, load.SlugHeld, load.SlugDropped, load.SlugResponsive,
+		disruption.SlugLanded, canary.SlugShare, canary.SlugBlast, mechanics.SlugReadiness, mechanics.SlugGraceful}, nil},
+	"ready again": {[]string{mechanics.SlugReadinessLost}, func(t testing.TB, r *recording) { *r = *lostReadiness(t) }},
+	"good":        {[]string{canary.SlugSteps, canary.SlugPromotes, stack.SlugHealed}, goodCanary},
+	"errors":      {[]string{canary.SlugAbortsErrors, stack.SlugHealed}, func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") }},
+	"latency":     {[]string{canary.SlugAbortsLatency}, func(t testing.TB, r *recording) { badCanary(t, r, "latency", "[0.7]") }},
+	"cpu":         {[]string{canary.SlugAbortsCPU}, func(t testing.TB, r *recording) { badCanary(t, r, "cpu", "[0.95]") }},
+	"late":        {[]string{canary.SlugAbortsLate}, lateCanary},
+	"no data":     {[]string{canary.SlugNoData}, blindCanary},
+	"drain":       {[]string{mechanics.SlugPDB, mechanics.SlugNoDeadlock, stack.SlugHealed}, drainedNode},
 }
 
 // greenRun is the first of them.

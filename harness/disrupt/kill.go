@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ func (k KillPod) Namespaces(context.Context, *Env) ([]string, error) {
 
 // Do ends the pod and waits until it, or its container, is seen to be gone.
 func (k KillPod) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
-	pod, err := k.pick(ctx, a.Env)
+	pod, err := a.pick(ctx, k.Namespace, k.Pod, k.Selector)
 	if err != nil {
 		return nil, err
 	}
@@ -84,56 +83,44 @@ func (k KillPod) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 
 func (k KillPod) bound() time.Duration { return cmp.Or(k.Bound, 2*time.Minute) }
 
-func (k KillPod) pick(ctx context.Context, e *Env) (*corev1.Pod, error) {
-	if k.Pod != "" {
-		pod, err := e.Kube.CoreV1().Pods(k.Namespace).Get(ctx, k.Pod, metav1.GetOptions{})
+// pick is the pod of a name, or else the first by name of the Ready ones that a selector selects.
+func (e *Env) pick(ctx context.Context, namespace, name, selector string) (*corev1.Pod, error) {
+	if name != "" {
+		pod, err := e.Kube.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
-			return nil, fmt.Errorf("get pod %s: %w", k.Pod, err)
+			return nil, fmt.Errorf("get pod %s: %w", name, err)
 		}
 		return pod, nil
 	}
-	list, err := e.Kube.CoreV1().Pods(k.Namespace).List(ctx, metav1.ListOptions{LabelSelector: k.Selector})
+	list, err := e.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
-		return nil, fmt.Errorf("list pods %s: %w", k.Selector, err)
+		return nil, fmt.Errorf("list pods %s: %w", selector, err)
 	}
 	slices.SortFunc(list.Items, func(x, y corev1.Pod) int { return cmp.Compare(x.Name, y.Name) })
 	i := slices.IndexFunc(list.Items, func(p corev1.Pod) bool { return ready(&p) })
 	if i < 0 {
-		return nil, fmt.Errorf("no Ready pod in %s is selected by %s (%d are not Ready)", k.Namespace, k.Selector, len(list.Items))
+		return nil, fmt.Errorf("no Ready pod in %s is selected by %s (%d are not Ready)", namespace, selector, len(list.Items))
 	}
 	return &list.Items[i], nil
 }
 
-// kill sends SIGKILL to the first process of the container, found through the container runtime of its node.
+// kill sends SIGKILL to the first process of the container.
 func (k KillPod) kill(ctx context.Context, a *Act, pod *corev1.Pod) ([]history.Evidence, error) {
-	if a.Nodes == nil {
-		return nil, errors.New("no command can be run on this cluster's nodes")
-	}
-	container := cmp.Or(k.Container, pod.Spec.Containers[0].Name)
-	was, ok := containerOf(pod, container)
-	_, id, _ := strings.Cut(was.ContainerID, "://")
-	if !ok || id == "" {
-		return nil, fmt.Errorf("container %s of pod %s does not run", container, pod.Name)
-	}
-	out, err := a.Nodes.NodeExec(ctx, pod.Spec.NodeName, "crictl", "inspect", "--output", "go-template", "--template", "{{.info.pid}}", id)
+	p, err := a.process(ctx, pod, k.Container)
 	if err != nil {
-		return nil, fmt.Errorf("find the process of container %s on node %s: %w", container, pod.Spec.NodeName, err)
+		return nil, err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
-	if err != nil || pid < 2 {
-		return nil, fmt.Errorf("find the process of container %s on node %s: crictl says %q", container, pod.Spec.NodeName, out)
-	}
-	if _, err := a.Nodes.NodeExec(ctx, pod.Spec.NodeName, "kill", "-9", strconv.Itoa(pid)); err != nil {
-		return nil, fmt.Errorf("kill process %d on node %s: %w", pid, pod.Spec.NodeName, err)
+	if err := p.signal(ctx, "-9"); err != nil {
+		return nil, err
 	}
 	var saw string
-	if err := a.await(ctx, "the end of container "+container+" of pod "+pod.Name, k.bound(), func(ctx context.Context) (done bool, _ string, err error) {
-		done, saw, err = a.ended(ctx, pod, container, was.ContainerID)
+	if err := a.await(ctx, "the end of container "+p.container+" of pod "+pod.Name, k.bound(), func(ctx context.Context) (done bool, _ string, err error) {
+		done, saw, err = a.ended(ctx, pod, p.container, p.containerID)
 		return done, saw, err
 	}); err != nil {
 		return nil, err
 	}
-	return []history.Evidence{{What: fmt.Sprintf("container %s of pod %s, process %d on %s", container, pod.Name, pid, pod.Spec.NodeName), Saw: saw}}, nil
+	return []history.Evidence{{What: p.String(), Saw: saw}}, nil
 }
 
 // ended reports whether a container has ended by SIGKILL. A container that is another one by now, but did not end so, is

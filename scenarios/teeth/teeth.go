@@ -42,6 +42,9 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.Readiness(w), "load.held", "a generator with one worker, and a slow target", judge.Inconclusive,
 			func(s *bitvault.Stack) { s.Starve, s.BaseArgs = true, []string{"-latency=100ms"} }, "smoke"),
 		aimedAtNothing(w),
+		plant(mechanics.Readiness(w), "load.responsive", "every answer held back 4 s, under a deadline of 5 s", judge.Fail,
+			func(s *bitvault.Stack) { s.BaseArgs = []string{"-latency=4s"} }),
+		undeclaredFreeze(w),
 
 		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"skip-second-weight"} }),
@@ -61,6 +64,8 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) {
 				s.Faults, s.BaseArgs = []string{"no-readiness-probe"}, []string{"-load-time=5s"}
 			}),
+		plant(mechanics.ReadinessLost(w), "mechanics.readiness-lost", "no readiness probe", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"no-readiness-probe"} }),
 		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
@@ -103,6 +108,12 @@ func aimedAtNothing(w bitvault.World) Fault {
 	s := mechanics.Readiness(w)
 	s.Acts = []run.Act{w.KillOf("nobody", disrupt.Deleted)}
 	return named(s, "disruption.landed", "a kill that is aimed at nothing", judge.Inconclusive, "smoke")
+}
+
+func undeclaredFreeze(w bitvault.World) Fault {
+	s := mechanics.Freeze(w)
+	s.Budgets = nil
+	return named(s, "load.responsive", "one pod of four that stands still for 3 s, which nobody declared", judge.Fail)
 }
 
 func neverReady(w bitvault.World) Fault {

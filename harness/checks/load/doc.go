@@ -1,2 +1,3 @@
-// Package load holds the promises on the load itself: that its record is whole, that it really ran, and that nothing of it was dropped.
+// Package load holds the promises on the load itself: that its record is whole, that it really ran, that nothing of it was dropped, and that
+// nobody waited.
 package load

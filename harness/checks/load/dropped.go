@@ -335,15 +335,22 @@ func (a *armDrops) blamePath(dark []timeline.Span) {
 func (f *drops) blame(found []judge.Finding) {
 	for i := range found {
 		finding := &found[i]
-		for _, d := range f.t.Disturbances {
-			if d.Began <= finding.Until && (d.Until() == timeline.Never || finding.At <= d.Until()) {
-				finding.Evidence = append(finding.Evidence, fmt.Sprintf("during %s, which began at %s", d.Label(), words.Span(d.Began)))
-			}
-		}
+		finding.Evidence = append(finding.Evidence, duringOf(f.t, finding.At, finding.Until)...)
 		if f.controlFailed(finding.Arm, finding.At) {
 			finding.Evidence = append(finding.Evidence, "the control arm failed within a second of it: look at the harness and the ingress first")
 		}
 	}
+}
+
+// duringOf names the disturbances that were on in a time.
+func duringOf(t *timeline.Timeline, from, until time.Duration) []string {
+	var on []string
+	for _, d := range t.Disturbances {
+		if d.Began <= until && (d.Until() == timeline.Never || from <= d.Until()) {
+			on = append(on, fmt.Sprintf("during %s, which began at %s", d.Label(), words.Span(d.Began)))
+		}
+	}
+	return on
 }
 
 func (f *drops) controlFailed(arm string, at time.Duration) bool {

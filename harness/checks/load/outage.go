@@ -14,6 +14,7 @@ const (
 	dropped                     // an outage goes on
 	aside                       // excepted, or the harness's own: says nothing either way
 	unsent                      // as aside, and nothing looked at the stack at that moment
+	granted                     // answered correctly, by one that may take its time
 )
 
 // sequence brings the hits of an arm, recorded in the order they ended in, back into the order they were intended in. What
@@ -29,12 +30,13 @@ type sequence struct {
 
 type slot struct {
 	at, end time.Duration
+	due     time.Duration // when it was intended, for who asks for it
 	seq     uint64
 	window  int32
 	outcome outcome // 0: empty
 }
 
-// maxPending bounds the memory of a sequence with holes: 40 MB an arm.
+// maxPending bounds the memory of a sequence with holes: 48 MB an arm.
 const maxPending = 1 << 20
 
 func (s *sequence) add(hit slot) {

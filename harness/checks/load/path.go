@@ -55,18 +55,19 @@ func (p *pathHits) Hit(h *history.Hit) {
 func (p *pathHits) dark(t *timeline.Timeline, answered moments) []timeline.Span {
 	var dark []timeline.Span
 	for _, s := range p.dead {
-		if s.failed < leastFailed {
-			continue
-		}
-		excused := slices.ContainsFunc(t.Disturbances, func(d *timeline.Disturbance) bool {
-			return slices.Contains(d.Nodes, p.arm.Node()) && d.Began <= s.Until && (d.Until() == timeline.Never || s.From <= d.Until())
-		})
-		if !excused {
+		if s.failed >= leastFailed && !nodeDisturbed(t, p.arm, s.Span) {
 			s.Until = t.Clamp(s.Until)
 			dark = append(dark, answered.gaps(s.Span)...)
 		}
 	}
 	return dark
+}
+
+// nodeDisturbed reports whether the node at the end of an arm was itself what was disturbed in a time.
+func nodeDisturbed(t *timeline.Timeline, arm *timeline.Arm, s timeline.Span) bool {
+	return slices.ContainsFunc(t.Disturbances, func(d *timeline.Disturbance) bool {
+		return slices.Contains(d.Nodes, arm.Node()) && d.Began <= s.Until && (d.Until() == timeline.Never || s.From <= d.Until())
+	})
 }
 
 // moments are when answers came, with whatever status, in steps of step.

@@ -120,6 +120,15 @@ func (r *armRoutes) name(key routeKey) string {
 	return key.method + " " + path
 }
 
+// pathOf is the path of a URL, or the URL itself where it is none.
+func pathOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return cmp.Or(u.EscapedPath(), "/")
+}
+
 // pattern puts {id} in the place of what tells one thing of a kind from another: numbers, UUIDs, and hexadecimal numbers as long as
 // hashes are.
 func pattern(path string) string {

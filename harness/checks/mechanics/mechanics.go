@@ -8,11 +8,12 @@ import (
 type Budgets struct {
 	GracefulBudgets
 	DeadlockBudgets
+	LostBudgets
 }
 
 // Defaults holds for scenarios that say nothing else.
 func Defaults() Budgets {
-	return Budgets{DefaultGracefulBudgets(), DefaultDeadlockBudgets()}
+	return Budgets{DefaultGracefulBudgets(), DefaultDeadlockBudgets(), DefaultLostBudgets()}
 }
 
 // Checks are the promises of this area, in the order they are reported in.
@@ -22,5 +23,6 @@ func Checks(b Budgets, tolerance judge.Tolerance) []judge.Check {
 		Graceful(b.GracefulBudgets, tolerance),
 		PDB(tolerance),
 		PDBNoDeadlock(b.DeadlockBudgets),
+		ReadinessLost(b.LostBudgets, tolerance),
 	}
 }

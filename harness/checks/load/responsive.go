@@ -1,0 +1,389 @@
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugResponsive is the name of the check.
+const SlugResponsive = "load.responsive"
+
+// ResponsiveBudgets are the limits of load.responsive.
+type ResponsiveBudgets struct {
+	Unanswered time.Duration `json:"unanswered"`     // time without a good answer to a hit that was due, at most
+	P99        time.Duration `json:"p99,omitempty"`  // of any 1 000 answers of an arm in a row, 990 take no longer; where unsaid, what the strategy calls slow
+	Long       []string      `json:"long,omitempty"` // routes whose answers take long by themselves, like GET /v1/export: none of them is judged
+}
+
+// DefaultResponsiveBudgets holds for planned changes, and for scenarios that say nothing else.
+func DefaultResponsiveBudgets() ResponsiveBudgets {
+	return ResponsiveBudgets{Unanswered: 500 * time.Millisecond}
+}
+
+// Responsive judges that nobody waits. Times count from when a hit was intended: a generator that waits with its clients for a slow answer
+// would measure itself. slow is from when on an answer is slow by the strategy; 0 where nobody said.
+func Responsive(b ResponsiveBudgets, slow time.Duration) judge.Check {
+	return judge.Check{
+		Slug:    SlugResponsive,
+		Promise: "nobody waits: no stall, and the strategy's own latency holds through the disturbance",
+		Doc: judge.Doc{
+			Proves: "In no arm a time longer than `unanswered` passed in which hits were due and neither they nor later ones got a good answer; and of " +
+				"any 1 000 answers in a row of an arm 990 came within `p99`, or else within what the strategy calls slow. Both count from when " +
+				"a hit was intended, so that an answer which comes late is as bad as one that was asked for late.",
+			Cannot: "See that few wait: one answer of a hundred may take as long as its deadline allows, while others are answered meanwhile. " +
+				"An arm with fewer than 1 000 answers, or a strategy that does not say what is slow, leaves the second half " +
+				"unjudged, and the reason says so.",
+			Excepts: "Answers of the very release that the disturbance made bad, as in `load.zero-dropped`: by workload and release, never by a " +
+				"time. Answers of the routes that the scenario calls `long`. Failed hits are for `load.zero-dropped`; here they only do not end a stall.",
+			Fails: "On one longer time, or on 11 slow ones of 1 000 answers.",
+			Inconclusive: "When it was long, or slow, only because the generator started hits late or did not run itself; when the arm that ends at a node, " +
+				"before the stack, stalled at that moment too; when no hit is left to judge; when answers are excepted for a disturbance that never healed.",
+			Budgets: []any{b},
+		},
+		Needs: []judge.Need{Carried},
+		New: func(t *timeline.Timeline) judge.Fold {
+			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow), injections: t.Injections()}
+		},
+	}
+}
+
+type responsive struct {
+	t          *timeline.Timeline
+	budgets    ResponsiveBudgets
+	limit      time.Duration // of slow answers; 0 where nobody said
+	injections []timeline.Injection
+	arms       []*armWaits
+	path       []*pathWaits
+}
+
+// armWaits folds the hits of an arm that goes to what is disturbed.
+type armWaits struct {
+	*responsive
+	arm       *timeline.Arm
+	sequence  sequence
+	waits     waits
+	stalls    []waited // longer than the budget, that do not overlap: as many as fit into the time
+	longest   time.Duration
+	quick     quickness
+	latencies *hdrhistogram.Histogram // from when a hit was intended, in microseconds
+	long      longRoutes
+
+	judged, excepted, unhealed uint64
+
+	window   int // of the hit before; -1 before the first
+	deadline time.Duration
+	visited  int32 // window of the slot before
+}
+
+func (f *responsive) Arm(arm *timeline.Arm) judge.HitFold {
+	switch {
+	case arm.Path:
+		p := newPathWaits(arm)
+		f.path = append(f.path, p)
+		return p
+	case arm.Control:
+		return nil
+	}
+	a := &armWaits{responsive: f, arm: arm, quick: quickness{limit: f.limit}, latencies: newLatencies(), long: longRoutes{routes: f.budgets.Long}, window: -1}
+	a.waits = waits{tell: a.waited}
+	a.sequence.visit = a.visit
+	f.arms = append(f.arms, a)
+	return judge.WhileKnown(f.t, a)
+}
+
+func (a *armWaits) Hit(h *history.Hit) {
+	if h.Window != a.window {
+		a.window, a.deadline = h.Window, timeline.Never
+		if w := a.arm.Window(h.Window); w != nil && w.Deadline > 0 {
+			a.deadline = w.Deadline
+		}
+	}
+	what := a.outcome(h)
+	if what == answered {
+		took := h.End() - h.Intended
+		_ = a.latencies.RecordValue(min(max(took.Microseconds(), 0), a.latencies.HighestTrackableValue())) // so it is in range
+		a.quick.add(reply{due: h.Intended, sent: h.At, end: h.End()})
+	}
+	a.sequence.add(slot{at: h.At, due: h.Intended, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
+}
+
+// outcome is what a hit says of how long one waits.
+func (a *armWaits) outcome(h *history.Hit) outcome {
+	good := h.Class == history.ClassOK && !h.Unsent && h.Code != 0 && h.Latency <= a.deadline
+	switch {
+	case h.Unsent || h.Class == history.ClassHarness:
+		return aside
+	case a.onPurpose(h, good):
+		a.excepted++
+		if good {
+			return granted
+		}
+		return aside
+	case good && a.long.has(h):
+		return granted
+	case !good:
+		a.judged++
+		return dropped
+	}
+	a.judged++
+	return answered
+}
+
+// onPurpose reports whether the answer is of a release that is bad on purpose, while it is.
+func (a *armWaits) onPurpose(h *history.Hit, good bool) bool {
+	deadline := a.deadline
+	if deadline == timeline.Never {
+		deadline = 0
+	}
+	for i := range a.injections {
+		injection := &a.injections[i]
+		meanwhile := h.End() >= injection.From && (injection.Until == timeline.Never || h.End() <= injection.Until+deadline)
+		if good && meanwhile && a.t.Gave(&injection.Identity, a.arm, h) || !good && a.t.Excepts(injection, a.arm, h, deadline) {
+			if injection.Until == timeline.Never {
+				a.unhealed++
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// visit takes hits in the order they were intended in.
+func (a *armWaits) visit(s slot) {
+	if s.window != a.visited {
+		a.leave()
+		a.visited = s.window
+	}
+	if s.outcome == answered || s.outcome == dropped {
+		a.waits.begin(s.due, s.at)
+	}
+	if s.outcome == answered || s.outcome == granted {
+		a.waits.answered(s.end)
+	}
+}
+
+// leave closes a window: nothing is due after its end.
+func (a *armWaits) leave() {
+	until := a.t.Last
+	if w := a.arm.Window(int(a.visited)); w != nil && w.Length > 0 {
+		until = w.Until()
+	}
+	a.waits.finish(until)
+}
+
+// waited keeps a time that is over the budget. Of those that overlap it keeps the one that was longest without the generator's own lag.
+func (a *armWaits) waited(w waited) {
+	a.longest = max(a.longest, w.end-w.due)
+	if w.end-w.due <= a.budgets.Unanswered {
+		return
+	}
+	last := len(a.stalls) - 1
+	if last < 0 || w.due >= a.stalls[last].end {
+		a.stalls = append(a.stalls, w)
+		return
+	}
+	if old := a.stalls[last]; w.end-w.sent > old.end-old.sent {
+		a.stalls[last] = w
+	}
+}
+
+func (f *responsive) Result() judge.Promise {
+	var p judge.Promise
+	r := judge.Ruling{Timeline: f.t}
+	var path []timeline.Span
+	for _, arm := range f.path {
+		path = append(path, arm.stalled(f.t)...)
+	}
+	var excepted, unhealed uint64
+	for _, a := range f.arms {
+		a.sequence.finish()
+		a.leave()
+		a.judge(path, &r)
+		p.Hits += a.judged
+		excepted += a.excepted
+		unhealed += a.unhealed
+		p.Figures = append(p.Figures, a.figures()...)
+	}
+	switch {
+	case p.Hits == 0:
+		r.Unsure(judge.Finding{Text: "no hit is left to judge"})
+	case unhealed > 0:
+		r.Unsure(judge.Finding{Text: fmt.Sprintf("%s excepted for a disturbance that never healed", words.Plural(unhealed, "answer"))})
+	}
+	r.Into(&p, f.reason(excepted))
+	return p
+}
+
+func (a *armWaits) judge(path []timeline.Span, r *judge.Ruling) {
+	for _, s := range a.stalls {
+		f := judge.Finding{At: s.due, Until: s.end, Arm: a.arm.Name, Evidence: duringOf(a.t, s.due, s.end),
+			Text: fmt.Sprintf("arm %s: no good answer for %s to hits that were due (budget %s)", a.arm.Name, words.Span(s.end-s.due), words.Span(a.budgets.Unanswered))}
+		own := max(a.paused(s), within(path, s.sent, s.end))
+		a.rule(f, s.end-s.sent-own > a.budgets.Unanswered, r)
+	}
+	if a.limit == 0 || a.quick.worst.due <= slowOf {
+		return
+	}
+	slows, own := a.quick.slows, 0
+	f := judge.Finding{At: timeline.Never, Arm: a.arm.Name,
+		Text: fmt.Sprintf("arm %s: of 1 000 answers in a row %d took longer than %s, at most %d may", a.arm.Name, a.quick.worst.due, words.Span(a.limit), slowOf)}
+	for _, s := range slows {
+		f.At, f.Until = min(f.At, s.due), max(f.Until, s.end)
+		if s.end-s.sent-max(a.paused(waited(s)), within(path, s.sent, s.end)) <= a.limit {
+			own++
+		}
+	}
+	f.Evidence = duringOf(a.t, f.At, f.Until)
+	a.rule(f, len(slows)-own > slowOf, r)
+}
+
+// rule says that the promise is broken, or that it cannot be told because what was long was so before the stack.
+func (a *armWaits) rule(f judge.Finding, broken bool, r *judge.Ruling) {
+	if broken {
+		r.Broken(f)
+		return
+	}
+	f.Text += "; without what the generator was late and the path to the cluster stalled by itself it is within the budget"
+	r.Unsure(f)
+}
+
+// paused is how long the generator's process did not run at most while somebody waited. The moment is not recorded, only the window.
+func (a *armWaits) paused(s waited) time.Duration {
+	var longest time.Duration
+	for _, w := range a.arm.Windows {
+		if w.Health != nil && w.Begin <= s.end && s.due <= w.Until() {
+			longest = max(longest, w.Health.StallMax)
+		}
+	}
+	return longest
+}
+
+// reason says what a pass rests on, and what was not judged.
+func (f *responsive) reason(excepted uint64) string {
+	var longest time.Duration
+	worst, judged := 0, 0
+	var few []string
+	for _, a := range f.arms {
+		longest = max(longest, a.longest)
+		if a.quick.n < quickOf {
+			few = append(few, a.arm.Name)
+			continue
+		}
+		judged++
+		worst = max(worst, a.quick.worst.due)
+	}
+	text := fmt.Sprintf("the longest time without a good answer to a hit that was due was %s (budget %s)", words.Span(longest), words.Span(f.budgets.Unanswered))
+	if f.limit > 0 && judged > 0 {
+		text += fmt.Sprintf("; of 1 000 answers in a row at most %d took longer than %s", worst, words.Span(f.limit))
+	}
+	switch {
+	case f.limit == 0:
+		text += "; nobody said what is slow, so the 99th percentile is not judged"
+	case len(few) > 0:
+		text += fmt.Sprintf("; fewer than 1 000 answers in arm %s, so its 99th percentile is not judged", strings.Join(few, ", "))
+	}
+	if excepted > 0 {
+		text += fmt.Sprintf("; %s of a release that is bad on purpose, not judged", words.Plural(excepted, "answer"))
+	}
+	return text
+}
+
+func (a *armWaits) figures() []judge.Figure {
+	millis := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	figures := []judge.Figure{{Name: "longest time without a good answer, arm " + a.arm.Name, Value: millis(a.longest), Unit: "ms"}}
+	if a.latencies.TotalCount() > 0 {
+		p99 := time.Duration(a.latencies.ValueAtPercentile(99)) * time.Microsecond
+		figures = append(figures, judge.Figure{Name: "99th percentile from intended times, arm " + a.arm.Name, Value: millis(p99), Unit: "ms"})
+	}
+	return figures
+}
+
+// longRoutes tells which hits are of the routes whose answers take long by themselves.
+type longRoutes struct {
+	routes []string
+	url    string // of the hit before
+	path   string
+}
+
+func (l *longRoutes) has(h *history.Hit) bool {
+	if len(l.routes) == 0 {
+		return false
+	}
+	if h.Route != "" {
+		return slices.Contains(l.routes, h.Route)
+	}
+	if h.URL != l.url || l.path == "" {
+		l.url, l.path = h.URL, pathOf(h.URL)
+	}
+	return slices.Contains(l.routes, h.Method+" "+l.path)
+}
+
+// pathWaits folds the hits of the arm that watches the path to the cluster: what stalls there too is not the stack's.
+type pathWaits struct {
+	arm      *timeline.Arm
+	sequence sequence
+	waits    waits
+	spans    []timeline.Span // ascending, apart
+	lastEnd  time.Duration
+}
+
+// leastStall is how long the path must have stalled to count: it is asked every 50 ms.
+const leastStall = 100 * time.Millisecond
+
+func newPathWaits(arm *timeline.Arm) *pathWaits {
+	p := &pathWaits{arm: arm}
+	p.waits = waits{over: leastStall, tell: func(w waited) {
+		if last := len(p.spans) - 1; last >= 0 && w.due <= p.spans[last].Until {
+			p.spans[last].Until = max(p.spans[last].Until, w.end)
+			return
+		}
+		p.spans = append(p.spans, timeline.Span{From: w.due, Until: w.end})
+	}}
+	p.sequence.visit = func(s slot) {
+		if s.outcome == aside {
+			return
+		}
+		p.lastEnd = max(p.lastEnd, s.end)
+		p.waits.begin(s.at, s.at) // its own lag is the generator's
+		if s.outcome == answered {
+			p.waits.answered(s.end)
+		}
+	}
+	return p
+}
+
+func (p *pathWaits) Hit(h *history.Hit) {
+	what := answered
+	switch {
+	case h.Unsent || h.Class == history.ClassHarness:
+		what = aside
+	case h.Failed():
+		what = dropped
+	}
+	p.sequence.add(slot{at: h.At, due: h.Intended, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
+}
+
+// stalled is when the path stalled, but for times in which the node at its end was itself what was disturbed.
+func (p *pathWaits) stalled(t *timeline.Timeline) []timeline.Span {
+	p.sequence.finish()
+	p.waits.finish(p.lastEnd)
+	return slices.DeleteFunc(p.spans, func(s timeline.Span) bool { return nodeDisturbed(t, p.arm, s) })
+}
+
+// within is how much of a time the spans cover.
+func within(spans []timeline.Span, from, until time.Duration) (sum time.Duration) {
+	for _, s := range spans {
+		sum += max(0, min(s.Until, until)-max(s.From, from))
+	}
+	return sum
+}
