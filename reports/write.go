@@ -120,7 +120,7 @@ func writeOne(path, name string, t *Timeline, res judge.Result) error {
 	)
 	switch name {
 	case VerdictFile:
-		return history.WriteJSON(path, res)
+		return history.WriteSealed(path, res)
 	case JUnitFile:
 		err = JUnit(&buf, t, res, filepath.Dir(path))
 	case HTMLFile:

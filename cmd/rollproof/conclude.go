@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +20,7 @@ import (
 // conclude judges the record in dir, writes every report beside it and shows the summary. slugs asks for checks besides those
 // the run was made for.
 func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History, judge.Result, error) {
-	h, result, err := judgeRecord(cmd, dir, slugs...)
+	h, result, err := judgeRecord(cmd, dir, dir, slugs)
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
@@ -27,22 +30,35 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 	return h, result, nil
 }
 
-// judgeRecord judges the record in dir by the checks it was made for and by those asked for.
-func judgeRecord(cmd *cobra.Command, dir string, slugs ...string) (*history.History, judge.Result, error) {
-	h, err := history.Open(dir)
+// judgeRecord judges the record in dir by the checks it was made for and by those asked for. An old verdict in the directory of the reports
+// goes first: whatever becomes of the judging, none is left that it did not make.
+func judgeRecord(cmd *cobra.Command, dir, to string, slugs []string, options ...history.Option) (*history.History, judge.Result, error) {
+	h, err := history.Open(dir, options...)
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
 	all, err := checks.Of(h.Run())
 	if err != nil {
-		return nil, judge.Result{}, err
+		return nil, judge.Result{}, errors.Join(err, withdraw(to))
 	}
 	asked, err := checksFor(all, h.Run(), slugs)
 	if err != nil {
 		return nil, judge.Result{}, err
 	}
+	if err := withdraw(to); err != nil {
+		return nil, judge.Result{}, err
+	}
 	result, err := judge.Run(cmd.Context(), h, all, asked)
 	return h, result, err
+}
+
+// withdraw removes an old verdict. One that nobody may remove stays: the record is judged and shown all the same.
+func withdraw(dir string) error {
+	err := os.Remove(filepath.Join(dir, reports.VerdictFile))
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil
+	}
+	return fmt.Errorf("remove the old verdict: %w", err)
 }
 
 // showReports writes every report of a judged run into a directory and shows the summary, which is shown also when the files cannot

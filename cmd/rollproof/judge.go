@@ -13,15 +13,17 @@ import (
 
 func newJudgeCommand() *cobra.Command {
 	var (
-		slugs []string
-		out   string
+		slugs  []string
+		out    string
+		accept bool
 	)
 	cmd := &cobra.Command{
 		Use:   "judge DIR",
 		Short: "Judge the record of a run again",
 		Long: `judge reads the record of a run, judges it by the checks the run was made for and those that are always judged, and
 writes the verdict and the reports into DIR, or into the directory that --out names. It needs no cluster, and a record always gets
-the same verdict. A record that cannot be written to is judged and shown all the same.`,
+the same verdict. A record that cannot be written to is judged and shown all the same. An old verdict is removed first: what cannot be
+judged is left without one.`,
 		Example: `  rollproof judge out/20261123-0800-canary
   rollproof judge out/20261123-0800-canary --check mechanics.graceful
   rollproof judge /mnt/nightly/20261123-0800-canary --out out/judged`,
@@ -31,7 +33,7 @@ the same verdict. A record that cannot be written to is judged and shown all the
 			if err != nil {
 				return err
 			}
-			h, result, err := judgeRecord(cmd, args[0], slugs...)
+			h, result, err := judgeRecord(cmd, args[0], dir, slugs, acceptOf(accept)...)
 			if err != nil {
 				return err
 			}
@@ -43,7 +45,19 @@ the same verdict. A record that cannot be written to is judged and shown all the
 	}
 	cmd.Flags().StringSliceVar(&slugs, "check", nil, "ask for this check too, whatever the run was made for; can be given more than once")
 	cmd.Flags().StringVar(&out, "out", "", "directory for the verdict and the reports (default DIR)")
+	acceptFlag(cmd, &accept)
 	return cmd
+}
+
+func acceptFlag(cmd *cobra.Command, accept *bool) {
+	cmd.Flags().BoolVar(accept, "accept-unprotected", false, "take a record of format 1, which has no sums that tell whether it was changed, for whole")
+}
+
+func acceptOf(accept bool) []history.Option {
+	if accept {
+		return []history.Option{history.AcceptUnprotected()}
+	}
+	return nil
 }
 
 // checksFor adds the checks asked for to those the run was made for.

@@ -48,7 +48,7 @@ func TestJudgeExitsByTheVerdictAndWritesIt(t *testing.T) {
 	for _, c := range cases {
 		t.Run(strings.Join(append([]string{c.run}, c.args...), " "), func(t *testing.T) {
 			dir := recorded(t, c.run)
-			code, stdout, stderr := rollproof(append([]string{"judge", dir}, c.args...)...)
+			code, stdout, stderr := rollproof(append([]string{"judge", dir, "--accept-unprotected"}, c.args...)...)
 			if code != c.code || stderr != "" {
 				t.Errorf("exit code %d, want %d; stderr %q", code, c.code, stderr)
 			}
@@ -64,6 +64,48 @@ func TestJudgeExitsByTheVerdictAndWritesIt(t *testing.T) {
 				t.Errorf("verdict.json says %q (%v), want %q", result.Verdict, err, c.verdict)
 			}
 		})
+	}
+}
+
+// A record without sums proves nothing, unless it is accepted so, which its verdict tells.
+func TestARecordWithoutSumsIsInconclusive(t *testing.T) {
+	dir := recorded(t, "green")
+	if code, out, _ := rollproof("judge", dir); code != exitInconclusive || !strings.Contains(out, "no sums") {
+		t.Errorf("judge: exit code %d, printed %q", code, out)
+	}
+	if code, _, _ := rollproof("judge", dir, "--accept-unprotected"); code != exitPass {
+		t.Errorf("judge --accept-unprotected: exit code %d", code)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "verdict.json"))
+	var result judge.Result
+	if err == nil {
+		err = json.Unmarshal(data, &result)
+	}
+	if err != nil || !result.Unprotected || !strings.Contains(string(data), "accepted so by --accept-unprotected") {
+		t.Errorf("the verdict says unprotected = %v, error %v", result.Unprotected, err)
+	}
+	if code, _, _ := rollproof("report", dir); code != exitInconclusive {
+		t.Errorf("report: exit code %d", code)
+	}
+	if code, _, _ := rollproof("report", dir, "--accept-unprotected"); code != exitPass {
+		t.Errorf("report --accept-unprotected: exit code %d", code)
+	}
+}
+
+// A judgement that fails leaves no verdict of an earlier one.
+func TestAFailedJudgementLeavesNoVerdict(t *testing.T) {
+	dir := recorded(t, "green")
+	if code, _, _ := rollproof("judge", dir, "--accept-unprotected"); code != exitPass {
+		t.Fatalf("exit code %d", code)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "run.json"), []byte(`{"format":1,"id":"r1","budgets":{"lag":"slow"}}`+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := rollproof("judge", dir, "--accept-unprotected"); code != exitCouldNotRun {
+		t.Errorf("exit code %d, want that it cannot be judged", code)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "verdict.json")); err == nil {
+		t.Error("the old verdict stands")
 	}
 }
 

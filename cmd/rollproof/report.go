@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -19,18 +17,20 @@ import (
 
 func newReportCommand() *cobra.Command {
 	var (
-		open bool
-		out  string
+		open   bool
+		out    string
+		accept bool
 	)
 	cmd := &cobra.Command{
 		Use:   "report DIR",
 		Short: "Write the reports of a judged run anew and sum it up",
 		Long: `report reads the record and verdict.json of a run's directory, writes junit.xml and report.html there, or into the directory that
 --out names, and sums the run up. A record that cannot be written to is summed up all the same.
-It judges nothing: that is what rollproof judge is for. The exit code is that of the verdict.`,
+It judges nothing: that is what rollproof judge is for, and it refuses a verdict.json that was changed or is of another record. The
+exit code is that of the verdict.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			verdict, err := report(cmd, args[0], out, open)
+			verdict, err := report(cmd, args[0], out, open, acceptOf(accept)...)
 			if err != nil {
 				return err
 			}
@@ -39,15 +39,16 @@ It judges nothing: that is what rollproof judge is for. The exit code is that of
 	}
 	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
 	cmd.Flags().StringVar(&out, "out", "", "directory for junit.xml and report.html (default DIR)")
+	acceptFlag(cmd, &accept)
 	return cmd
 }
 
-func report(cmd *cobra.Command, dir, out string, open bool) (judge.Verdict, error) {
-	h, err := history.Open(dir)
+func report(cmd *cobra.Command, dir, out string, open bool, options ...history.Option) (judge.Verdict, error) {
+	h, err := history.Open(dir, options...)
 	if err != nil {
 		return "", err
 	}
-	res, err := readVerdict(dir)
+	res, err := readVerdict(dir, h)
 	if err != nil {
 		return "", err
 	}
@@ -78,19 +79,18 @@ func report(cmd *cobra.Command, dir, out string, open bool) (judge.Verdict, erro
 	return reports.Overall(timeline.Mistrust(res)), nil
 }
 
-// readVerdict reads the judgement of a run.
-func readVerdict(dir string) (judge.Result, error) {
+// readVerdict reads the judgement of a run. One that was changed since, or is of another record, is refused.
+func readVerdict(dir string, h *history.History) (judge.Result, error) {
 	path := filepath.Join(dir, reports.VerdictFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return judge.Result{}, fmt.Errorf("report the run in %s: it is not judged yet: run `rollproof judge %s` first", dir, dir)
-	}
 	var res judge.Result
-	if err == nil {
-		err = json.Unmarshal(data, &res)
-	}
-	if err == nil && res.Verdict == "" {
+	err := history.OpenSealed(path, &res)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return judge.Result{}, fmt.Errorf("report the run in %s: it is not judged yet: run `rollproof judge %s` first", dir, dir)
+	case err == nil && res.Verdict == "":
 		err = errors.New("it holds no verdict")
+	case err == nil && res.Record != h.Sum():
+		err = errors.New("it judges another record, or this one was changed since")
 	}
 	if err != nil {
 		return judge.Result{}, fmt.Errorf("read the judgement %s: %w: run `rollproof judge %s` to make it anew", path, err, dir)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,7 @@ import (
 func judgedRun(t *testing.T, verdict string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	r, err := history.Create(dir, history.Run{ID: "r", Scenario: "demo"}, history.NewClock())
+	r, err := history.Create(dir, history.Run{ID: "r", Scenario: "demo"}, history.StoppedClock(time.Now(), 2*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,12 +32,63 @@ func judgedRun(t *testing.T, verdict string) string {
 	if err := r.Close(history.EndFinished, ""); err != nil {
 		t.Fatal(err)
 	}
-	if verdict != "" {
-		if err := os.WriteFile(filepath.Join(dir, "verdict.json"), []byte(verdict), 0o644); err != nil {
+	storeVerdict(t, dir, verdict)
+	return dir
+}
+
+// storeVerdict writes a verdict as judge does, with the sums of the record and of itself. What is no JSON is written as it is.
+func storeVerdict(t *testing.T, dir, verdict string) {
+	t.Helper()
+	if verdict == "" {
+		return
+	}
+	path, content := filepath.Join(dir, "verdict.json"), map[string]any{}
+	if json.Unmarshal([]byte(verdict), &content) != nil {
+		if err := os.WriteFile(path, []byte(verdict), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		return
 	}
-	return dir
+	h, err := history.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content["record"] = h.Sum()
+	if err := history.WriteSealed(path, content); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A verdict that was changed by one byte, or that is of another record, is refused, and never shown.
+func TestReportRefusesAVerdictThatDoesNotFit(t *testing.T) {
+	dir := judgedRun(t, held)
+	path := filepath.Join(dir, "verdict.json")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(filepath.Join(judgedRun(t, held), "verdict.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"the hits":   bytes.Replace(whole, []byte(`"hits": 1`), []byte(`"hits": 2`), 1),
+		"its sum":    bytes.Replace(whole, []byte(`"sum": "`), []byte(`"sum": "0`), 1),
+		"no sum":     []byte(held),
+		"a space":    append(bytes.Clone(whole), ' '),
+		"of another": other,
+	} {
+		if bytes.Equal(data, whole) {
+			t.Fatalf("%s: nothing is changed", name)
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		code, out := execReport("report", dir)
+		if code != exitCouldNotRun || !strings.Contains(out, "rollproof judge") || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: exit code %d, printed %q, want one line that says to judge anew", name, code, out)
+		}
+	}
 }
 
 const held = `{"verdict":"pass","promises":[{"slug":"load.held","promise":"the load really ran","verdict":"pass","hits":1,"findings":[]}]}`

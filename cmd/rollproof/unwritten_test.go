@@ -122,7 +122,7 @@ func TestRecordWithAnotherStart(t *testing.T) {
 	for name, started := range map[string]string{"none": "", "a year later": `"started":"2031-01-01T00:00:00Z",`} {
 		t.Run(name, func(t *testing.T) {
 			dir := judgedRun(t, "")
-			data := `{"format":1,"id":"r","scenario":"demo",` + started + `"machine":{}}` + "\n"
+			data := `{"format":2,"id":"r","scenario":"demo",` + started + `"machine":{}}` + "\n"
 			if err := os.WriteFile(filepath.Join(dir, "run.json"), []byte(data), 0o644); err != nil {
 				t.Fatal(err)
 			}

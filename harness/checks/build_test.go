@@ -26,8 +26,9 @@ type recording struct {
 	events   []history.Event
 	outcome  history.Outcome
 	abandon  bool
-	endless  bool // windows have no planned end
-	reversed bool // hits and events are recorded backwards
+	ends     time.Duration // when the run ends; zero: with the last that it tells of
+	endless  bool          // windows have no planned end
+	reversed bool          // hits and events are recorded backwards
 }
 
 const (
@@ -154,7 +155,7 @@ func (r *recording) recordIn(t testing.TB, dir string) string {
 	if r.run.Budgets == nil {
 		r.budgets(t, func(*checks.Budgets) {})
 	}
-	rec, err := history.Create(dir, r.run, r.clock)
+	rec, err := history.Create(dir, r.run, history.StoppedClock(r.clock.Started(), r.over()))
 	must(t, err)
 	for _, e := range r.allEvents() {
 		must(t, rec.Append(e))
@@ -199,6 +200,26 @@ func (r *recording) allEvents() []history.Event {
 		slices.Reverse(all)
 	}
 	return all
+}
+
+// over is when the last of what the run tells of happened.
+func (r *recording) over() time.Duration {
+	if r.ends != 0 {
+		return r.ends
+	}
+	over := time.Duration(1)
+	if r.abandon {
+		return over // nothing is recorded of its end, and its batches tell of no later moment than its events
+	}
+	for _, e := range r.allEvents() {
+		over = max(over, e.At)
+	}
+	for _, hits := range r.hits {
+		for _, h := range hits {
+			over = max(over, h.End())
+		}
+	}
+	return over
 }
 
 func (r *recording) countSent(arm string) uint64 {
@@ -247,9 +268,9 @@ func (r *recording) budgets(t testing.TB, change func(*checks.Budgets)) {
 	r.run.Budgets = data
 }
 
-func judgeDir(t testing.TB, dir string) judge.Result {
+func judgeDir(t testing.TB, dir string, options ...history.Option) judge.Result {
 	t.Helper()
-	h, err := history.Open(dir)
+	h, err := history.Open(dir, options...)
 	must(t, err)
 	result, err := checks.Recorded(context.Background(), h)
 	must(t, err)

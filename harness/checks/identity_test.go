@@ -123,7 +123,7 @@ func TestRecordsOfFormat1AreJudgedAsBefore(t *testing.T) {
 				c.spoil(r)
 			}
 			r.nameless(t)
-			assertVerdict(t, judgeDir(t, asFormat1(t, r.record(t))), c.slug, c.want)
+			assertVerdict(t, judgeDir(t, asFormat1(t, r.record(t)), history.AcceptUnprotected()), c.slug, c.want)
 		})
 	}
 }

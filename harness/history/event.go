@@ -25,7 +25,7 @@ const (
 	KindEnd         Kind = "end"         // last line of a run that ended by itself
 )
 
-// Event is one line of events.jsonl. Exactly the field named by Kind is set.
+// Event is one line of events.jsonl. Exactly the field named by Kind is set. In the file each line ends with a member more, its sum.
 type Event struct {
 	At   time.Duration `json:"at"`   // nanoseconds since the run's start, monotonic
 	Wall time.Time     `json:"wall"` // the same moment on the wall clock
@@ -44,11 +44,11 @@ type Event struct {
 	End         *End         `json:"end,omitempty"`
 }
 
-// Header opens events.jsonl, so that the record can be read when run.json is lost.
+// Header opens events.jsonl. It repeats all of run.json, so that what the run was made to judge is part of what the sums of the events
+// vouch for, and is known when run.json is lost. In format 1 it holds only Format, ID and Started.
 type Header struct {
-	Format  int       `json:"format"`
-	ID      string    `json:"id"`
-	Started time.Time `json:"started"`
+	Run
+	File string `json:"file,omitempty"` // SHA-256 of run.json, in hexadecimal
 }
 
 // Window is one uninterrupted load of one arm by one attacker. It is recorded when it begins (Ended false) and again when
@@ -95,6 +95,8 @@ type Batch struct {
 	Arm  string `json:"arm"`
 	End  int64  `json:"end"`  // bytes of hits-<arm>.bin that are whole
 	Hits uint64 `json:"hits"` // hits in them, from the file's start
+	// Sum is the SHA-256 of the file up to End, in hexadecimal: it vouches for the block that the batch brought, and for those before it.
+	Sum string `json:"sum,omitempty"`
 }
 
 // Change is a change of a Kubernetes object, as a watch saw it.

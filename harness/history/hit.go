@@ -31,6 +31,9 @@ const (
 	ReasonTLS          = "tls"
 )
 
+// ReasonExpected is the reason of a hit that is correct though its status is of a server that failed: its traffic file expects that status.
+const ReasonExpected = "expected"
+
 // Hit is one intended request and what became of it. The first group is what vegeta's Result has too.
 type Hit struct {
 	Arm      string        // vegeta: Attack
@@ -50,7 +53,7 @@ type Hit struct {
 	Version  string        // of the application, as the answer says
 	Pod      string        // that answered
 	Class    Class
-	Reason   string // short and stable, e.g. "refused", "reset", "truncated", "digest", "status 503"; empty when OK
+	Reason   string // short and stable, e.g. "refused", "reset", "truncated", "digest", "status 503"; empty when OK, or ReasonExpected
 	Masked   int    // times Go's transport sent it again without telling
 	// Unsent marks an intent that was never started; At is then the moment it was given up.
 	Unsent bool

@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,52 +22,107 @@ type History struct {
 	dir    string
 	run    Run
 	damage []Damage
+	events sealedEvents // of a record with sums
+	bare   bool         // the record has no sums, and was opened all the same
 }
 
+// Option is a way to open a record.
+type Option func(*History)
+
+// AcceptUnprotected opens a record of format 1, which has no sums, as if it were whole: nobody can tell whether it was changed.
+func AcceptUnprotected() Option { return func(h *History) { h.bare = true } }
+
 // Open opens the record in a directory. It fails only where there is no record, or one of a newer format; what is missing
-// from a record that was cut short is Damage.
-func Open(dir string) (*History, error) {
+// from a record that was cut short, or was changed since, is Damage, and so is a record without sums unless it is accepted.
+func Open(dir string, options ...Option) (*History, error) {
 	h := &History{dir: dir}
+	for _, option := range options {
+		option(h)
+	}
 	if _, err := os.Stat(filepath.Join(dir, eventsFile)); err != nil {
 		return nil, fmt.Errorf("open the run in %s: it holds no %s: name the directory of a run: %w", dir, eventsFile, err)
 	}
 	header, headerErr := h.header()
-	data, err := os.ReadFile(filepath.Join(dir, runFile))
-	if err == nil {
-		err = json.Unmarshal(data, &h.run)
-		if err == nil && !bytes.HasSuffix(data, []byte("\n")) {
-			err = errors.New("the last line is cut")
-		}
-	}
-	if err != nil {
-		h.damage = append(h.damage, Damage{File: runFile, Text: err.Error()})
-		h.run = Run{Format: header.Format, ID: header.ID, Started: header.Started}
-	}
-	switch {
-	case headerErr != nil:
-		h.damage = append(h.damage, Damage{File: eventsFile, Text: headerErr.Error()})
-	case !h.run.Started.Equal(header.Started):
-		h.misdated(header.Started)
-	}
-	if err == nil && headerErr == nil && h.run.Format != header.Format {
-		h.damage = append(h.damage, Damage{File: runFile, Text: fmt.Sprintf("it is of format %d, the events are of format %d", h.run.Format, header.Format)})
-	}
-	if newest := max(h.run.Format, header.Format); newest > FormatVersion {
+	about, aboutErr := readRun(filepath.Join(dir, runFile))
+	if newest := max(about.Format, header.Format); newest > FormatVersion {
 		return nil, fmt.Errorf("open the run in %s: its record has format %d, this rollproof reads up to %d: use a newer rollproof",
 			dir, newest, FormatVersion)
 	}
+	h.run = about.Run
+	if aboutErr != nil {
+		h.damaged(runFile, aboutErr.Error())
+		h.run = header.Run
+	}
+	if headerErr != nil {
+		h.damaged(eventsFile, headerErr.Error())
+	}
+	if headerErr == nil && aboutErr == nil {
+		h.compare(about, header)
+	}
+	h.protect()
 	return h, nil
 }
 
-// misdated takes the start that the events tell of for the run's, and names the other one damage: every wall time hangs on it.
-func (h *History) misdated(started time.Time) {
-	text := fmt.Sprintf("it says that the run started at %s, and the events say at %s", h.run.Started.Format(time.RFC3339Nano), started.Format(time.RFC3339Nano))
-	if h.run.Started.IsZero() {
-		text = "it does not say when the run started"
-	}
-	h.damage = append(h.damage, Damage{File: runFile, Text: text})
-	h.run.Started = started
+func (h *History) damaged(file, text string) {
+	h.damage = append(h.damage, Damage{File: file, Text: text})
 }
+
+// readRun reads run.json; File is its sum.
+func readRun(path string) (Header, error) {
+	var about Header
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return about, err
+	}
+	about.File = sumOfBytes(data)
+	if err := json.Unmarshal(data, &about.Run); err != nil {
+		return Header{}, err
+	}
+	if !bytes.HasSuffix(data, []byte("\n")) {
+		return Header{}, errors.New("the last line is cut")
+	}
+	return about, nil
+}
+
+// compare holds run.json against the opening line, which is believed where they differ.
+func (h *History) compare(about, header Header) {
+	switch {
+	case header.Format != about.Format:
+		h.damaged(runFile, fmt.Sprintf("it is of format %d, the events are of format %d", about.Format, header.Format))
+	case header.Format > 1 && header.File != about.File:
+		h.damaged(runFile, "it is not the one that the run was recorded with: its sum is not the one that the events begin with")
+	case about.Started.IsZero():
+		h.damaged(runFile, "it does not say when the run started")
+	case !about.Started.Equal(header.Started):
+		h.damaged(runFile, fmt.Sprintf("it says that the run started at %s, and the events say at %s",
+			about.Started.Format(time.RFC3339Nano), header.Started.Format(time.RFC3339Nano)))
+	default:
+		return
+	}
+	if header.Format > 1 {
+		h.run = header.Run
+		return
+	}
+	h.run.Started = header.Started // every wall time hangs on it
+}
+
+// protect holds the events against their sums. A record of format 1 has none.
+func (h *History) protect() {
+	path := filepath.Join(h.dir, eventsFile)
+	if h.run.Format > 1 {
+		h.bare = false
+		h.events = readSeals(path)
+		return
+	}
+	if !h.bare {
+		h.damaged(eventsFile, "the record has no sums, as in format 1: nobody can tell whether it was changed (--accept-unprotected judges it all the same)")
+	}
+	data, _ := os.ReadFile(path) // what cannot be read is damage of the events
+	h.events.sum = sumOfBytes(data)
+}
+
+// Unprotected reports whether the record has no sums and was accepted all the same.
+func (h *History) Unprotected() bool { return h.bare }
 
 // header reads the first line of the events.
 func (h *History) header() (Header, error) {
@@ -125,7 +181,18 @@ func (h *History) Events() iter.Seq2[Event, error] {
 			return
 		}
 		defer f.Close()
-		readEvents(f, h.run.Format, yield)
+		if h.run.Format <= 1 {
+			readEvents(f, h.run.Format, yield)
+			return
+		}
+		more := true
+		readEvents(io.LimitReader(f, h.events.whole), h.run.Format, func(e Event, err error) bool {
+			more = yield(e, err) && err == nil
+			return more
+		})
+		if more && h.events.damage != nil {
+			yield(Event{}, h.events.damage)
+		}
 	}
 }
 
@@ -170,14 +237,21 @@ func (h *History) Hits(arm string) iter.Seq2[*Hit, error] {
 			return
 		}
 		defer f.Close()
-		readHits(f, name, h.run.Started, yield)
+		if h.run.Format <= 1 {
+			readHits(f, name, h.run.Started, yield)
+			return
+		}
+		readHits(&blockReader{f: f, name: name, blocks: h.events.blocks[name], sum: sha256.New()}, name, h.run.Started, yield)
 	}
 }
 
 func readHits(f io.Reader, name string, started time.Time, yield func(*Hit, error) bool) {
 	r := bufio.NewReaderSize(f, maxMessage+16)
 	head, err := r.Peek(len(preamble))
+	var damage *Damage
 	switch {
+	case errors.As(err, &damage):
+		yield(nil, damage)
 	case err != nil && bytes.HasPrefix(preamble, head):
 		yield(nil, &Damage{File: name, Text: "the file ends before the first hit"})
 	case err == nil && bytes.Equal(head, preamble):
@@ -203,7 +277,7 @@ func readOwnHits(r *bufio.Reader, name string, started time.Time, yield func(*Hi
 			err = decodeHit(msg, &hit, started, &names)
 		}
 		if err != nil {
-			yield(nil, &Damage{File: name, Offset: offset, Text: err.Error()})
+			yield(nil, damageAt(name, offset, err))
 			return
 		}
 		if !yield(&hit, nil) {
@@ -212,6 +286,14 @@ func readOwnHits(r *bufio.Reader, name string, started time.Time, yield func(*Hi
 		_, _ = r.Discard(size) // it was peeked at: it is there
 		offset += int64(size)
 	}
+}
+
+// damageAt is the damage that an error tells of: the error itself where it is one.
+func damageAt(file string, offset int64, err error) *Damage {
+	if damage, ok := errors.AsType[*Damage](err); ok {
+		return damage
+	}
+	return &Damage{File: file, Offset: offset, Text: err.Error()}
 }
 
 // nextMessage peeks at the next gob message: its payload, and its size with the length in front. io.EOF is a clean end.
@@ -238,7 +320,7 @@ func readForeignHits(r io.Reader, name string, started time.Time, yield func(*Hi
 	counted := &countingReader{r: r}
 	err := foreignHits(counted, started, func(h *Hit) bool { return yield(h, nil) })
 	if err != nil && err != io.EOF {
-		yield(nil, &Damage{File: name, Offset: counted.n, Text: err.Error()})
+		yield(nil, damageAt(name, counted.n, err))
 	}
 }
 

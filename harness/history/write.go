@@ -2,9 +2,11 @@ package history
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,6 +36,7 @@ type Recorder struct {
 
 	mu     sync.Mutex
 	events *os.File
+	seal   *seal // of the events
 	arms   map[string]*HitWriter
 	err    error
 	closed bool
@@ -58,14 +61,18 @@ func Create(dir string, run Run, clock Clock) (*Recorder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the record of run %s: %w", run.ID, err)
 	}
-	if err := WriteJSON(filepath.Join(dir, runFile), run); err != nil {
+	about, err := indented(run)
+	if err == nil {
+		err = WriteFile(filepath.Join(dir, runFile), about)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the record of run %s: %w", run.ID, err), events.Close())
 	}
 	r := &Recorder{
-		dir: dir, run: run, clock: clock, events: events, arms: map[string]*HitWriter{},
+		dir: dir, run: run, clock: clock, events: events, seal: newEventSeal(), arms: map[string]*HitWriter{},
 		failed: make(chan struct{}), stop: make(chan struct{}),
 	}
-	if err := r.Append(Event{Kind: KindRun, Run: &Header{Format: run.Format, ID: run.ID, Started: run.Started}}); err != nil {
+	if err := r.Append(Event{Kind: KindRun, Run: &Header{Run: run, File: sumOfBytes(about)}}); err != nil {
 		return nil, errors.Join(err, events.Close())
 	}
 	r.ticker.Go(r.flushRegularly)
@@ -102,6 +109,11 @@ func (r *Recorder) Failed() <-chan struct{} { return r.failed }
 func (r *Recorder) Append(e Event) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.append(e)
+}
+
+// append is Append for a caller that holds r.mu: the order of the sums is that of the lines.
+func (r *Recorder) append(e Event) error {
 	if e.At == 0 {
 		e.At = r.clock.Now()
 	}
@@ -110,7 +122,7 @@ func (r *Recorder) Append(e Event) error {
 	if err != nil {
 		return fmt.Errorf("record event %s: %w", e.Kind, err)
 	}
-	return r.write(r.events, append(line, '\n'))
+	return r.write(r.events, r.seal.closed(line[:len(line)-1]))
 }
 
 // write appends to a file of the record; the caller holds r.mu.
@@ -139,7 +151,7 @@ func (r *Recorder) Arm(name string) (*HitWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record arm %s: %w", name, err)
 	}
-	w := &HitWriter{recorder: r, arm: name, file: f, started: r.run.Started}
+	w := &HitWriter{recorder: r, arm: name, file: f, started: r.run.Started, sum: sha256.New()}
 	w.buf = append(w.buf, preamble...)
 	r.arms[name] = w
 	return w, nil
@@ -180,10 +192,10 @@ func (r *Recorder) Close(outcome Outcome, reason string) error {
 		_ = w.Flush()
 		end.Hits[w.arm] = w.count()
 	}
-	err := r.Append(Event{Kind: KindEnd, End: &end})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closed = true
+	err := r.append(Event{Kind: KindEnd, End: &end})
+	r.closed = true // nothing may follow the end
 	errs := []error{err, r.events.Sync(), r.events.Close()}
 	for _, w := range r.arms {
 		errs = append(errs, w.file.Sync(), w.file.Close())
@@ -215,6 +227,7 @@ type HitWriter struct {
 	mu      sync.Mutex
 	buf     []byte
 	scratch []byte
+	sum     hash.Hash // of what is in the file
 	end     int64
 	hits    uint64 // written and buffered
 }
@@ -250,8 +263,9 @@ func (w *HitWriter) flush() error {
 		return err
 	}
 	w.end += int64(len(w.buf))
+	w.sum.Write(w.buf) // a hash never fails
 	w.buf = w.buf[:0]
-	return w.recorder.Append(Event{Kind: KindBatch, Batch: &Batch{Arm: w.arm, End: w.end, Hits: w.hits}})
+	return w.recorder.Append(Event{Kind: KindBatch, Batch: &Batch{Arm: w.arm, End: w.end, Hits: w.hits, Sum: sumOf(w.sum)}})
 }
 
 func (w *HitWriter) count() uint64 {
@@ -262,11 +276,25 @@ func (w *HitWriter) count() uint64 {
 
 // WriteJSON writes a file of a run as indented JSON, whole or not at all.
 func WriteJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
+	data, err := indented(v)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return WriteFile(path, append(data, '\n'))
+	return WriteFile(path, data)
+}
+
+// WriteSealed is WriteJSON of an object with its sum as its last member; OpenSealed tells whether it is still as it was written.
+func WriteSealed(path string, v any) error {
+	data, err := indented(v)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return WriteFile(path, sealed(data))
+}
+
+func indented(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	return append(data, '\n'), err
 }
 
 // WriteFile writes a file of a run, whole or not at all.

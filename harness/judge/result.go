@@ -22,6 +22,10 @@ type Result struct {
 	Verdict  Verdict          `json:"verdict"`
 	Promises []Promise        `json:"promises"` // worst first
 	Damage   []history.Damage `json:"damage,omitempty"`
+	// Record is the sum of the record that was judged, see history.History.Sum.
+	Record string `json:"record,omitempty"`
+	// Unprotected says that the record has no sums and was judged all the same, because somebody asked for that.
+	Unprotected bool `json:"unprotected,omitempty"`
 }
 
 // Promise is the judgement of one promise over one run.

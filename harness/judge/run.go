@@ -132,7 +132,7 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 // conclude asks every check for its result and ranks them. A record that is whole says nothing by itself: without another promise
 // that was judged, the run is inconclusive.
 func conclude(t *timeline.Timeline, judged []*judging) Result {
-	r := Result{Damage: t.Damage}
+	r := Result{Damage: t.Damage, Record: t.Sum, Unprotected: t.Unprotected}
 	whole, worst := true, Skipped
 	for _, j := range judged {
 		p := j.result(t)

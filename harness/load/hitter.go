@@ -115,6 +115,8 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s.hit.Masked = max(s.gotConn-1, 0)
 	if out != nil {
 		h.judge(s, in, out)
+	} else if s.hit.Code >= http.StatusInternalServerError {
+		s.hit.Reason = history.ReasonExpected
 	}
 	record(&s.hit)
 	if out == nil && s.gotConn == 1 {

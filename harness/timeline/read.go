@@ -13,7 +13,8 @@ import (
 // Read reads every event of a record. What cannot be read is in Damage.
 func Read(h *history.History) (*Timeline, error) {
 	b := timelineBuilder{
-		t:    &Timeline{Run: h.Run(), Broken: Never, Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage()},
+		t: &Timeline{Run: h.Run(), Broken: Never, Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage(), Ended: Never,
+			Sum: h.Sum(), Unprotected: h.Unprotected()},
 		arms: map[string]*Arm{}, disturbances: map[string]*Disturbance{},
 	}
 	names, err := h.Arms()
@@ -87,6 +88,9 @@ func (b *timelineBuilder) add(e *history.Event) {
 		b.t.Gaps = append(b.t.Gaps, *e.Gap)
 	case e.Kind == history.KindEnd && e.End != nil:
 		b.t.End = e.End
+		if b.t.Run.Format > 1 { // the end of format 1 is not held against what it follows: records were made up that end before their hits
+			b.t.Ended = e.At
+		}
 		b.t.Ends++
 		for name := range e.End.Hits {
 			b.arm(name)
@@ -123,11 +127,16 @@ func (b *timelineBuilder) window(w *history.Window) {
 	known := arm.Window(w.Index)
 	switch {
 	case known == nil:
-		arm.Windows = append(arm.Windows, &Window{Window: *w, Announced: !w.Ended})
+		known = &Window{Window: *w}
+		arm.Windows = append(arm.Windows, known)
 	case w.Ended:
 		known.Window = *w
-	default:
+	}
+	if w.Ended {
+		known.Ends++
+	} else {
 		known.Announced = true
+		known.Begins++
 	}
 }
 

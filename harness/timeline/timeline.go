@@ -30,8 +30,12 @@ type Timeline struct {
 	Evictions []Eviction // answers of the API server, in order of time
 	Gaps      []history.Gap
 
-	IDs  []string // run ids that opening lines gave
-	Ends int      // how often the record ends
+	IDs   []string      // run ids that opening lines gave
+	Ends  int           // how often the record ends
+	Ended time.Duration // the moment of its end; never without one
+
+	Sum         string // of the record, see history.History.Sum
+	Unprotected bool   // the record has no sums, and is judged all the same
 
 	named map[string][]*Pod // by name, in the order they were first seen in
 }
@@ -60,6 +64,8 @@ func (a *Arm) Node() string {
 type Window struct {
 	history.Window
 	Announced bool // the event of its beginning is there
+	Begins    int  // how often it began
+	Ends      int  // how often it ended
 }
 
 // Until is when the window was planned to end.

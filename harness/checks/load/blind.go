@@ -36,7 +36,7 @@ func (b *blindness) saw(at, end time.Duration) {
 	b.waiting = append(b.waiting[:last+1], glimpse{at: first, end: end}, glimpse{at: at, end: timeline.Never})
 	// No later hit ends before it starts: what ends by now is certain.
 	certain := 0
-	for b.waiting[certain].end <= at {
+	for certain < len(b.waiting)-1 && b.waiting[certain].end <= at { // the last has no end yet, however late the hit says it is
 		b.longest = max(b.longest, b.waiting[certain].end-b.waiting[certain].at)
 		certain++
 	}

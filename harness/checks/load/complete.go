@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -25,9 +26,13 @@ func Complete() judge.Check {
 		Promise: "the record is whole: the run ended by itself, nothing is damaged, and every hit that was counted is there",
 		Doc: judge.Doc{
 			Proves: "What is judged is all that was recorded: the run ended by itself and as planned, every file is whole, every hit that " +
-				"the end, the batches and the load windows count is there exactly once, and `run.json` belongs to the events.",
-			Cannot: "See a hit that the generator neither sent nor counted; `load.held` compares with the plan.",
-			Inconclusive: "A cut or damaged file, a killed or interrupted run, counts that disagree. It never fails, but takes the pass from " +
+				"the end, the batches and the load windows count is there exactly once, and `run.json` belongs to the events. Every byte fits the " +
+				"sums that the run recorded, and nothing is told that cannot be.",
+			Cannot: "See a hit that the generator neither sent nor counted; `load.held` compares with the plan. Nor tell a record that somebody made " +
+				"by hand, sums and all, from one that a run made.",
+			Inconclusive: "A cut or changed file, a file of another run, a record without sums (`--accept-unprotected` lets it pass), a killed or interrupted " +
+				"run, counts that disagree, or what cannot be: a hit or an event before the run began or after it ended, an end before its begin, an answer " +
+				"that is both correct and an error. It never fails, but takes the pass from " +
 				"every other promise: what is missing may hold the failure. A failure in what is left stays one.",
 		},
 		New: func(t *timeline.Timeline) judge.Fold { return &complete{t: t} },
@@ -46,6 +51,11 @@ type armCount struct {
 	last    uint64 // highest number of a hit
 	seqs    uint64 // fingerprint of the numbers seen, whatever their order
 	windows map[int]*windowCount
+	end     time.Duration // of the run
+
+	impossible uint64 // hits of which something cannot be
+	first      history.Hit
+	why        string // of the first
 
 	// The window of the hit before this one, which is mostly this one's too.
 	index   int
@@ -55,7 +65,7 @@ type armCount struct {
 type windowCount struct{ sent, unsent uint64 }
 
 func (c *complete) Arm(arm *timeline.Arm) judge.HitFold {
-	a := &armCount{arm: arm, windows: map[int]*windowCount{}}
+	a := &armCount{arm: arm, windows: map[int]*windowCount{}, end: c.t.Ended}
 	c.arms = append(c.arms, a)
 	return a
 }
@@ -72,6 +82,40 @@ func (a *armCount) Hit(h *history.Hit) {
 	a.hits++
 	a.last = max(a.last, h.Seq)
 	a.seqs += mix(h.Seq)
+	if why := impossible(h, a.end); why != "" {
+		a.refuse(h, why)
+	}
+}
+
+// refuse counts a hit that cannot be. The first by number is told of: the order in the file says nothing.
+func (a *armCount) refuse(h *history.Hit, why string) {
+	a.impossible++
+	if a.why == "" || h.Seq < a.first.Seq {
+		a.first, a.why = *h, why
+		a.first.Body = nil // it is the reader's
+	}
+}
+
+// impossible says what is told of a hit that cannot be; "" where all of it can. ended is when the run ended.
+func impossible(h *history.Hit, ended time.Duration) string {
+	good := h.Class == history.ClassOK
+	switch {
+	case h.At < 0 || h.Intended < 0:
+		return "began before the run did"
+	case h.Latency < 0 || h.End() < h.At:
+		return "ended before it began"
+	case h.End() > ended:
+		return "ended after the run did"
+	case h.Class > history.ClassAmbiguous:
+		return "is of a class that does not exist"
+	case good && h.Error != "":
+		return "was answered correctly and has an error: " + h.Error
+	case good && h.Code >= http.StatusInternalServerError && h.Reason != history.ReasonExpected:
+		return fmt.Sprintf("was answered correctly with status %d", h.Code)
+	case good && h.Unsent:
+		return "was answered correctly and never sent"
+	}
+	return ""
 }
 
 func (a *armCount) enter(index int) {
@@ -98,6 +142,9 @@ func (c *complete) Result() judge.Promise {
 		a.check(c.t.End, &f)
 	}
 	p := judge.Promise{Verdict: judge.Pass, Hits: hits, Reason: fmt.Sprintf("%s of %s, all counted", words.Plural(hits, "hit"), words.Plural(uint64(len(c.arms)), "arm"))}
+	if c.t.Unprotected {
+		p.Reason += "; the record has no sums, and was accepted so by --accept-unprotected"
+	}
 	if f.Found > 0 {
 		p.Verdict, p.Reason = judge.Inconclusive, judge.FirstOf(f.Kept, f.Found) // as noted: the weightiest first
 	}
@@ -120,12 +167,30 @@ func wholeFiles(t *timeline.Timeline, f *judge.Findings) {
 	for _, d := range t.Damage {
 		f.Note(judge.Finding{Text: d.Error()})
 	}
+	if t.Last > t.Ended {
+		f.Note(judge.Finding{Text: fmt.Sprintf("the record tells of a moment %s after its end", words.Span(t.Last-t.Ended))})
+	}
+	disordered(t, f)
 	if len(t.IDs) != 1 {
 		f.Note(judge.Finding{Text: fmt.Sprintf("the events have %d opening lines, want 1", len(t.IDs))})
 	}
 	for _, id := range t.IDs {
 		if id != t.Run.ID {
 			f.Note(judge.Finding{Text: fmt.Sprintf("run.json is of run %q, the events are of run %q", t.Run.ID, id)})
+		}
+	}
+}
+
+// disordered finds what ended before it began. A moment that did not come is never, which is later than all others.
+func disordered(t *timeline.Timeline, f *judge.Findings) {
+	for _, d := range t.Disturbances {
+		if first := min(d.Landed, d.Healed, d.Failed, d.Unhealed); first < d.Began && d.Began != timeline.Never {
+			f.Note(judge.Finding{At: first, Text: fmt.Sprintf("disturbance %s came about before it began", d.Label())})
+		}
+	}
+	for _, g := range t.Gaps {
+		if g.To < g.From {
+			f.Note(judge.Finding{At: g.From, Text: "a gap in what was seen of " + g.Resource + " ended before it began"})
 		}
 	}
 }
@@ -142,8 +207,11 @@ func (a *armCount) check(end *history.End, f *judge.Findings) {
 			note(0, "the record ended with %s hits, %s are there", words.Count(want), words.Count(a.hits))
 		}
 	}
-	if b := a.arm.Batch; b != nil && b.Hits > a.hits {
+	if b := a.arm.Batch; b != nil && (b.Hits > a.hits || end != nil && b.Hits != a.hits) {
 		note(0, "%s hits were on disk, %s are there", words.Count(b.Hits), words.Count(a.hits))
+	}
+	if a.impossible > 0 {
+		note(a.first.At, "%s cannot be: hit %d %s", words.Plural(a.impossible, "hit"), a.first.Seq, a.why)
 	}
 	if a.seqs != fingerprint(a.hits) {
 		note(0, "hits are missing or doubled: %s are there, the highest number is %d", words.Count(a.hits), a.last)
@@ -165,6 +233,10 @@ func (a *armCount) checkWindow(w *timeline.Window, note func(time.Duration, stri
 		got = &windowCount{}
 	}
 	switch {
+	case w.Begins > 1 || w.Ends > 1:
+		note(w.Begin, "there are several load windows %d: it began %d times and ended %d times", w.Index, w.Begins, w.Ends)
+	case w.Begin < 0 || w.Length < 0:
+		note(w.Begin, "load window %d began before the run did, or ended before it began", w.Index)
 	case !w.Announced:
 		note(w.Begin, "the beginning of load window %d was not recorded", w.Index)
 	case !w.Ended:
