@@ -187,7 +187,7 @@ func TestListTellsWhatEachScenarioNeeds(t *testing.T) {
 	if code != exitPass {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", "10 scenarios, about "} {
+	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", "12 scenarios, about "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q does not say %q", out, want)
 		}
