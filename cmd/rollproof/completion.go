@@ -29,9 +29,9 @@ func completions() map[string]completion {
 	images := words("auto", "source", "pull", "bundle:")
 	none := cobra.NoFileCompletions
 	return map[string]completion{
-		"run":            {args: several(scenarioNames), flags: map[string]completer{"label": dynamic(scenarioLabels), "pace": pace, "images": images}},
+		"run":            {args: several(scenarioNames), flags: map[string]completer{"label": proposing(scenarioLabels), "pace": pace, "images": images}},
 		"list":           {args: none, flags: map[string]completer{"pace": pace}},
-		"teeth":          {args: several(plantedChecks), flags: map[string]completer{"label": dynamic(faultLabels), "pace": pace, "images": images}},
+		"teeth":          {args: several(plantedChecks), flags: map[string]completer{"label": proposing(faultLabels), "pace": pace, "images": images}},
 		"attack":         {args: none, flags: map[string]completer{"arms": commaList(mainArms), "target": none, "control": none, "header": none, "rate": none}},
 		"judge":          {args: oneDirectory, flags: map[string]completer{"check": commaList(checkSlugs)}},
 		"report":         {args: oneDirectory},
@@ -101,10 +101,10 @@ func mainArms() []string {
 	return slices.DeleteFunc(load.ArmNames(), func(name string) bool { return name == "control" })
 }
 
-func words(all ...string) completer { return dynamic(func() []string { return all }) }
+func words(all ...string) completer { return proposing(func() []string { return all }) }
 
-// dynamic proposes words that are made up when they are asked for.
-func dynamic(all func() []string) completer {
+// proposing offers words that are made up when they are asked for.
+func proposing(all func() []string) completer {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return beginning(typed, all()), cobra.ShellCompDirectiveNoFileComp
 	}

@@ -349,10 +349,7 @@ func TestUnmetNeedsSkipWithTheReason(t *testing.T) {
 }
 
 // shoves disturbs twice in one act.
-type shoves struct {
-	moment
-	*theatre
-}
+type shoves struct{ *theatre }
 
 func (shoves) String() string { return "two shoves" }
 
@@ -375,7 +372,7 @@ func (s shoves) Do(ctx context.Context, stage *Stage) error {
 func TestAnActOfAnyKindIsPlanned(t *testing.T) {
 	th := &theatre{}
 	s := th.scenario()
-	s.Acts = []Act{shoves{theatre: th}}
+	s.Acts = []Act{shoves{th}}
 	if got, want := s.Usually(), time.Minute+600*time.Millisecond; got != want {
 		t.Errorf("usually %v, want %v", got, want)
 	}
