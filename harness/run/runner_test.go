@@ -356,7 +356,7 @@ func (shoves) String() string { return "two shoves" }
 func (s shoves) Lasts() time.Duration { return time.Minute }
 
 func (s shoves) Disturbances() []disrupt.Disturbance {
-	return []disrupt.Disturbance{shove{s.theatre}, shove{s.theatre}}
+	return []disrupt.Disturbance{shove(s), shove(s)}
 }
 
 func (s shoves) Do(ctx context.Context, stage *Stage) error {
