@@ -8,22 +8,28 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/progress"
 )
 
 // onInterrupt is the annotation of a command that says what it waits for once it is interrupted, and how long at most.
 const onInterrupt = "on interrupt"
 
-// obey ends the command in order at the first signal, and at once at the second.
-func obey(child *supervise.Child, signals <-chan os.Signal, root *cobra.Command, interrupt context.CancelCauseFunc) {
-	first := <-signals
-	waitsFor := "ending in order"
+// waitsFor is what the command of this command line waits for once it is interrupted. It is asked before the command begins: cobra changes its
+// commands when they do.
+func waitsFor(root *cobra.Command) string {
 	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {
-		waitsFor = cmd.Annotations[onInterrupt]
+		return cmd.Annotations[onInterrupt]
 	}
+	return "ending in order"
+}
+
+// obey ends the command in order at the first signal, and at once at the second.
+func obey(child *supervise.Child, signals <-chan os.Signal, display *progress.Display, waitsFor string, interrupt context.CancelCauseFunc) {
+	first := <-signals
 	said := make(chan struct{})
 	go func() {
 		defer close(said)
-		displayOf(root).Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
+		display.Say("%s: %s; a second signal ends it at once and leaves everything as it is", first, waitsFor)
 	}()
 	select {
 	case <-said:

@@ -45,8 +45,9 @@ func start(root *cobra.Command) int {
 	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) }) // before anything is done that one would have to put in order
 	klog.SetLogger(logr.Discard())                                   // client-go prints what it returns as errors too; what matters is in ours
 	ctx, interrupt := context.WithCancelCause(supervise.NewContext(context.Background(), child))
-	root.SetErr(openDisplay(os.Stderr))
-	go obey(child, signals, root, interrupt)
+	display := openDisplay(os.Stderr)
+	root.SetErr(display)
+	go obey(child, signals, display, waitsFor(root), interrupt)
 	code := execute(ctx, root)
 	child.Announce(code)
 	return code
