@@ -184,11 +184,12 @@ func (term *terminal) ends(codes ...int) string {
 		term.t.Errorf("exit code %d, want one of %v", code, codes)
 	}
 	seen := map[string]bool{}
+	plain := slices.Contains(term.cmd.Env, dumb) // nothing is redrawn there, and two long lines of one second may begin alike
 	for line := range strings.SplitSeq(text, "\n") {
-		if redrawn.MatchString(line) && !slices.Contains(term.cmd.Env, dumb) { // there it is a line like any other
+		if redrawn.MatchString(line) && !plain { // there it is a line like any other
 			term.t.Errorf("a row that is redrawn was left: %q", line)
 		}
-		if stamped.MatchString(line) && seen[line] {
+		if stamped.MatchString(line) && seen[line] && !plain {
 			term.t.Errorf("a line stands there twice: %q", line)
 		}
 		seen[line] = true
