@@ -42,18 +42,19 @@ func (w *waits) begin(due, sent time.Duration) {
 
 // answered takes a good answer to the hit that was due last.
 func (w *waits) answered(end time.Duration) {
-	var all waited
-	last := len(w.open)
-	for last > 0 && w.open[last-1].end > end {
-		last--
-		if all.end == 0 {
-			all = w.open[last]
-		}
-		all = waited{due: w.open[last].due, sent: min(all.sent, w.open[last].sent), end: end}
+	first := len(w.open)
+	for first > 0 && w.open[first-1].end > end {
+		first--
 	}
-	if all.end != 0 {
-		w.open = append(w.open[:last], all)
+	if first == len(w.open) {
+		return
 	}
+	over := w.open[first:] // what this answer ends, now one
+	over[0].end = end
+	for _, o := range over[1:] {
+		over[0].sent = min(over[0].sent, o.sent)
+	}
+	w.open = w.open[:first+1]
 }
 
 // finish ends what is open: nothing is due after until.

@@ -49,6 +49,18 @@ func TestWaitsAreExact(t *testing.T) {
 	})
 }
 
+// A time's zero is a time like any other.
+func TestAnAnswerAtTimeZeroEndsItsWait(t *testing.T) {
+	var told []waited
+	w := waits{tell: func(o waited) { told = append(told, o) }}
+	w.begin(0, 0)
+	w.answered(0)
+	w.finish(120)
+	if len(told) != 0 {
+		t.Errorf("told of %v, want nothing: the answer came at once", told)
+	}
+}
+
 func TestWaitsHoldLittle(t *testing.T) {
 	w := waits{tell: func(waited) {}}
 	most := 0
