@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/scenarios"
 )
 
 // smallCluster writes the project's configuration with one worker less: one.
@@ -187,7 +190,7 @@ func TestListTellsWhatEachScenarioNeeds(t *testing.T) {
 	if code != exitPass {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", "12 scenarios, about "} {
+	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", fmt.Sprintf("%d scenarios, about ", len(scenarios.All(bitvault.World{})))} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q does not say %q", out, want)
 		}
