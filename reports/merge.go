@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/suite"
@@ -56,7 +58,8 @@ type MergedRun struct {
 	Answer   string          `json:"answer,omitempty"`   // what happened, of a run that was judged
 	Promises []MergedPromise `json:"promises,omitempty"` // that are neither kept nor skipped
 
-	of int // repetitions
+	of, item int    // repetitions, and what was asked for by its place in the list
+	resume   string // the command that goes on with its suite
 }
 
 // MergedPromise is a promise of a run that is no pass.
@@ -107,7 +110,8 @@ func (m *Merged) AddJudged(p suite.Part, dir string, t *Timeline, res judge.Resu
 
 func (m *Merged) row(p suite.Part, dir string) MergedRun {
 	asked, nth, of := p.Of.AskedFor(p.Run)
-	run := MergedRun{Run: p.Run, Nth: nth, Shard: p.Of.Shard, Check: asked.Check, Planted: asked.Planted, of: of}
+	run := MergedRun{Run: p.Run, Nth: nth, Shard: p.Of.Shard, Check: asked.Check, Planted: asked.Planted, of: of, item: p.Position % len(p.Of.Asked)}
+	run.resume = shellescape.QuoteCommand([]string{"rollproof", m.Command, "--resume", p.Of.Dir()})
 	if n := len(m.Runs); n > 0 && m.Runs[n-1].Position == p.Position {
 		m.Runs[n-1].Again = true
 	}
@@ -278,20 +282,22 @@ func (m *Merged) terms() string {
 	return strings.Join(append(parts, "pace "+m.Pace, fmt.Sprintf("%g/s", m.Rate), m.Build.String()), ", ")
 }
 
-// byWorst are the runs with the worst first, and runs of the same outcome in the order of the list.
+// byWorst are the runs with the worst first, and runs of the same outcome in the order of what was asked for, with the repetitions together.
 func (m *Merged) byWorst() []MergedRun {
 	rank := func(r MergedRun) int {
 		switch {
 		case r.Again:
 			return 4
-		case !r.State.Finished():
+		case r.open():
 			return 0
 		case r.State == suite.Skipped:
 			return 6
 		}
 		return map[judge.Verdict]int{judge.Fail: 1, judge.Inconclusive: 2, judge.Pass: 5}[known(r.Verdict)]
 	}
-	return slices.SortedStableFunc(slices.Values(m.Runs), func(a, b MergedRun) int { return cmp.Compare(rank(a), rank(b)) })
+	return slices.SortedStableFunc(slices.Values(m.Runs), func(a, b MergedRun) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.item, b.item), cmp.Compare(a.Position, b.Position))
+	})
 }
 
 // Write writes the report of a whole suite into a directory: merged.json, junit.xml and report.html, each whole or not at all. Of planted
@@ -339,14 +345,24 @@ func MergedTerminal(w io.Writer, m *Merged, opts TerminalOptions) error {
 	return nil
 }
 
-// broken reports whether a run was judged, and is no pass.
-func (r MergedRun) broken() bool { return r.State == suite.Judged && known(r.Verdict) != judge.Pass }
+// open reports whether a run never got to a verdict, and none stands in its place.
+func (r MergedRun) open() bool { return !r.State.Finished() && !r.Again }
+
+// broken reports whether a run is told at length: it is no pass, or has no verdict.
+func (r MergedRun) broken() bool {
+	return r.open() || r.State == suite.Judged && known(r.Verdict) != judge.Pass
+}
 
 // brokenRun writes a run that is no pass: what happened, and each promise with its reason.
 func (s *summary) brokenRun(r MergedRun, dir string) {
-	mark, color := sign(r.Verdict)
+	mark, color := sign(r.Verdict) // without a verdict it is a question mark
 	s.line("")
 	s.hang(2, "%s  %s", s.paint(color, mark+" "+r.outcome()+": "+r.name()), s.paint(faint, r.place()))
+	if r.open() {
+		s.field("", r.Reason)
+		s.field("next", "go on with "+cmp.Or(r.place(), "the suite")+": "+r.resume)
+		return
+	}
 	s.field("", r.Answer)
 	for _, p := range r.Promises {
 		s.hang(4, "  %s %s", s.paint(bold, p.Slug+":"), p.Reason)
@@ -354,9 +370,9 @@ func (s *summary) brokenRun(r MergedRun, dir string) {
 	s.field("next", pageURL(filepath.Join(dir, filepath.FromSlash(r.Path)), ""))
 }
 
-// otherRun writes a run that passed, was skipped or never got to a verdict, in one line.
+// otherRun writes a run that passed, was skipped or performed again, in one line.
 func (s *summary) otherRun(r MergedRun, width int) {
-	mark, color := sign(r.Verdict) // without a verdict it is a question mark
+	mark, color := sign(r.Verdict)
 	if r.State == suite.Skipped {
 		mark, color = sign(judge.Skipped)
 	}
@@ -365,18 +381,22 @@ func (s *summary) otherRun(r MergedRun, width int) {
 
 // about says in one line how a run fared that is not told at length, where, and how long it took.
 func (r MergedRun) about() string {
-	var parts []string
+	var fared string
 	if r.State != suite.Judged {
-		parts = append(parts, r.outcome())
+		fared = r.outcome()
 	}
 	if r.Again {
-		parts = append(parts, "and performed again")
+		fared += " and performed again"
 	}
-	parts = append(parts, r.Reason, r.place())
+	if r.Reason != "" {
+		fared += ": " + r.Reason
+	}
+	where := []string{r.place()}
 	if r.Took > 0 {
-		parts = append(parts, length(r.Took))
+		where = append(where, length(r.Took))
 	}
-	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+	some := func(parts []string) []string { return slices.DeleteFunc(parts, func(s string) bool { return s == "" }) }
+	return strings.Join(some([]string{fared, strings.Join(some(where), ", ")}), "; ")
 }
 
 // place is the shard that performed a run.

@@ -349,7 +349,7 @@ func TestWhatWasPerformedAgainCountsOnce(t *testing.T) {
 	}
 	out := t.TempDir()
 	code, text := execReport("report", "--merge", first.Dir(), second.Dir(), "--out", out)
-	if code != exitPass || !strings.Contains(text, "All 6 runs passed.") || !strings.Contains(text, "broken off, and performed again, the command was killed") {
+	if code != exitPass || !strings.Contains(text, "All 6 runs passed.") || !strings.Contains(text, "broken off and performed again: the command was killed") {
 		t.Errorf("exit code %d, printed %s", code, text)
 	}
 	junit, err := os.ReadFile(filepath.Join(out, "junit.xml"))

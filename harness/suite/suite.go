@@ -316,7 +316,7 @@ func (s *Suite) valid() error {
 		return fmt.Errorf("it is shard %d of %d", s.Shard.Nth, s.Shard.Of)
 	}
 	finished := map[int]bool{}
-	before := -1
+	before := 0
 	for _, r := range s.Runs {
 		if r.Position < before || r.Position >= s.size() {
 			return fmt.Errorf("a run has position %d, after %d, of %d", r.Position, before, s.size())
