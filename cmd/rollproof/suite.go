@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -106,15 +107,21 @@ func thisBuild() (suite.Build, error) {
 	if b.Commit != "" && !b.Modified {
 		return b, nil
 	}
-	program, err := os.Executable()
-	if err == nil {
-		b.Binary, err = sumOfFile(program)
-	}
-	if err != nil {
+	var err error
+	if b.Binary, err = sumOfProgram(); err != nil {
 		return b, fmt.Errorf("find out which rollproof this is: %w", err)
 	}
 	return b, nil
 }
+
+// sumOfProgram is the SHA-256 of this program. It is large, and does not change while it runs.
+var sumOfProgram = sync.OnceValues(func() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return sumOfFile(path)
+})
 
 // sumOfFile is the SHA-256 of a file, in hexadecimal.
 func sumOfFile(path string) (string, error) {
