@@ -46,6 +46,12 @@ var inTests = map[string][]string{
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.
 var testOnly = []string{"testing", "github.com/onsi/"}
 
+// aloneIn are packages that one room alone may import: what they are for is done in one place.
+var aloneIn = map[string]string{
+	"encoding/xml":                    "reports",       // JUnit
+	"github.com/agnivade/levenshtein": "harness/words", // did you mean
+}
+
 func TestImportRules(t *testing.T) {
 	for _, pkg := range load(t) {
 		for _, broken := range violations(pkg) {
@@ -114,6 +120,9 @@ func violations(pkg ruled) []string {
 	for _, path := range pkg.imports {
 		if room != "suites" && isTestOnly(path) {
 			broken = append(broken, pkg.path+" imports "+path+": only suites and _test.go files may")
+		}
+		if only := aloneIn[path]; only != "" && only != room {
+			broken = append(broken, pkg.path+" imports "+path+": only "+only+" may")
 		}
 		if ours, forbidden := forbiddenIn(room, path); forbidden {
 			broken = append(broken, pkg.path+" imports "+ours+": "+room+" may import only "+strings.Join(allowed[room], ", "))
@@ -195,6 +204,12 @@ func TestViolationsAreSeen(t *testing.T) {
 	}
 	if got := violations(ruled{path: "harness/load", imports: []string{"testing"}}); len(got) != 1 {
 		t.Errorf("importing testing outside of tests gave %q, want one violation", got)
+	}
+	if got := violations(ruled{path: "suites", imports: []string{"encoding/xml"}}); len(got) != 1 {
+		t.Errorf("a second writer of XML gave %q, want one violation", got)
+	}
+	if got := violations(ruled{path: "reports", imports: []string{"encoding/xml"}}); len(got) != 0 {
+		t.Errorf("the one writer of XML gave %q, want none", got)
 	}
 	if got := violations(ruled{path: "harness/load", importsOfTest: []string{"testing"}}); len(got) != 0 {
 		t.Errorf("importing testing in a test gave %q, want none", got)
