@@ -38,6 +38,7 @@ type Track[T any] struct {
 type Seen[T any] struct {
 	At     time.Duration
 	Object T
+	By     []history.Author // who wrote it since it was seen before; none where the record does not tell
 }
 
 // At is the object as it was at a moment; nil when it was not there.
@@ -106,7 +107,10 @@ func readPod(c *change) (PodView, error) {
 	return PodView{PodState: *c.Pod, PodObject: object}, err
 }
 
-func readObject[T any](c *change) (T, error) {
+func readObject[T any](c *change) (T, error) { return ReadObject[T](&c.Change) }
+
+// ReadObject is the object of a change of its resource.
+func ReadObject[T any](c *history.Change) (T, error) {
 	var object T
 	if c.Object == nil {
 		return object, fmt.Errorf("it holds no content")
@@ -146,7 +150,7 @@ func tracks[T any](r *clusterReader, resource string, read func(*change) (T, err
 			continue
 		}
 		if err == nil {
-			track.Seen = append(track.Seen, Seen[T]{At: c.at, Object: object})
+			track.Seen = append(track.Seen, Seen[T]{At: c.at, Object: object, By: c.By})
 		}
 		if deleted {
 			track.Gone = min(track.Gone, c.at)
