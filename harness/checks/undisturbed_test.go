@@ -194,6 +194,7 @@ func TestUndisturbed(t *testing.T) {
 			edit(r, "replicasets", "rs-h1", 6300*ms, func(o *history.ReplicaSetObject) { o.Desired = 1 })
 		}},
 		{name: "its ReplicaSet gives it up two seconds later", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-b", ms)
 			r.forgetAbout("replicasets", "rs-h1", 6300*ms)
 			r.replicaSet(8600*ms, "modified", "v1", "h1", 0, "")
 			r.wrote("replicasets", "rs-h1", 8600*ms, history.Author{Manager: argo})
@@ -204,6 +205,7 @@ func TestUndisturbed(t *testing.T) {
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
 		}},
 		{name: "nobody watches ReplicaSets", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-b", ms)
 			r.forgetAbout("replicasets", "rs-h1", 0)
 		}},
 		{name: "a pod that was ending when it was first seen", want: judge.Pass, spoil: func(r *recording) {

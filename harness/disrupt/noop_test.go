@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"context"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -24,6 +25,8 @@ type noop struct {
 	of    func(bound time.Duration) Disturbance // bound is how long it may take to be seen
 	stage func(*bench)                          // what makes it land
 	spoil func(*bench)                          // what takes the injection away
+	// touches is what it says that it changes itself: what happens to anything else, somebody else did.
+	touches string
 }
 
 // pretend answers a request of a method with yes, and does nothing.
@@ -48,13 +51,13 @@ func pretend(method string, code int, suffixes ...string) func(*bench) {
 }
 
 // deaf is a node that says that it sent every signal and sends none.
-type deaf struct{ NodeExec }
+type deaf struct{ node NodeExec }
 
 func (d deaf) NodeExec(ctx context.Context, node string, cmd ...string) ([]byte, error) {
 	if cmd[0] == "kill" {
 		return nil, nil
 	}
-	return d.NodeExec.NodeExec(ctx, node, cmd...)
+	return d.node.NodeExec(ctx, node, cmd...)
 }
 
 func deafen(b *bench) { b.env.Nodes = deaf{b.env.Nodes} }
@@ -88,25 +91,27 @@ func emptied(b *bench) { b.node(); b.kubelet("a", "b") }
 // noops has every disturbance, with each of the ways it acts by.
 func noops() []noop {
 	return []noop{
-		{"release", func(d time.Duration) Disturbance { return release(d) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault")},
-		{"regression", func(d time.Duration) Disturbance { return Regression(release(d)) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault")},
+		{"release", func(d time.Duration) Disturbance { return release(d) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
+			"changes rollouts shop/vault"},
+		{"regression", func(d time.Duration) Disturbance { return Regression(release(d)) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
+			"changes rollouts shop/vault"},
 		{"drain without a cordon", drained, emptied, func(b *bench) {
 			b.api.Handle(http.MethodPatch, "/n1", func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Node"}`)
 				return true
 			})
-		}},
-		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction")},
-		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a")},
-		{"force-deleted", kill(ForceDeleted), onePod, pretend(http.MethodDelete, http.StatusOK, "/pods/a")},
+		}, "changes nodes /n1"},
+		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), "changes nodes /n1"},
+		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
+		{"force-deleted", kill(ForceDeleted), onePod, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
 		{"killed", kill(Killed), func(b *bench) {
 			onePod(b)
 			b.env.Nodes = &shell{pid: "4711", kill: func() { b.put("pods", "%s", strings.ReplaceAll(endedYAML, "%d", "137")) }}
-		}, deafen},
+		}, deafen, "restarts pods shop/a"},
 		{"freeze", func(time.Duration) Disturbance {
 			return Freeze{Namespace: "shop", Selector: "app=vault", For: time.Millisecond}
-		}, func(b *bench) { onePod(b); b.env.Nodes = &kernel{state: "S"} }, deafen},
+		}, func(b *bench) { onePod(b); b.env.Nodes = &kernel{state: "S"} }, deafen, "restarts pods shop/a"},
 		{"readiness-lost", func(bound time.Duration) Disturbance {
 			u := lose
 			u.Notice = bound
@@ -128,7 +133,7 @@ func noops() []noop {
 					b.put("pods", podYAML, "a", "ReplicaSet")
 				}
 			})
-		}, deafen},
+		}, deafen, ""},
 	}
 }
 
@@ -145,6 +150,9 @@ func TestANoOpDoesNotLand(t *testing.T) {
 				if got := b.tape.last(); got != history.Landed {
 					t.Errorf("its last phase is %s: what its no-op shows would be for nothing", got)
 				}
+				if got := b.tape.touched(); got != n.touches {
+					t.Errorf("it says that it %s, want %s", got, n.touches)
+				}
 			})
 			t.Run("no-op", func(t *testing.T) {
 				b := newBench(t)
@@ -157,6 +165,51 @@ func TestANoOpDoesNotLand(t *testing.T) {
 					t.Errorf("nothing was done, and it says %q: error %v, evidence %q", b.tape.phases(), err, b.tape.evidence(history.Landed))
 				}
 			})
+		})
+	}
+}
+
+// touched is what the last phase says was changed, as words.
+func (r *tape) touched() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, touch := range r.events[len(r.events)-1].Disturbance.Touched {
+		if touch.UID == "" && touch.Resource != "nodes" { // a node has no other of its name
+			touch.Name += " of no uid"
+		}
+		all = append(all, fmt.Sprintf("%s %s %s/%s", touch.Effect, touch.Resource, touch.Namespace, touch.Name))
+	}
+	return strings.Join(all, ", ")
+}
+
+// What a disturbance writes it writes as Manager, also what it puts back: somebody else who writes the same object meanwhile has another name.
+func TestDisturbancesWriteAsThemselves(t *testing.T) {
+	cases := map[string]struct {
+		do     Disturbance
+		stage  func(*bench)
+		method string
+		suffix string
+	}{
+		"release": {release(time.Minute), rolling, http.MethodPut, "/vault"},
+		"drain":   {drained(time.Minute), emptied, http.MethodPatch, "/n1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.stage(b)
+			var managers []string
+			b.api.Handle(c.method, c.suffix, func(_ http.ResponseWriter, r *http.Request) bool {
+				managers = append(managers, r.URL.Query().Get("fieldManager"))
+				return false
+			})
+			if err := b.env.Perform(t.Context(), c.do); err != nil {
+				t.Fatal(err)
+			}
+			b.heal()
+			if len(managers) < 2 || slices.ContainsFunc(managers, func(m string) bool { return m != Manager }) {
+				t.Errorf("written as %q, want %s for what it did and what it undid", managers, Manager)
+			}
 		})
 	}
 }
