@@ -204,6 +204,15 @@ func TestUndisturbed(t *testing.T) {
 			r.replicaSet(6550*ms, "modified", "v1", "h1", 0, "")
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
 		}},
+		{name: "a watch that was late for longer, and says so", want: judge.Pass, spoil: func(r *recording) {
+			r.gap("replicasets", 6450*ms, 6800*ms, false)
+			r.forgetAbout("replicasets", "rs-h1", 6300*ms)
+			r.replicaSet(6800*ms, "modified", "v1", "h1", 0, "")
+			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
+		}},
+		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of nodes from 1s to 2s may be missing", spoil: func(r *recording) {
+			r.gap("nodes", time.Second, 2*time.Second, true)
+		}},
 		{name: "nobody watches ReplicaSets", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
 			r.forgetAbout("pods", "pod-b", ms)
 			r.forgetAbout("replicasets", "rs-h1", 0)
@@ -243,6 +252,10 @@ func TestUndisturbed(t *testing.T) {
 		{name: "a Rollout that the autoscaler scales", want: judge.Pass, spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
+		}},
+		{name: "a Rollout that the autoscaler and somebody else write", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			r.wrote("rollouts", "bitvaultd", 3*time.Second, byHand, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
 		}},
 		{name: "a Rollout scaled by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })

@@ -19,6 +19,7 @@ type Cluster struct {
 	Rollouts        []*Track[history.RolloutObject]
 	AnalysisRuns    []*Track[history.AnalysisRunObject]
 	TraefikServices []*Track[history.TraefikServiceObject]
+	Events          []*Track[history.EventObject] // what components of Kubernetes said
 }
 
 // PodView is all that is recorded of a pod.
@@ -91,6 +92,7 @@ func readCluster(changes []change, damage *[]history.Damage) Cluster {
 		Rollouts:        tracks(&r, "rollouts", readObject[history.RolloutObject]),
 		AnalysisRuns:    tracks(&r, "analysisruns", readObject[history.AnalysisRunObject]),
 		TraefikServices: tracks(&r, "traefikservices", readObject[history.TraefikServiceObject]),
+		Events:          tracks(&r, "events", readObject[history.EventObject]),
 	}
 }
 
@@ -107,10 +109,7 @@ func readPod(c *change) (PodView, error) {
 	return PodView{PodState: *c.Pod, PodObject: object}, err
 }
 
-func readObject[T any](c *change) (T, error) { return ReadObject[T](&c.Change) }
-
-// ReadObject is the object of a change of its resource.
-func ReadObject[T any](c *history.Change) (T, error) {
+func readObject[T any](c *change) (T, error) {
 	var object T
 	if c.Object == nil {
 		return object, fmt.Errorf("it holds no content")

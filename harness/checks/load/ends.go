@@ -110,8 +110,13 @@ func (f *undisturbed) isSurplus(e end, later []end) bool {
 	return told && live > desired
 }
 
-// fewest is how many pods a ReplicaSet asked for at the least, about a moment. Its controller may act late, and its watch tell late.
+// fewest is how many pods a ReplicaSet asked for at the least, about a moment. Its controller may act late, and its watch tell late, in a gap as
+// late as that lasted.
 func (f *undisturbed) fewest(namespace string, owner *history.Owner, at time.Duration) (desired int32, told bool) {
+	late := at + f.tolerance.Watch
+	for _, g := range f.Timeline.GapsOver([]string{"replicasets"}, timeline.Span{From: at, Until: late}) {
+		late = max(late, g.To+f.tolerance.Watch)
+	}
 	for _, set := range f.Timeline.Cluster.ReplicaSets {
 		if set.Namespace != namespace || set.Name != owner.Name || set.UID != owner.UID && set.UID != "" && owner.UID != "" {
 			continue
@@ -121,7 +126,7 @@ func (f *undisturbed) fewest(namespace string, owner *history.Owner, at time.Dur
 			if i+1 < len(set.Seen) {
 				over = set.Seen[i+1].At
 			}
-			if s.At > at+f.tolerance.Watch || over < at-f.tolerance.Propagation {
+			if s.At > late || over < at-f.tolerance.Propagation {
 				continue
 			}
 			if !told || s.Object.Desired < desired {

@@ -34,9 +34,9 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		},
 		Needs: []judge.Need{Carried, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
 		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices"},
-		Late:  tolerance.Watch,
+		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
-			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd(), events: map[string][]told{}}
+			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd()}
 		},
 	}
 }
@@ -55,25 +55,8 @@ func hasAuthors[T any](tracks []*timeline.Track[T]) bool {
 type undisturbed struct {
 	judge.Ruling
 	tolerance judge.Tolerance
-	until     time.Duration     // what happens later cannot hurt the load
-	events    map[string][]told // of Kubernetes, by UID of what they are about
-	known     uint64            // what was accounted for
-}
-
-// told is what an event of Kubernetes says.
-type told struct {
-	at   time.Duration
-	text string
-}
-
-// Event keeps what components of Kubernetes say about other objects.
-func (f *undisturbed) Event(e *history.Event) {
-	if e.Change == nil || e.Change.Resource != "events" || e.Change.Type == "deleted" {
-		return
-	}
-	if o, err := timeline.ReadObject[history.EventObject](e.Change); err == nil && o.Involved.UID != "" {
-		f.events[o.Involved.UID] = append(f.events[o.Involved.UID], told{e.At, fmt.Sprintf("event of %s: %s: %s", o.Source, o.Reason, o.Message)})
-	}
+	until     time.Duration // what happens later cannot hurt the load
+	known     uint64        // what was accounted for
 }
 
 func (f *undisturbed) Result() judge.Promise {
@@ -100,9 +83,11 @@ func (f *undisturbed) happened(at time.Duration, accounted bool, uid, text strin
 // said is what Kubernetes' events say of an object about a moment.
 func (f *undisturbed) said(uid string, at time.Duration) []string {
 	var all []string
-	for _, e := range f.events[uid] {
-		if uid != "" && (e.at-at).Abs() <= f.tolerance.Propagation {
-			all = append(all, e.text)
+	for _, event := range f.Timeline.Cluster.Events {
+		for _, s := range event.Seen {
+			if o := &s.Object; uid != "" && o.Involved.UID == uid && (s.At-at).Abs() <= f.tolerance.Propagation {
+				all = append(all, fmt.Sprintf("event of %s: %s: %s", cmp.Or(o.Source, "nobody named"), o.Reason, o.Message))
+			}
 		}
 	}
 	slices.Sort(all)
@@ -143,8 +128,8 @@ func (f *undisturbed) nodes() {
 				if now.Object.Unschedulable {
 					what = "cordoned"
 				}
-				ours := isOurs(now.By) && f.touched(history.Changes, "nodes", "", node.Name, node.UID, now.At) > 0
-				f.happened(now.At, ours, node.UID, "node "+node.Name+" was "+what, writers(now.By)...)
+				declared := wroteOnly(now.By, f.writer("nodes", "", node.Name, node.UID, now.At))
+				f.happened(now.At, declared, node.UID, "node "+node.Name+" was "+what, writers(now.By)...)
 			}
 			if was.Object.Ready && !now.Object.Ready {
 				f.happened(now.At, aimed(now.At), node.UID, "node "+node.Name+" stopped being Ready")
@@ -160,26 +145,49 @@ func (f *undisturbed) nodes() {
 func (f *undisturbed) specs() {
 	c := &f.Timeline.Cluster
 	controllers := controllersOf(c.Rollouts)
-	changes(f, "rollouts", c.Rollouts, func(o *history.RolloutObject) any { return o.Generation },
-		func(by []history.Author) bool { return isBy(by, controllers) || isAutoscaled(by) })
-	changes(f, "poddisruptionbudgets", c.Budgets, func(o *history.PDBObject) any { return o.Generation }, nobody)
-	changes(f, "traefikservices", c.TraefikServices, func(o *history.TraefikServiceObject) any { return o.Generation },
-		func(by []history.Author) bool { return isBy(by, controllers) })
+	changes(f, "rollouts", c.Rollouts, func(o *history.RolloutObject) any { return o.Generation }, isScaler, isOneOf(controllers))
+	changes(f, "poddisruptionbudgets", c.Budgets, func(o *history.PDBObject) any { return o.Generation })
+	changes(f, "traefikservices", c.TraefikServices, func(o *history.TraefikServiceObject) any { return o.Generation }, isOneOf(controllers))
 	for _, set := range c.ReplicaSets {
 		makers := append(managers(set.Seen[0].By, ""), controllers...)
-		changes(f, "replicasets", []*timeline.Track[history.ReplicaSetObject]{set}, func(o *history.ReplicaSetObject) any { return o.Desired },
-			func(by []history.Author) bool { return isBy(by, makers) })
+		changes(f, "replicasets", []*timeline.Track[history.ReplicaSetObject]{set}, func(o *history.ReplicaSetObject) any { return o.Desired }, isOneOf(makers))
 	}
 	for _, rollout := range c.Rollouts {
 		f.orders(rollout, controllers)
 	}
 }
 
-func nobody([]history.Author) bool { return false }
+// author tells whether whoever wrote an object is one who may.
+type author func(history.Author) bool
 
-// changes accounts for each change of what the objects of a resource ask for, and for each that goes away; one that asks for nothing by then is
-// what its controller tidies up.
-func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T], asks func(*T) any, known func([]history.Author) bool) {
+// isOneOf is whoever is one of some managers, and wrote the object itself.
+func isOneOf(some []string) author {
+	return func(a history.Author) bool { return a.Subresource == "" && slices.Contains(some, a.Manager) }
+}
+
+// isScaler is the horizontal pod autoscaler.
+func isScaler(a history.Author) bool {
+	return a.Subresource == "scale" && a.Manager == "kube-controller-manager"
+}
+
+// writer is a disturbance that may have changed an object by a moment.
+func (f *undisturbed) writer(resource, namespace, name, uid string, at time.Duration) author {
+	return func(a history.Author) bool {
+		return a.Subresource != statusOf && a.Manager == history.DisturbanceManager && f.touched(history.Changes, resource, namespace, name, uid, at) > 0
+	}
+}
+
+// wroteOnly reports whether it is told who wrote an object, and all of them may. Whoever wrote its status only changed nothing that it asks for.
+func wroteOnly(by []history.Author, may ...author) bool {
+	wrote := slices.DeleteFunc(slices.Clone(by), func(a history.Author) bool { return a.Subresource == statusOf })
+	return len(wrote) > 0 && !slices.ContainsFunc(wrote, func(a history.Author) bool {
+		return !slices.ContainsFunc(may, func(is author) bool { return is(a) })
+	})
+}
+
+// changes accounts for each change of what the objects of a resource ask for, which those may write who are known to, and for each that goes
+// away; a ReplicaSet that asks for nothing by then is tidied up.
+func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
 	for _, track := range tracks {
 		name := strings.TrimSuffix(resource, "s") + " " + track.Namespace + "/" + track.Name
 		for i := 1; i < len(track.Seen); i++ {
@@ -187,8 +195,8 @@ func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T]
 			if asks(&was.Object) == asks(&now.Object) {
 				continue
 			}
-			ours := isOurs(now.By) && f.touched(history.Changes, resource, track.Namespace, track.Name, track.UID, now.At) > 0
-			f.happened(now.At, ours || known(now.By), track.UID, name+" was changed", writers(now.By)...)
+			declared := f.writer(resource, track.Namespace, track.Name, track.UID, now.At)
+			f.happened(now.At, wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
 		}
 		if idle, is := any(track.Last()).(*history.ReplicaSetObject); !track.Here() && !(is && idle.Desired == 0) {
 			gone := f.touched(history.Ends, resource, track.Namespace, track.Name, track.UID, track.Gone) > 0
@@ -238,24 +246,6 @@ func controllersOf(rollouts []*timeline.Track[history.RolloutObject]) []string {
 		}
 	}
 	return all
-}
-
-// isBy reports whether it is told who wrote an object itself, and all of them are among some.
-func isBy(by []history.Author, some []string) bool {
-	wrote := slices.DeleteFunc(slices.Clone(by), func(a history.Author) bool { return a.Subresource == statusOf })
-	return len(wrote) > 0 && !slices.ContainsFunc(wrote, func(a history.Author) bool {
-		return a.Subresource != "" || !slices.Contains(some, a.Manager)
-	})
-}
-
-// isOurs reports whether a disturbance wrote an object itself, and nobody else did.
-func isOurs(by []history.Author) bool { return isBy(by, []string{history.DisturbanceManager}) }
-
-// isAutoscaled reports whether the horizontal pod autoscaler wrote how many replicas a workload has.
-func isAutoscaled(by []history.Author) bool {
-	return slices.ContainsFunc(by, func(a history.Author) bool {
-		return a.Subresource == "scale" && a.Manager == "kube-controller-manager"
-	})
 }
 
 // writers says who wrote an object, and when.
