@@ -204,6 +204,10 @@ func TestUndisturbed(t *testing.T) {
 			r.replicaSet(6550*ms, "modified", "v1", "h1", 0, "")
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
 		}},
+		{name: "a ReplicaSet that asks for more again before its pods are seen to end", want: judge.Pass, spoil: func(r *recording) {
+			r.replicaSet(6420*ms, "modified", "v1", "h1", 2, "")
+			r.wrote("replicasets", "rs-h1", 6410*ms, history.Author{Manager: argo})
+		}},
 		{name: "a watch that was late for longer, and says so", want: judge.Pass, spoil: func(r *recording) {
 			r.gap("replicasets", 6450*ms, 6800*ms, false)
 			r.forgetAbout("replicasets", "rs-h1", 6300*ms)
@@ -353,6 +357,13 @@ func TestUndisturbedOfADrain(t *testing.T) {
 			for _, e := range r.events {
 				if e.Eviction != nil && e.Eviction.Pod == "pod-a" {
 					e.Eviction.DryRun = true
+				}
+			}
+		}},
+		{name: "an eviction that no disturbance asked for", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
+			for _, e := range r.events {
+				if e.Eviction != nil && e.Eviction.Pod == "pod-a" {
+					e.Eviction.Disturbance = ""
 				}
 			}
 		}},
