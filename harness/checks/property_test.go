@@ -277,6 +277,7 @@ var greenRuns = map[string]struct {
 	"cpu":         {[]string{canary.SlugAbortsCPU}, func(t testing.TB, r *recording) { badCanary(t, r, "cpu", "[0.95]") }},
 	"late":        {[]string{canary.SlugAbortsLate}, lateCanary},
 	"no data":     {[]string{canary.SlugNoData}, blindCanary},
+	"accounted":   {[]string{load.SlugUndisturbed}, accountedRelease},
 	"drain":       {[]string{mechanics.SlugPDB, mechanics.SlugNoDeadlock, stack.SlugHealed}, drainedNode},
 }
 

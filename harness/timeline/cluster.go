@@ -19,6 +19,7 @@ type Cluster struct {
 	Rollouts        []*Track[history.RolloutObject]
 	AnalysisRuns    []*Track[history.AnalysisRunObject]
 	TraefikServices []*Track[history.TraefikServiceObject]
+	Events          []*Track[history.EventObject] // what components of Kubernetes said
 }
 
 // PodView is all that is recorded of a pod.
@@ -38,6 +39,7 @@ type Track[T any] struct {
 type Seen[T any] struct {
 	At     time.Duration
 	Object T
+	By     []history.Author // who wrote it since it was seen before; none where the record does not tell
 }
 
 // At is the object as it was at a moment; nil when it was not there.
@@ -90,6 +92,7 @@ func readCluster(changes []Change, damage *[]history.Damage) Cluster {
 		Rollouts:        tracks(&r, "rollouts", readObject[history.RolloutObject]),
 		AnalysisRuns:    tracks(&r, "analysisruns", readObject[history.AnalysisRunObject]),
 		TraefikServices: tracks(&r, "traefikservices", readObject[history.TraefikServiceObject]),
+		Events:          tracks(&r, "events", readObject[history.EventObject]),
 	}
 }
 
@@ -146,7 +149,7 @@ func tracks[T any](r *clusterReader, resource string, read func(*Change) (T, err
 			continue
 		}
 		if err == nil {
-			track.Seen = append(track.Seen, Seen[T]{At: c.At, Object: object})
+			track.Seen = append(track.Seen, Seen[T]{At: c.At, Object: object, By: c.By})
 		}
 		if deleted {
 			track.Gone = min(track.Gone, c.At)

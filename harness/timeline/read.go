@@ -157,6 +157,12 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 	if len(d.Nodes) == 0 {
 		d.Nodes = e.Nodes
 	}
+	for _, touch := range e.Touched {
+		if !slices.Contains(d.Touched, touch) {
+			d.Touched = append(d.Touched, touch)
+		}
+	}
+	d.Told = max(d.Told, at)
 	switch e.Phase {
 	case history.Began:
 		d.Begins++

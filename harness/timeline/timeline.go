@@ -97,6 +97,8 @@ type Disturbance struct {
 	Evidence                      []history.Evidence
 	Left                          []history.Evidence // with Unhealed: what is left behind
 	Begins                        int
+	Touched                       []history.Touch    // what it changes itself
+	Told                          time.Duration      // when it was last told of
 	Phases                        []DisturbancePhase // each that was recorded, in the order of time, at least one
 }
 
@@ -126,6 +128,13 @@ func (d *Disturbance) Until() time.Duration {
 		return d.Unhealed
 	}
 	return d.Landed
+}
+
+// GoesOn reports whether it may do something at a moment: from its beginning until late after the last that was told of it, and for ever where
+// it was neither healed nor healing it given up.
+func (d *Disturbance) GoesOn(at, late time.Duration) bool {
+	over := d.Healed != Never || d.Unhealed != Never
+	return at >= d.Began && (!over || at <= d.Told+late)
 }
 
 // Label names a disturbance to people.
