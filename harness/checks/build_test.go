@@ -292,6 +292,12 @@ func (r *recording) budgets(t testing.TB, change func(*checks.Budgets)) {
 	r.run.Budgets = data
 }
 
+// fewSuffice lets a zero in any number of hits say something.
+func (r *recording) fewSuffice(t testing.TB) {
+	t.Helper()
+	r.budgets(t, func(b *checks.Budgets) { b.Fewest, b.FewestOfArm = 1, 1 })
+}
+
 func judgeDir(t testing.TB, dir string, options ...history.Option) judge.Result {
 	t.Helper()
 	h, err := history.Open(dir, options...)
