@@ -17,8 +17,8 @@ const SlugDropped = "load.zero-dropped"
 
 // DroppedBudgets are the limits of load.zero-dropped.
 type DroppedBudgets struct {
-	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge: below it a zero says too little
-	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm and of each route
+	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
+	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
 }
 
 // DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every
