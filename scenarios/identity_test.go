@@ -6,10 +6,11 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/run"
 )
 
-// A release that is bad on purpose names its workload: without it not one of its failures is excused. And the stack says what releases
+// A release that is bad on purpose names its workload and what is bad: without them not one of its failures is excused. And the stack says what releases
 // go out by: without that most checks on them say nothing.
 func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
 	strategy, err := bitvaultd.StrategyAt("fast")
@@ -19,12 +20,13 @@ func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
 	for _, s := range All(bitvault.World{Strategy: strategy}) {
 		for _, act := range s.Acts {
 			for _, d := range act.Disturbances() {
-				bad, ok := d.(disrupt.Injecting)
-				if _, injects := d.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
+				bad, ok := d.(interface{ Injects() (string, history.Fault) })
+				if !ok {
 					continue
 				}
-				if !ok || bad.Disturbs().IsZero() {
-					t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, act)
+				version, fault := bad.Injects()
+				if on, ok := d.(disrupt.Targeted); version != "" && (!ok || on.Disturbs().IsZero() || fault == history.Fault{}) {
+					t.Errorf("%s: %s injects failures and does not say of which workload, or which failures", s.Name, act)
 				}
 			}
 		}
