@@ -65,7 +65,7 @@ func (r Regression) Namespaces(ctx context.Context, e *Env) ([]string, error) {
 	switch {
 	case len(r.Args) == 0 && r.Image == "":
 		return nil, errors.New("a regression without Args or Image switches no fault on")
-	case r.Fault == history.Fault{}:
+	case r.Fault.IsZero():
 		return nil, errors.New("a regression without a Fault excuses nothing: say which status its answers have, or that they are slow")
 	}
 	return r.Release.Namespaces(ctx, e)
