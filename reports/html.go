@@ -101,6 +101,7 @@ type page struct {
 	GroupsBeyond     int
 	Latencies        []latencyBody
 	Disturbed        bool
+	Loaded           bool // there was load, or should have been
 	Powers           []armPower
 	Windows          []history.Window
 	Pacings          string
@@ -200,7 +201,7 @@ func newPage(t *Timeline, res judge.Result) (*page, error) {
 		Styles:  []template.CSS{template.CSS(chart.style), template.CSS(pageCSS)},
 		Data:    template.JS(data),
 		Run:     t.run, Title: cmp.Or(scenarioOf(t.run), t.run.ID, "run"), Answer: answer(t, res), Headline: headline(res),
-		Verdict: verdict, ExitCode: exitCode(verdict), Length: t.end, Damage: res.Damage, Disturbed: t.disturbed.any(),
+		Verdict: verdict, ExitCode: exitCode(verdict), Length: t.end, Damage: res.Damage, Disturbed: t.disturbed.any(), Loaded: !t.unloaded(),
 		Groups: t.failureGroups(), Powers: t.powers(), Windows: t.windows, Started: t.run.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Machine: machine(t.run.Machine), BucketWidth: t.width,
 	}
