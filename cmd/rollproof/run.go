@@ -146,9 +146,11 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		return err
 	}
 	wanted = at(wanted, part)
-	if none, err := unmet(wanted, f.config); err != nil {
+	planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})
+	if err != nil {
 		return err
-	} else if len(none) == len(wanted) {
+	}
+	if none := unmet(wanted, planned); len(none) == len(wanted) {
 		return summarise(cmd.OutOrStdout(), none)
 	}
 	load.TuneMemory()
@@ -202,22 +204,15 @@ func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
 	return err
 }
 
-// unmet are the scenarios that the cluster of a configuration cannot hold, as skipped.
-func unmet(wanted []run.Scenario, config string) ([]run.Performed, error) {
-	if !run.NeedCluster(wanted) {
-		return nil, nil
-	}
-	planned, err := lab.Planned(lab.Options{Config: config})
-	if err != nil {
-		return nil, err
-	}
+// unmet are the scenarios that a cluster cannot hold, as skipped.
+func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 	var skipped []run.Performed
 	for _, s := range wanted {
-		if lacks := s.Needs.Unmet(planned); !s.NoCluster && lacks != "" {
+		if lacks := s.Needs.Unmet(c); lacks != "" {
 			skipped = append(skipped, run.Performed{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
 		}
 	}
-	return skipped, nil
+	return skipped
 }
 
 // summarise shows a line for each scenario and returns the error that carries the exit code: the worst of them.
@@ -312,9 +307,9 @@ func skippedHere(all []run.Scenario, config string) (map[string]string, error) {
 	if _, err := images.FindRoot("."); err != nil && config == "" {
 		return nil, nil
 	}
-	none, err := unmet(all, config)
+	planned, err := lab.Planned(lab.Options{Config: config, Scenarios: all})
 	why := map[string]string{}
-	for _, p := range none {
+	for _, p := range unmet(all, planned) {
 		why[p.Scenario] = p.Skipped
 	}
 	return why, err

@@ -485,7 +485,7 @@ func (p *performance) end(ctx context.Context, told error) (early, err error) {
 	defer cancel()
 	var errs []error
 	finally := func(do func() error) { errs = append(errs, contained(do)) }
-	early, err = forTheJudges(p.endProbes(ctx, told))
+	early, err = p.endProbes(ctx, told)
 	errs = append(errs, err)
 	if p.stage != nil {
 		if due := p.stage.Disrupt.Due(); len(due) > 0 {
@@ -500,10 +500,10 @@ func (p *performance) end(ctx context.Context, told error) (early, err error) {
 	return early, errors.Join(errs...)
 }
 
-// endProbes stops all probes, and waits for each. What one says that is told already is not told again.
-func (p *performance) endProbes(ctx context.Context, told error) error {
+// endProbes stops all probes, and waits for each. What one says that is told already is not told again. early is for the judges.
+func (p *performance) endProbes(ctx context.Context, told error) (early, err error) {
 	if len(p.probes) == 0 {
-		return nil
+		return nil, nil
 	}
 	p.say("stopping %s", strings.Join(p.aim.names()[:len(p.probes)], ", "))
 	ctx, cancel := context.WithTimeout(ctx, probesEndWithin)
@@ -522,10 +522,11 @@ func (p *performance) endProbes(ctx context.Context, told error) error {
 			}
 		})
 		if err != nil && !errors.Is(told, err) {
-			errs = append(errs, err)
+			cut, other := forTheJudges(err)
+			early, errs = errors.Join(early, cut), append(errs, other)
 		}
 	}
-	return errors.Join(errs...)
+	return early, errors.Join(errs...)
 }
 
 // lost reports whether the cluster no longer answers.
