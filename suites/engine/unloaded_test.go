@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/observe/apitest"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/wait"
 	"bitvault.dev/rollproof/reports"
 )
 
@@ -55,6 +57,7 @@ func newSite(t *testing.T) *site {
 	for _, node := range []string{"n1", "n2"} {
 		s.put("nodes", `{apiVersion: v1, kind: Node, metadata: {name: %s}, spec: {}, status: {conditions: [{type: Ready, status: "True"}]}}`, node)
 	}
+	s.kubelet()
 	for _, pod := range []string{"a", "b"} {
 		s.pod(pod, "n1")
 		s.api.Handle(http.MethodPost, "/"+pod+"/eviction", func(http.ResponseWriter, *http.Request) bool {
@@ -63,6 +66,22 @@ func newSite(t *testing.T) *site {
 		})
 	}
 	return s
+}
+
+// kubelet removes pods that are to end, until the test ends.
+func (s *site) kubelet() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		for wait.Pause(ctx, time.Millisecond) == nil {
+			for _, pod := range s.api.All("pods") {
+				if pod.GetDeletionTimestamp() != nil {
+					s.api.Delete("pods", pod.GetNamespace(), pod.GetName())
+				}
+			}
+		}
+	})
+	s.Cleanup(func() { cancel(); ended.Wait() })
 }
 
 func (s *site) pod(name, node string) {
