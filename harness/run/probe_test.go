@@ -186,6 +186,18 @@ func TestAProbeThatEndsByItselfEndsTheActs(t *testing.T) {
 	}
 }
 
+// Where the path was lost nobody can say of the stack that it did not come to rest in time.
+func TestAProbeThatIsCutOffWhileTheStackIsRestless(t *testing.T) {
+	th := &theatre{fail: "settle"}
+	who := ushers(th)[1]
+	scenario := th.scenario()
+	scenario.Acts = []Act{Disturb{leaveInHealing{shove{th}, leave{who: who, why: &probe.CutOffError{Err: errors.New("the street is closed")}}}}}
+	out, err := th.perform(t, scenario)
+	if end := endOf(t, out.History); err != nil || end.Outcome != history.EndFailed {
+		t.Errorf("error %v, the record ends with %+v", err, end)
+	}
+}
+
 // alongside is an act that goes on when the probe ends in it, and never ends by itself.
 type alongside struct{ leave }
 

@@ -208,6 +208,9 @@ func (th *theatre) verify(t *testing.T, out Outcome, err error) {
 	if err == nil && out.Early == nil {
 		t.Fatal("the failure was not told")
 	}
+	if told := errors.Join(err, out.Early).Error(); strings.Contains(told, "%!") {
+		t.Errorf("the failure is told as %q", told)
+	}
 	if th.fail == "ready" {
 		if out.Dir != "" {
 			t.Errorf("a record was begun in %s for a stack that never was ready", out.Dir)
