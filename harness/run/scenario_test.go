@@ -2,9 +2,13 @@ package run
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/probe"
 )
 
 // What proves nothing, or cannot be, is refused before anything is made for it.
@@ -88,5 +92,23 @@ func TestNeedsThatAClusterLacks(t *testing.T) {
 func TestWhetherAnyScenarioNeedsACluster(t *testing.T) {
 	if NeedCluster(nil) || NeedCluster([]Scenario{{NoCluster: true}}) || !NeedCluster([]Scenario{{NoCluster: true}, {}}) {
 		t.Error("a scenario needs a cluster unless it says otherwise")
+	}
+}
+
+// A cluster that probes no longer get to is not given to the next scenario, however whole it is.
+func TestAClusterThatWasCutOffIsNotHealed(t *testing.T) {
+	whole := judge.Result{Promises: []judge.Promise{{Slug: "stack.healed", Verdict: judge.Pass}}}
+	for name, c := range map[string]struct {
+		early error
+		want  bool
+	}{
+		"to plan":          {nil, true},
+		"waited in vain":   {&VainError{errPlanted}, true},
+		"a path was lost":  {&probeEndedError{"load", &probe.CutOffError{Err: errPlanted}}, false},
+		"and restless too": {errors.Join(&restlessError{errPlanted}, &probe.CutOffError{Err: errPlanted}), false},
+	} {
+		if got := (Outcome{Early: c.early, Result: whole}).Healed(); got != c.want {
+			t.Errorf("%s: healed %v, want %v", name, got, c.want)
+		}
 	}
 }
