@@ -88,6 +88,7 @@ type page struct {
 	Headline         string
 	Verdict          judge.Verdict
 	ExitCode         int
+	Loaded           bool   // the run had load, or was meant to
 	Hits, Failed     uint64 // of the arms under test, as Rate and Latency are
 	Rate             float64
 	FailedShare      float64
@@ -101,7 +102,6 @@ type page struct {
 	GroupsBeyond     int
 	Latencies        []latencyBody
 	Disturbed        bool
-	Loaded           bool // there was load, or should have been
 	Powers           []armPower
 	Windows          []history.Window
 	Pacings          string
@@ -201,7 +201,7 @@ func newPage(t *Timeline, res judge.Result) (*page, error) {
 		Styles:  []template.CSS{template.CSS(chart.style), template.CSS(pageCSS)},
 		Data:    template.JS(data),
 		Run:     t.run, Title: cmp.Or(scenarioOf(t.run), t.run.ID, "run"), Answer: answer(t, res), Headline: headline(res),
-		Verdict: verdict, ExitCode: exitCode(verdict), Length: t.end, Damage: res.Damage, Disturbed: t.disturbed.any(), Loaded: !t.unloaded(),
+		Verdict: verdict, ExitCode: exitCode(verdict), Length: t.end, Damage: res.Damage, Disturbed: t.disturbed.any(),
 		Groups: t.failureGroups(), Powers: t.powers(), Windows: t.windows, Started: t.run.Started.UTC().Format("2006-01-02 15:04:05 UTC"),
 		Machine: machine(t.run.Machine), BucketWidth: t.width,
 	}
@@ -241,6 +241,7 @@ func (p *page) addPromises(all []judged) {
 
 func (p *page) addLoad(t *Timeline) {
 	sum := t.total()
+	p.Loaded = len(t.folds) > 0
 	p.Hits, p.Failed, p.Rate, p.FailedShare, p.Latency = sum.Intended, sum.Failed, sum.PerSecond(), sum.FailedShare(), sum.Latency
 	for _, f := range t.folds {
 		p.FailuresNotDrawn += f.failures.beyond

@@ -25,8 +25,8 @@ type completion struct {
 
 // completions is all that the shell is told besides names of commands, flags and files, by the command as it is typed.
 func completions() map[string]completion {
-	pace, output := words("fast", "spec"), words("text", "json")
-	images := words("auto", "source", "pull", "bundle:")
+	pace, output := fixed("fast", "spec"), fixed("text", "json")
+	images := fixed("auto", "source", "pull", "bundle:")
 	none := cobra.NoFileCompletions
 	return map[string]completion{
 		"run":            {args: several(scenarioNames), flags: map[string]completer{"label": proposing(scenarioLabels), "pace": pace, "images": images}},
@@ -34,7 +34,7 @@ func completions() map[string]completion {
 		"teeth":          {args: several(plantedChecks), flags: map[string]completer{"label": proposing(faultLabels), "pace": pace, "images": images}},
 		"attack":         {args: none, flags: map[string]completer{"arms": commaList(mainArms), "target": none, "control": none, "header": none, "rate": none}},
 		"judge":          {args: oneDirectory, flags: map[string]completer{"check": commaList(checkSlugs)}},
-		"report":         {args: oneDirectory},
+		"report":         {args: mergedDirs},
 		"cluster up":     {args: none, flags: map[string]completer{"images": images}},
 		"cluster status": {args: none, flags: map[string]completer{"output": output}},
 		"images":         {flags: map[string]completer{"images": images}},
@@ -101,7 +101,7 @@ func mainArms() []string {
 	return slices.DeleteFunc(load.ArmNames(), func(name string) bool { return name == "control" })
 }
 
-func words(all ...string) completer { return proposing(func() []string { return all }) }
+func fixed(all ...string) completer { return proposing(func() []string { return all }) }
 
 // proposing offers words that are made up when they are asked for.
 func proposing(all func() []string) completer {

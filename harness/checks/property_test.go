@@ -243,6 +243,7 @@ func loadAndPods(t testing.TB) *recording {
 	r.run.Checks = greenRuns["load and pods"].slugs
 	r.events = nil
 	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
+	r.replicaSet(1700*time.Millisecond, "added", "v2", "h2", 1, "")
 	r.step(0, "stable", 0)
 	r.step(2*time.Second, "canary-10", 10)
 	r.step(6*time.Second, "aborted", 0)
@@ -270,12 +271,14 @@ var greenRuns = map[string]struct {
 	"load and pods": {[]string{load.SlugComplete, load.SlugHeld, load.SlugDropped, load.SlugResponsive,
 		disruption.SlugLanded, canary.SlugShare, canary.SlugBlast, mechanics.SlugReadiness, mechanics.SlugGraceful}, nil},
 	"ready again": {[]string{mechanics.SlugReadinessLost}, func(t testing.TB, r *recording) { *r = *lostReadiness(t) }},
+	"scaled in":   {[]string{mechanics.SlugScaleDown}, func(t testing.TB, r *recording) { *r = *scaledIn(t) }},
 	"good":        {[]string{canary.SlugSteps, canary.SlugPromotes, stack.SlugHealed}, goodCanary},
 	"errors":      {[]string{canary.SlugAbortsErrors, stack.SlugHealed}, func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") }},
 	"latency":     {[]string{canary.SlugAbortsLatency}, func(t testing.TB, r *recording) { badCanary(t, r, "latency", "[0.7]") }},
 	"cpu":         {[]string{canary.SlugAbortsCPU}, func(t testing.TB, r *recording) { badCanary(t, r, "cpu", "[0.95]") }},
 	"late":        {[]string{canary.SlugAbortsLate}, lateCanary},
 	"no data":     {[]string{canary.SlugNoData}, blindCanary},
+	"accounted":   {[]string{load.SlugUndisturbed}, accountedRelease},
 	"drain":       {[]string{mechanics.SlugPDB, mechanics.SlugNoDeadlock, stack.SlugHealed}, drainedNode},
 }
 
@@ -320,6 +323,7 @@ func TestCutAnywhereIsInconclusive(t *testing.T) {
 		noEnd: map[string]bool{}, outcome: history.EndFinished}
 	r.addArm("get", 6, 2*time.Second)
 	r.addArm("control", 1, 2*time.Second)
+	r.fewSuffice(t)
 	dir := r.record(t)
 	if got := judgeDir(t, dir); got.Verdict != judge.Pass {
 		t.Fatalf("uncut the run is %s:\n%s", got.Verdict, asJSON(t, got))

@@ -81,13 +81,24 @@ type Health struct {
 	LagMax  time.Duration `json:"lagMax"`
 	Workers uint64        `json:"workers,omitempty"` // most at once
 	// StallMax is the longest time the whole process did not run, seen by a ticker of its own: a paused or starved process.
-	StallMax   time.Duration `json:"stallMax"`
-	SocketsMax int           `json:"socketsMax,omitempty"`
-	FilesMax   int           `json:"filesMax,omitempty"`
-	FilesLimit int           `json:"filesLimit,omitempty"`
-	CPU        float64       `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
-	CPUBusy    float64       `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
-	Nice       int           `json:"nice,omitempty"`    // priority of the generator's process: -10 comes before others, 0 is normal
+	StallMax time.Duration `json:"stallMax"`
+	// Stalls are the times in which it did not run for StallLeast or longer, in order; of more than 500 the longest. Older records lack them.
+	Stalls     []Stall `json:"stalls,omitempty"`
+	SocketsMax int     `json:"socketsMax,omitempty"`
+	FilesMax   int     `json:"filesMax,omitempty"`
+	FilesLimit int     `json:"filesLimit,omitempty"`
+	CPU        float64 `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
+	CPUBusy    float64 `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
+	Nice       int     `json:"nice,omitempty"`    // priority of the generator's process: -10 comes before others, 0 is normal
+}
+
+// StallLeast is how long a process must not have run for the moment to be told.
+const StallLeast = 20 * time.Millisecond
+
+// Stall is a time in which the whole process of the generator did not run.
+type Stall struct {
+	At     time.Duration `json:"at"` // since the run's start
+	Length time.Duration `json:"length"`
 }
 
 // Batch says that the hits of an arm up to a byte offset are on disk.
@@ -109,7 +120,21 @@ type Change struct {
 	Pod       *PodState `json:"pod,omitempty"` // for pods
 	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
 	Object json.RawMessage `json:"object,omitempty"`
+	// By is who wrote the object since it was seen last; with its first change, everybody who ever wrote what is there now. It is
+	// recorded of nodes, replicasets, poddisruptionbudgets, rollouts and traefikservices. Older records hold none.
+	By []Author `json:"by,omitempty"`
 }
+
+// Author is a client that wrote an object, as the API server keeps it in metadata.managedFields. Nothing there tells who deleted one.
+type Author struct {
+	Manager     string    `json:"manager"`               // as the client calls itself, e.g. kubectl-edit
+	Operation   string    `json:"operation,omitempty"`   // Apply or Update
+	Subresource string    `json:"subresource,omitempty"` // e.g. status, scale; empty for the object itself
+	At          time.Time `json:"at,omitzero"`           // by the clock of the API server, in whole seconds
+}
+
+// DisturbanceManager is the Manager that disturbances write objects as, so that what they did can be told from what others did meanwhile.
+const DisturbanceManager = "rollproof-disturbance"
 
 // Gap is a time in which changes of a resource went unseen. A check that rests on them is inconclusive.
 type Gap struct {
@@ -198,8 +223,37 @@ type Disturbance struct {
 	Workload Workload `json:"workload,omitzero"`
 	// Injects is set for a release that is bad on purpose: failures answered by this version of Workload, and by it alone, are injected.
 	Injects string `json:"injects,omitempty"`
+	// Fault is how the answers of Injects are bad on purpose: nothing else is excused. Records made before it was told lack it.
+	Fault Fault `json:"fault,omitzero"`
 	// Hash is the pod template hash of a release, once it is known. It tells the release from another one that carries the same version.
 	Hash string `json:"hash,omitempty"`
+	// Touched are the objects that it changes itself, told with its last phase at the latest. What becomes of them is declared, and nothing else.
+	Touched []Touch `json:"touched,omitempty"`
+}
+
+// Effect is what a disturbance does to an object.
+type Effect string
+
+// The effects. Each stands for that alone: a pod whose process is killed is not one that was deleted.
+const (
+	Ends     Effect = "ends"     // the object is deleted
+	Restarts Effect = "restarts" // of a pod: a container of it may start anew
+	Changes  Effect = "changes"  // what the object asks for is changed
+)
+
+// Touch is an object that a disturbance changes itself.
+type Touch struct {
+	Effect    Effect `json:"effect"`
+	Resource  string `json:"resource"` // as in Change
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	UID       string `json:"uid,omitempty"`
+}
+
+// Fault is how answers are bad on purpose.
+type Fault struct {
+	Status uint16 `json:"status,omitempty"` // some of them have this status, and are whole and in time otherwise
+	Slow   bool   `json:"slow,omitempty"`   // they take longer
 }
 
 // Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.

@@ -157,14 +157,14 @@ func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
 	for n := range 100 {
 		at := time.Duration(n) * second
 		w.other(&history.Hit{At: at, Latency: second / 2, Code: 503, Class: history.ClassApplication})
-		w.see(&Path{Node: "n"}, &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
+		w.see(&Path{Node: "n"}, &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
 	if err := lost(); err != nil {
 		t.Errorf("it is called lost: %v", err)
 	}
 	for n := range pathVanished + 1 { // from now on nobody is answered
 		w.other(&history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous})
-		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
+		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
 	if lost() == nil {
 		t.Error("it is not called lost")
@@ -199,7 +199,7 @@ func TestThePathArmKeepsItsOwnPace(t *testing.T) {
 func TestAStalledProcessHasNoDeadPath(t *testing.T) {
 	w, lost := watchPath()
 	for n := range 10 * pathVanished {
-		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: reasonDeadline})
+		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: history.ReasonDeadline})
 		if n%3 == 0 {
 			w.stalled()
 		}
