@@ -15,7 +15,9 @@ import (
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/cluster"
+	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/harness/suite"
@@ -152,7 +154,7 @@ func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, n
 		return err
 	}
 	defer func() { err = errors.Join(err, k.release()) }()
-	planned, err := lab.Planned(lab.Options{Config: f.config})
+	planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})
 	if err != nil {
 		return err
 	}
@@ -198,7 +200,9 @@ func performerOf(cmd *cobra.Command, l *lab.Lab, out string) run.Performer {
 		},
 		Begin: func(s run.Scenario, nth, of int) {
 			display.Say("%s (%d of %d, usually %v): %s", s.Name, nth, of, s.Usually().Round(time.Second), s.Proves)
-			warnBeyond(display, carriedCluster, l.World.TotalRate())
+			if s.Before > 0 { // it has load
+				warnBeyond(display, carriedCluster, l.World.TotalRate())
+			}
 		},
 		Report: func(ctx context.Context, o run.Outcome) error {
 			display.Status()
@@ -233,7 +237,7 @@ func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 }
 
 func newListCommand() *cobra.Command {
-	var pace string
+	var pace, config string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios: what each proves, judges and needs, and how long it takes",
@@ -244,24 +248,54 @@ func newListCommand() *cobra.Command {
 				return err
 			}
 			all := scenarios.All(bitvault.World{Strategy: strategy})
+			skipped, err := skippedHere(all, config)
+			if err != nil {
+				return err
+			}
 			w := &bytes.Buffer{}
 			var total time.Duration
 			for _, s := range all {
 				total += s.Usually()
 				fmt.Fprintf(w, "%s\n    %s\n    judges  %s\n", s.Name, s.Proves, strings.Join(s.Checks, ", "))
 				fmt.Fprintf(w, "    takes   about %v on a ready stack\n", s.Usually().Round(5*time.Second))
-				if s.Needs.Workers > 0 {
-					fmt.Fprintf(w, "    needs   %d workers\n", s.Needs.Workers)
+				if needs := needsOf(s); needs != "" {
+					fmt.Fprintf(w, "    needs   %s\n", needs)
+				}
+				if lacks := skipped[s.Name]; lacks != "" {
+					fmt.Fprintf(w, "    skipped %s\n", lacks)
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
-				len(all), total.Round(time.Minute), strategy.Pace)
+			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged too by load.held and load.zero-dropped where it has load, "+
+				"disruption.landed where it disturbs something, stack.healed where it has a cluster.\n", len(all), total.Round(time.Minute), strategy.Pace)
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
+	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios are to fit (default kind-config.yaml in the project's root)")
 	return cmd
+}
+
+// needsOf says what a scenario needs of a cluster; "" where any will do.
+func needsOf(s run.Scenario) string {
+	if s.NoCluster {
+		return "no cluster"
+	}
+	return s.Needs.String()
+}
+
+// skippedHere says why scenarios would be skipped on the cluster of a configuration, by their names. Outside of the project there is none to ask,
+// unless it is named.
+func skippedHere(all []run.Scenario, config string) (map[string]string, error) {
+	if _, err := images.FindRoot("."); err != nil && config == "" {
+		return nil, nil
+	}
+	planned, err := lab.Planned(lab.Options{Config: config, Scenarios: all})
+	why := map[string]string{}
+	for _, p := range unmet(all, planned) {
+		why[p.Scenario] = p.Skipped
+	}
+	return why, err
 }
 
 // statusOf shows on a display how far a run is.
@@ -275,34 +309,21 @@ func statusOf(display *progress.Display) func(run.Status) {
 
 // statusRows are how far a run is, with the rate since the status before, and what it does.
 func statusRows(s, before run.Status) []string {
-	now, then := hits(s), hits(before)
-	since := s.Elapsed
-	if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && now.Sent >= then.Sent {
-		since -= before.Elapsed
-	} else {
-		then = load.Status{}
-	}
-	rate := float64(now.Sent-then.Sent) / max(since.Seconds(), 1)
-	line := fmt.Sprintf("%s of about %s  %s  %d hits, %.0f/s, %d failed", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second),
-		s.Scenario, now.Sent, rate, now.Failed)
-	if now.Unsent > 0 {
-		line += fmt.Sprintf(", %d not sent", now.Unsent)
+	line := fmt.Sprintf("%s of about %s  %s", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second), s.Scenario)
+	for i, now := range s.Probes {
+		var then probe.Status
+		since := s.Elapsed
+		if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && i < len(before.Probes) && now.Sent >= before.Probes[i].Sent {
+			then, since = before.Probes[i], s.Elapsed-before.Elapsed
+		}
+		line += fmt.Sprintf("  %d %s, %.0f/s, %d failed", now.Sent, now.Unit, float64(now.Sent-then.Sent)/max(since.Seconds(), 1), now.Failed)
+		if now.Unsent > 0 {
+			line += fmt.Sprintf(", %d not sent", now.Unsent)
+		}
 	}
 	doing := s.Doing
 	if s.Saw != "" {
 		doing += ": " + s.Saw
 	}
 	return []string{line, doing}
-}
-
-// hits is the load over all arms but those that go to what nothing disturbs.
-func hits(s run.Status) load.Status {
-	var all load.Status
-	for _, arm := range s.Load {
-		if arm.Control {
-			continue
-		}
-		all.Sent, all.Failed, all.Unsent = all.Sent+arm.Sent, all.Failed+arm.Failed, all.Unsent+arm.Unsent
-	}
-	return all
 }
