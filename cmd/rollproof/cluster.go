@@ -11,10 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/progress"
+	cluster "bitvault.dev/rollproof/harness/site/kind"
 )
 
 func newClusterCommand() *cobra.Command {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitvault.dev/rollproof/harness/cluster"
+	cluster "bitvault.dev/rollproof/harness/site/kind"
 )
 
 // runCommand runs the command line as main does, without a process.

@@ -16,11 +16,11 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
-	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	cluster "bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
 )
