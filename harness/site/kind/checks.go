@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -18,6 +18,10 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"bitvault.dev/rollproof/harness/kube"
+	"bitvault.dev/rollproof/harness/site"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 func nodesReady(ctx context.Context, p *proving) (string, error) {
@@ -29,10 +33,10 @@ func nodesReadyWithin(ctx context.Context, c *Cluster, limit time.Duration) (str
 	err := poll(ctx, "all nodes Ready", limit, func(ctx context.Context) (bool, string) {
 		nodes, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		var ok bool
-		ok, seen = judgeNodes(nodes.Items, c.nodes)
+		ok, seen = site.NodesUsable(nodes.Items, c.nodes)
 		return ok, seen
 	})
 	return seen, err
@@ -129,7 +133,7 @@ func nodePortAnswers(ctx context.Context, p *proving) (string, error) {
 			err = judgeNodePort(status, body, names)
 		}
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return true, ""
 	})
@@ -202,7 +206,7 @@ func (p *proving) untilJudged(ctx context.Context, what string, limit time.Durat
 			err = judge(m)
 		}
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return true, ""
 	})
@@ -216,16 +220,16 @@ func (p *proving) startPod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, e
 	err := poll(ctx, "pod "+pod.Name+" ready", p.limits.pods, func(ctx context.Context) (bool, string) {
 		if !created { // refused until the namespace has its service account
 			if _, err := pods.Create(ctx, pod, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-				return false, oneLine(err)
+				return false, words.OneLine(err.Error())
 			}
 			created = true
 		}
 		found, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		seen = found
-		return podReady(*found), podState(*found)
+		return podReady(found), kube.PodState(found)
 	})
 	if err != nil {
 		err = fmt.Errorf("%w%s", err, p.lastEvent(ctx, pod.Name))
@@ -256,9 +260,9 @@ func (p *proving) removePod(ctx context.Context, name string) error {
 			return true, ""
 		}
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
-		return false, podState(*pod)
+		return false, kube.PodState(pod)
 	})
 }
 

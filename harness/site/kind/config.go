@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"bytes"
@@ -13,10 +13,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // ProbeNodePort is the node port of the readiness check "nodeport". kind-config.yaml maps a port of the loopback address to it.
@@ -60,7 +61,7 @@ func ParseConfig(raw []byte) (*Config, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&cfg.Kind); err != nil {
-		return nil, fmt.Errorf("not a kind configuration: %s", oneLine(err))
+		return nil, fmt.Errorf("not a kind configuration: %s", words.OneLine(err.Error()))
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one YAML document: kind would pass over all but the first, so keep one")
@@ -205,9 +206,4 @@ func checkName(name string) error {
 		return fmt.Errorf("%q cannot name a cluster: use up to 50 small letters, digits and dashes", name)
 	}
 	return nil
-}
-
-// oneLine flattens errors of several lines, as YAML's are.
-func oneLine(err error) string {
-	return strings.Join(strings.Fields(strings.ReplaceAll(err.Error(), "\n", " ")), " ")
 }

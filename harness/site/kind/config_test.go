@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"os"
@@ -34,7 +34,7 @@ func mustParse(t *testing.T, text string) *Config {
 }
 
 func TestTheProjectsOwnConfiguration(t *testing.T) {
-	cfg, err := LoadConfig("../../kind-config.yaml")
+	cfg, err := LoadConfig("../../../kind-config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

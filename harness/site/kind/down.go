@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/kind/pkg/log"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Down removes a cluster of ours with everything that belongs to it, and reports whether there was one. It refuses clusters that
@@ -68,13 +70,13 @@ func (m *Manager) removeUntilGone(ctx context.Context, what string, busy func() 
 		makers := busy() // asked before the list: what a maker that ends in between made is in it
 		left, err := m.engine.containers(ctx, labels...)
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		if len(left) == 0 {
 			return !makers, "a docker command that is making one"
 		}
 		if err := m.removeAll(ctx, left); err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return false, fmt.Sprintf("%d left, %s among them", len(left), left[0].Name)
 	})
@@ -105,11 +107,11 @@ func (m *Manager) removeAll(ctx context.Context, containers []runningContainer) 
 func (m *Manager) removeContainer(ctx context.Context, c runningContainer) error {
 	return poll(ctx, "container "+c.Name+" gone", removeTimeout, func(ctx context.Context) (bool, string) {
 		if err := m.engine.remove(ctx, c.ID); err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		left, err := m.engine.containers(ctx, labelOf(c))
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return !slices.ContainsFunc(left, func(l runningContainer) bool { return l.ID == c.ID }), "it is still there"
 	})

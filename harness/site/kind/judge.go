@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"encoding/json"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"bitvault.dev/rollproof/harness/kube"
 )
 
 // This file judges what the readiness checks saw. It is pure: every rule is tested with planted bad answers.
@@ -55,48 +57,15 @@ func parseMeasurement(output string) (measurement, error) {
 	return m, nil
 }
 
-// judgeNodes wants exactly want nodes, all Ready and none kept from scheduling. want 0 accepts any number above zero.
-func judgeNodes(nodes []corev1.Node, want int) (ok bool, seen string) {
-	var notReady []string
-	for _, node := range nodes {
-		if why := notReadyBecause(node); why != "" {
-			notReady = append(notReady, node.Name+": "+why)
-		} else if node.Spec.Unschedulable {
-			notReady = append(notReady, node.Name+": cordoned")
-		}
-	}
-	switch {
-	case len(nodes) == 0:
-		return false, "no nodes"
-	case want > 0 && len(nodes) != want:
-		return false, fmt.Sprintf("%d nodes, want %d", len(nodes), want)
-	case len(notReady) > 0:
-		return false, strings.Join(notReady, "; ")
-	}
-	return true, fmt.Sprintf("%d nodes Ready", len(nodes))
-}
-
-func notReadyBecause(node corev1.Node) string {
-	for _, condition := range node.Status.Conditions {
-		if condition.Type == corev1.NodeReady {
-			if condition.Status == corev1.ConditionTrue {
-				return ""
-			}
-			return fmt.Sprintf("Ready is %s (%s: %s)", condition.Status, condition.Reason, condition.Message)
-		}
-	}
-	return "no Ready condition yet"
-}
-
 // judgePods wants one ready pod with an address on each of want nodes.
 func judgePods(pods []corev1.Pod, want int) (ok bool, seen string) {
 	nodes := map[string]bool{}
 	var waiting []string
-	for _, pod := range pods {
-		if podReady(pod) {
-			nodes[pod.Spec.NodeName] = true
+	for i := range pods {
+		if podReady(&pods[i]) {
+			nodes[pods[i].Spec.NodeName] = true
 		} else {
-			waiting = append(waiting, podState(pod))
+			waiting = append(waiting, kube.PodState(&pods[i]))
 		}
 	}
 	if len(waiting) > 0 {
@@ -105,32 +74,7 @@ func judgePods(pods []corev1.Pod, want int) (ok bool, seen string) {
 	return len(nodes) == want && len(pods) == want, fmt.Sprintf("%d ready pods on %d of %d nodes", len(pods), len(nodes), want)
 }
 
-func podReady(pod corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil || pod.Status.PodIP == "" {
-		return false
-	}
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
-
-// podState says in one line why a pod is not ready.
-func podState(pod corev1.Pod) string {
-	for _, status := range pod.Status.ContainerStatuses {
-		switch {
-		case status.State.Waiting != nil && status.State.Waiting.Reason != "":
-			return fmt.Sprintf("%s: %s %s", pod.Name, status.State.Waiting.Reason, status.State.Waiting.Message)
-		case status.State.Terminated != nil:
-			return fmt.Sprintf("%s: ended with code %d", pod.Name, status.State.Terminated.ExitCode)
-		}
-	}
-	for _, condition := range pod.Status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status != corev1.ConditionTrue {
-			return fmt.Sprintf("%s: %s %s", pod.Name, condition.Reason, condition.Message)
-		}
-	}
-	return fmt.Sprintf("%s: %s", pod.Name, pod.Status.Phase)
-}
+func podReady(pod *corev1.Pod) bool { return kube.PodServes(pod) && pod.Status.PodIP != "" }
 
 // judgeDNS wants the lookup of a Service to give the address that Service has.
 func judgeDNS(m measurement, want string) error {

@@ -1,6 +1,6 @@
 //go:build kind
 
-package cluster
+package kind
 
 import (
 	"bytes"
@@ -53,7 +53,7 @@ func newE2E(t *testing.T) *e2e {
 	if out, err := exec.Command("go", "build", "-o", e.binary, "bitvault.dev/rollproof/cmd/rollproof").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v %s", err, out)
 	}
-	raw, err := os.ReadFile("../../kind-config.yaml")
+	raw, err := os.ReadFile("../../../kind-config.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/kind/pkg/log"
 	"sigs.k8s.io/yaml"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // collectLogs saves what is needed to understand a failure: what kind said, the nodes' logs, the registry's, the results of the checks,
@@ -47,7 +49,7 @@ func (m *Manager) collectLogs(ctx context.Context, r Record, o UpOptions, kindLo
 		}
 	}
 	if err := m.kind(log.NoopLogger{}).CollectLogs(r.Name, filepath.Join(dir, "nodes")); err != nil {
-		missing = append(missing, fmt.Errorf("nodes: %s", oneLine(err)))
+		missing = append(missing, fmt.Errorf("nodes: %s", words.OneLine(err.Error())))
 	}
 	if c, err := m.handle(ctx, r); err == nil {
 		for name, dump := range c.dumps() {

@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -9,10 +9,12 @@ import (
 
 	"github.com/moby/moby/client"
 	kind "sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/log"
 
 	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/site"
 )
 
 // DefaultName is the cluster that commands mean when none is named.
@@ -45,6 +47,7 @@ type kindProvider interface {
 	Delete(name, kubeconfig string) error
 	CollectLogs(name, dir string) error
 	ExportKubeConfig(name, kubeconfig string, internal bool) error
+	ListNodes(name string) ([]nodes.Node, error)
 }
 
 // Manager makes, describes and removes clusters of ours. It is safe for concurrent use, also by several processes: each cluster has a lock.
@@ -127,20 +130,19 @@ func (m *Manager) handle(ctx context.Context, r Record) (*Cluster, error) {
 	if _, err := os.Stat(kubeconfig); err != nil {
 		return nil, fmt.Errorf("cluster %s has no kubeconfig: %w", r.Name, err)
 	}
-	c := &Cluster{
-		Name: r.Name, Provider: "kind", Kubeconfig: kubeconfig, Context: "kind-" + r.Name,
-		uid: r.UID, nodes: r.Workers + 1, probeAddr: r.ProbeAddr,
-		pathNode: r.PathNode, doors: r.Doors, NodeShares: r.NodeShares,
-	}
-	if err := c.connect(); err != nil {
+	connected, err := site.Handle{Name: r.Name, Provider: provider, Kubeconfig: kubeconfig, Context: "kind-" + r.Name}.Connect()
+	if err != nil {
 		return nil, err
 	}
 	registry, err := m.registryOf(ctx, r.Name)
 	if err != nil {
 		return nil, err
 	}
-	c.Registry = registry
-	return c, nil
+	return &Cluster{
+		Handle: connected, Registry: registry,
+		uid: r.UID, nodes: r.Workers + 1, probeAddr: r.ProbeAddr,
+		pathNode: r.PathNode, doors: r.Doors, NodeShares: r.NodeShares,
+	}, nil
 }
 
 // Get returns a handle on a cluster of ours that `cluster up` finished.

@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -16,6 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+
+	"bitvault.dev/rollproof/harness/site"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // The path is the way that load takes from this machine to a node: a mapped port of the engine. A responder on that node, in the node's
@@ -46,21 +49,12 @@ func (m *Manager) yieldNodes(ctx context.Context, name string) (shares int64) {
 	return nodeShares
 }
 
-// Path is the way from this machine to a cluster.
-type Path struct {
-	URL  string // of the responder at its end, as this machine reaches it; "" when there is none
-	Node string // that the responder runs on
-	// Doors are the addresses of this machine, as host:port, at which a program of the engine takes connections for the cluster, one for each
-	// port. There is none where the kernel leads to the node by itself.
-	Doors []string
-}
-
 // Path is the way from this machine to the cluster.
-func (c *Cluster) Path() Path {
+func (c *Cluster) Path() site.Path {
 	if c.pathNode == "" {
-		return Path{}
+		return site.Path{}
 	}
-	return Path{URL: c.ProbeURL() + "/", Node: c.pathNode, Doors: c.doors}
+	return site.Path{URL: c.ProbeURL() + "/", Node: c.pathNode, Doors: c.doors}
 }
 
 // CheckPath reports whether load gets from this machine to the cluster: the responder answers, and every door opens. A cluster without a
@@ -117,7 +111,7 @@ func (c *Cluster) makePath(ctx context.Context, image, node string) error {
 	return poll(ctx, "the responder at the end of the path answers", defaultLimits.pods, func(ctx context.Context) (bool, string) {
 		err := c.askPath(ctx)
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return true, ""
 	})

@@ -1,18 +1,18 @@
-package cluster
+package kind
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/e2e-framework/klient"
 	"sigs.k8s.io/e2e-framework/support"
 	"sigs.k8s.io/kind/pkg/log"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
-// Provider lets sigs.k8s.io/e2e-framework use our clusters: envfuncs.CreateClusterWithOpts(cluster.NewProvider(manager, config), name).
+// Provider lets sigs.k8s.io/e2e-framework use our clusters: envfuncs.CreateClusterWithOpts(kind.NewProvider(manager, config), name).
 // Create returns only after our own readiness checks.
 type Provider struct {
 	manager *Manager
@@ -21,10 +21,7 @@ type Provider struct {
 	cluster *Cluster
 }
 
-var (
-	_ support.E2EClusterProvider = (*Provider)(nil)
-	_ support.E2EClusterProvider = (*ExistingProvider)(nil)
-)
+var _ support.E2EClusterProvider = (*Provider)(nil)
 
 // NewProvider returns a provider of kind clusters made by manager from config.
 func NewProvider(manager *Manager, config *Config) *Provider {
@@ -96,7 +93,7 @@ func (p *Provider) GetKubectlContext() string { return "kind-" + p.name }
 // ExportLogs saves the nodes' logs below dest.
 func (p *Provider) ExportLogs(_ context.Context, dest string) error {
 	if err := p.manager.kind(log.NoopLogger{}).CollectLogs(p.name, dest); err != nil {
-		return fmt.Errorf("save logs of cluster %s: %s", p.name, oneLine(err))
+		return fmt.Errorf("save logs of cluster %s: %s", p.name, words.OneLine(err.Error()))
 	}
 	return nil
 }
@@ -121,79 +118,5 @@ func (p *Provider) KubernetesRestConfig() *rest.Config {
 	if p.cluster == nil {
 		return nil
 	}
-	return rest.CopyConfig(p.cluster.Config)
-}
-
-// ExistingProvider lets the framework use a cluster that somebody else made. It never creates nor destroys.
-type ExistingProvider struct{ cluster *Cluster }
-
-// NewExistingProvider returns a provider of a cluster that Existing connected to.
-func NewExistingProvider(c *Cluster) *ExistingProvider { return &ExistingProvider{cluster: c} }
-
-// SetDefaults does nothing.
-func (p *ExistingProvider) SetDefaults() support.E2EClusterProvider { return p }
-
-// WithName does nothing: the cluster is the one that was connected to.
-func (p *ExistingProvider) WithName(string) support.E2EClusterProvider { return p }
-
-// WithVersion does nothing.
-func (p *ExistingProvider) WithVersion(string) support.E2EClusterProvider { return p }
-
-// WithPath does nothing.
-func (p *ExistingProvider) WithPath(string) support.E2EClusterProvider { return p }
-
-// WithOpts applies the framework's options.
-func (p *ExistingProvider) WithOpts(opts ...support.ClusterOpts) support.E2EClusterProvider {
-	for _, option := range opts {
-		option(p)
-	}
-	return p
-}
-
-// Create makes nothing and returns the kubeconfig file that was named.
-func (p *ExistingProvider) Create(context.Context, ...string) (string, error) {
-	return p.cluster.Kubeconfig, nil
-}
-
-// CreateWithConfig refuses: an existing cluster has its configuration.
-func (p *ExistingProvider) CreateWithConfig(context.Context, string) (string, error) {
-	return "", errors.New("an existing cluster cannot be created from a configuration")
-}
-
-// GetKubeconfig returns the kubeconfig file that was named.
-func (p *ExistingProvider) GetKubeconfig() string { return p.cluster.Kubeconfig }
-
-// GenerateKubeconfig returns the kubeconfig file that was named.
-func (p *ExistingProvider) GenerateKubeconfig(...string) (string, error) {
-	return p.cluster.Kubeconfig, nil
-}
-
-// GetKubectlContext returns the context that was named.
-func (p *ExistingProvider) GetKubectlContext() string { return p.cluster.Context }
-
-// ExportLogs saves events, pods, nodes and claims as the API server has them: the nodes themselves are out of reach.
-func (p *ExistingProvider) ExportLogs(ctx context.Context, dest string) error {
-	for name, dump := range p.cluster.dumps() {
-		raw, err := dump(ctx)
-		if err != nil {
-			return fmt.Errorf("save %s of cluster %s: %w", name, p.cluster.Name, err)
-		}
-		if err := writeFile(dest+string(os.PathSeparator)+name, raw); err != nil {
-			return fmt.Errorf("save %s of cluster %s: %w", name, p.cluster.Name, err)
-		}
-	}
-	return nil
-}
-
-// Destroy does nothing: what rollproof did not make it does not remove.
-func (p *ExistingProvider) Destroy(context.Context) error { return nil }
-
-// WaitForControlPlane waits until every node is Ready.
-func (p *ExistingProvider) WaitForControlPlane(ctx context.Context, _ klient.Client) error {
-	return p.cluster.waitNodesReady(ctx, defaultLimits.nodes)
-}
-
-// KubernetesRestConfig returns the client configuration.
-func (p *ExistingProvider) KubernetesRestConfig() *rest.Config {
 	return rest.CopyConfig(p.cluster.Config)
 }

@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 
 	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // limits bound the readiness checks. They are far above what a healthy cluster takes (1-15 s each here): they bound, they do not judge.
@@ -110,7 +111,7 @@ func runAll(ctx context.Context, p *proving, checks []check, say func(string, ..
 			results[i] = Result{Name: check.name, Passed: err == nil, Seconds: time.Since(began).Seconds(), Evidence: evidence}
 			if err != nil {
 				failures[i] = fmt.Errorf("check %q: %w", check.name, err)
-				results[i].Error = oneLine(err)
+				results[i].Error = words.OneLine(err.Error())
 			}
 			say("%s: %s", check.name, outcomeLine(results[i]))
 			return nil
@@ -138,7 +139,7 @@ func oneError(all []error) error {
 		if first == nil {
 			first = err
 		}
-		texts = append(texts, oneLine(err))
+		texts = append(texts, words.OneLine(err.Error()))
 	}
 	if len(texts) <= 1 {
 		return first
@@ -178,7 +179,7 @@ func (p *proving) cleanUp(ctx context.Context) error {
 		pods, podsErr := core.Pods(p.namespace).List(ctx, all)
 		claims, claimsErr := core.PersistentVolumeClaims(p.namespace).List(ctx, all)
 		if err := errors.Join(err, podsErr, claimsErr); err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		return len(pods.Items)+len(claims.Items) == 0, fmt.Sprintf("%d pods and %d claims left", len(pods.Items), len(claims.Items))
 	}
@@ -197,14 +198,14 @@ func (p *proving) listProbePods(ctx context.Context) ([]corev1.Pod, error) {
 	err := poll(ctx, "a probe pod on each node", p.limits.pods, func(ctx context.Context) (bool, string) {
 		nodes, err := p.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		if p.cluster.nodes > 0 && len(nodes.Items) != p.cluster.nodes {
 			return false, fmt.Sprintf("%d nodes of %d", len(nodes.Items), p.cluster.nodes)
 		}
 		found, err := p.cluster.Client.CoreV1().Pods(p.namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=probe"})
 		if err != nil {
-			return false, oneLine(err)
+			return false, words.OneLine(err.Error())
 		}
 		pods = found.Items
 		return judgePods(pods, len(nodes.Items))

@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 const (
@@ -59,7 +61,7 @@ func answersOK(ctx context.Context, url string) (bool, string) {
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return false, oneLine(err)
+		return false, words.OneLine(err.Error())
 	}
 	response.Body.Close()
 	return response.StatusCode == http.StatusOK, response.Status

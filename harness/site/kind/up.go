@@ -1,4 +1,4 @@
-package cluster
+package kind
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/wait"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 const (
@@ -206,7 +207,7 @@ func (m *Manager) create(ctx context.Context, o UpOptions, build loaded) (c *Clu
 		return nil, results, err
 	}
 	record.PathNode = c.pathNode
-	if record.UID, err = clusterUID(ctx, c.Client); err != nil {
+	if record.UID, err = c.UID(ctx); err != nil {
 		return nil, results, err
 	}
 	c.uid = record.UID
@@ -311,7 +312,7 @@ func (m *Manager) abandon(ctx context.Context, r Record, o UpOptions, kindLog *k
 		step.Done(err)
 		switch {
 		case err != nil:
-			cause = fmt.Errorf("%w; collecting logs failed too: %s", cause, oneLine(err))
+			cause = fmt.Errorf("%w; collecting logs failed too: %s", cause, words.OneLine(err.Error()))
 		default:
 			cause = fmt.Errorf("%w; logs are in %s", cause, dir)
 		}
@@ -324,7 +325,7 @@ func (m *Manager) abandon(ctx context.Context, r Record, o UpOptions, kindLog *k
 	}
 	step := m.display.Start("remove what was made")
 	if err := step.Done(m.tearDown(cleanup, r)); err != nil {
-		return fmt.Errorf("%w; removing what was made failed: %s; `rollproof cluster down --name %s` tries again", cause, oneLine(err), o.Name)
+		return fmt.Errorf("%w; removing what was made failed: %s; `rollproof cluster down --name %s` tries again", cause, words.OneLine(err.Error()), o.Name)
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("interrupted (%w): everything that was made is removed again", ctx.Err())
@@ -369,10 +370,10 @@ func explainKind(err error) error {
 	}
 	run := exec.RunErrorForError(err)
 	if run == nil {
-		return fmt.Errorf("create nodes: %s", oneLine(err))
+		return fmt.Errorf("create nodes: %s", words.OneLine(err.Error()))
 	}
 	lines := strings.Split(strings.TrimSpace(string(run.Output)), "\n")
-	return fmt.Errorf("create nodes: %s: %s", oneLine(run.Inner), strings.TrimSpace(lines[len(lines)-1]))
+	return fmt.Errorf("create nodes: %s: %s", words.OneLine(run.Inner.Error()), strings.TrimSpace(lines[len(lines)-1]))
 }
 
 func short(key string) string { return key[:min(12, len(key))] }
