@@ -20,7 +20,7 @@ import (
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
-	cluster "bitvault.dev/rollproof/harness/site/kind"
+	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
 )
@@ -36,11 +36,12 @@ type labFlags struct {
 	keep                               bool
 	shard                              run.Shard
 	repeat                             int
+	existing                           lab.Existing
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.cluster, "name", cluster.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster; made when it is not there")
 	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
@@ -58,16 +59,24 @@ func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenari
 		return nil, fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
 	display := displayOf(cmd)
-	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Scenarios: planned, Display: display, Say: display.Say,
+	return lab.Open(cmd.Context(), lab.Options{
+		Name: f.cluster, Config: f.config, Images: f.images, Keep: f.keep, Existing: f.existing, Pace: f.pace, Rate: rate, Holder: holder,
+		Scenarios: planned, Display: display, Say: display.Say,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// registerExisting adds what names a cluster that somebody else made.
+func (f *labFlags) registerExisting(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.existing.Kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster, with the stack on it, that rollproof did not make")
+	flags.StringVar(&f.existing.Context, "context", "", "context in that kubeconfig; its current context is never used")
+	flags.StringVar(&f.existing.URL, "url", "", "where the ingress of the stack on that cluster answers this machine")
+	flags.StringVar(&f.existing.Next, "next", "", "image that is released on that cluster, by digest")
+	for _, ours := range []string{"name", "config", "images", "keep"} {
+		for _, theirs := range []string{"kubeconfig", "context", "url", "next"} {
+			cmd.MarkFlagsMutuallyExclusive(ours, theirs)
+		}
 	}
-	if f.keep {
-		l.Keep()
-	}
-	return l, nil
 }
 
 // listed is the world that scenarios are chosen in before there is a cluster: how long they take hangs on the pace.
@@ -116,15 +125,21 @@ func newRunCommand() *cobra.Command {
 Each run is recorded in a directory of its own, judged, and reported there: open its report.html.
 
 Without names and label all scenarios are run; "rollproof list" shows them. A cluster that a scenario leaves broken is thrown away,
-and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.`,
+and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
+
+An existing cluster, which rollproof did not make, is named by --kubeconfig and --context together. Nothing is installed on it: the
+stack must be there, answer at --url, and its owner must have annotated its namespace with rollproof.dev/allow-disruption=true. What
+does not fit such a cluster is skipped with the reason. One that is left broken is left so, and nothing further is run on it.`,
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
   rollproof run --label canary --pace spec
-  rollproof run --shard 2/4`,
+  rollproof run --shard 2/4
+  rollproof run mechanics/pdb --kubeconfig staging.yaml --context staging --url http://vault.staging.example`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE:        func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
 	}
 	f.register(cmd)
+	f.registerExisting(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
 	return cmd
 }
@@ -144,12 +159,17 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 		return err
 	}
 	wanted = at(wanted, part)
-	planned, err := lab.Planned(lab.Options{Config: f.config})
-	if err != nil {
+	if err := f.existing.Valid(); err != nil {
 		return err
 	}
-	if none := unmet(wanted, planned); len(none) == len(wanted) {
-		return summarise(cmd.OutOrStdout(), none)
+	if f.existing == (lab.Existing{}) {
+		planned, err := lab.Planned(lab.Options{Config: f.config})
+		if err != nil {
+			return err
+		}
+		if none := unmet(wanted, planned); len(none) == len(wanted) {
+			return summarise(cmd.OutOrStdout(), none)
+		}
 	}
 	load.TuneMemory()
 	l, err := f.open(cmd, "rollproof run", wanted)
@@ -204,7 +224,7 @@ func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
 func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 	var skipped []run.Performed
 	for _, s := range wanted {
-		if lacks := s.Needs.Unmet(c); lacks != "" {
+		if lacks := s.Unmet(c); lacks != "" {
 			skipped = append(skipped, run.Performed{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
 		}
 	}

@@ -69,8 +69,12 @@ func ReadRollout(u *unstructured.Unstructured) (Rollout, error) {
 	}, nil
 }
 
-// Done reports whether a Rollout is Healthy with what its template asks for and whole, and says how far it is.
-func (r Rollout) Done() (done bool, saw string) {
+// RolloutDone reports whether an Argo Rollout is Healthy with what its template asks for and whole, and says how far it is.
+func RolloutDone(u *unstructured.Unstructured) (done bool, saw string) {
+	r, err := ReadRollout(u)
+	if err != nil {
+		return false, err.Error()
+	}
 	saw = fmt.Sprintf("phase %q %s, %d of %d available", r.Phase, r.Message, r.Available, r.Wants)
 	if !r.Fresh {
 		return false, saw + ", of an older generation"

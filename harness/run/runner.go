@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -67,7 +68,7 @@ func (o Outcome) Healed() bool {
 		return false
 	}
 	for _, p := range o.Result.Promises {
-		if p.Slug == "stack.healed" {
+		if p.Slug == stack.SlugHealed {
 			return p.Verdict == judge.Pass
 		}
 	}
@@ -88,7 +89,7 @@ type Status struct {
 // error. What was recorded before an error is judged all the same, and never a pass.
 func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	out := Outcome{Scenario: s.Name}
-	if out.Skipped = s.Needs.Unmet(r.Cluster); out.Skipped != "" {
+	if out.Skipped = s.Unmet(r.Cluster); out.Skipped != "" {
 		return out, nil
 	}
 	aim, err := s.Stack.Ready(ctx, r.Cluster, r.tell)

@@ -19,6 +19,8 @@ type Site struct {
 	left    []string // by the runs that broke it
 }
 
+var _ site.Site = (*Site)(nil)
+
 // Open connects to the cluster of a context in a kubeconfig file, and changes nothing. Both must be named.
 func Open(ctx context.Context, kubeconfig, kubeContext string) (*Site, error) {
 	handle, err := site.Handle{Name: kubeContext, Provider: Provider, Kubeconfig: kubeconfig, Context: kubeContext}.Connect()
@@ -31,6 +33,9 @@ func Open(ctx context.Context, kubeconfig, kubeContext string) (*Site, error) {
 	}
 	return &Site{cluster: site.Cluster{Handle: handle, UID: uid, Guard: site.Consent{Cluster: handle, UID: uid}}}, nil
 }
+
+// UID is the identity of the cluster.
+func (s *Site) UID() string { return s.cluster.UID }
 
 // Status describes the cluster. Others may have cordoned a node: then it is not ready, and may be used all the same.
 func (s *Site) Status(ctx context.Context) (site.Status, error) { return s.cluster.Status(ctx, 0) }

@@ -16,6 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
+
+	"bitvault.dev/rollproof/harness/site"
 )
 
 // rig is a cluster of two nodes with a probe pod on each, whose probes answer as exec says.
@@ -51,7 +53,7 @@ func newRig(t *testing.T, answer func(r *rig, caller corev1.Pod, args []string) 
 	})
 	short := 600 * time.Millisecond
 	r.proving = &proving{
-		cluster: &Cluster{Client: client, nodes: 2}, namespace: "ns", image: "probe",
+		cluster: &Cluster{Handle: site.Handle{Client: client}, nodes: 2}, namespace: "ns", image: "probe",
 		limits: limits{nodes: short, pods: short, check: short, gone: short, clean: short, exec: short},
 		pods:   func() ([]corev1.Pod, error) { return pods, nil },
 		exec: func(_ context.Context, name string, args ...string) (measurement, error) {

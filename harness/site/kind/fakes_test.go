@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	kind "sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/log"
 
 	"bitvault.dev/rollproof/harness/progress"
@@ -162,6 +163,7 @@ func (k *fakeKind) Create(name string, _ ...kind.CreateOption) error {
 
 func (k *fakeKind) Delete(string, string) error                 { return nil }
 func (k *fakeKind) ExportKubeConfig(string, string, bool) error { return nil }
+func (k *fakeKind) ListNodes(string) ([]nodes.Node, error)      { return nil, nil }
 func (k *fakeKind) CollectLogs(_ string, dir string) error      { return os.MkdirAll(dir, 0o755) }
 
 // kubeconfig names an address where nothing listens.

@@ -13,30 +13,6 @@ func node(name string, ready corev1.ConditionStatus, cordoned bool) corev1.Node 
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready, Reason: "KubeletNotReady", Message: "cni plugin not initialized"}}}}
 }
 
-func TestJudgeNodes(t *testing.T) {
-	good := []corev1.Node{node("a", corev1.ConditionTrue, false), node("b", corev1.ConditionTrue, false)}
-	cases := map[string]struct {
-		nodes []corev1.Node
-		want  int
-		ok    bool
-		seen  string
-	}{
-		"all ready":        {good, 2, true, "2 nodes Ready"},
-		"number unknown":   {good, 0, true, "2 nodes Ready"},
-		"one missing":      {good, 3, false, "2 nodes, want 3"},
-		"none":             {nil, 0, false, "no nodes"},
-		"not ready":        {[]corev1.Node{good[0], node("b", corev1.ConditionFalse, false)}, 2, false, "b: Ready is False (KubeletNotReady: cni plugin not initialized)"},
-		"unknown":          {[]corev1.Node{good[0], node("b", corev1.ConditionUnknown, false)}, 2, false, "b: Ready is Unknown"},
-		"cordoned":         {[]corev1.Node{good[0], node("b", corev1.ConditionTrue, true)}, 2, false, "b: cordoned"},
-		"says nothing yet": {[]corev1.Node{good[0], {ObjectMeta: metav1.ObjectMeta{Name: "b"}}}, 2, false, "b: no Ready condition"},
-	}
-	for name, c := range cases {
-		if ok, seen := judgeNodes(c.nodes, c.want); ok != c.ok || !strings.Contains(seen, c.seen) {
-			t.Errorf("%s: %v %q, want %v %q", name, ok, seen, c.ok, c.seen)
-		}
-	}
-}
-
 func readyPod(name, nodeName, ip string) corev1.Pod {
 	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{NodeName: nodeName},
 		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}}

@@ -18,7 +18,8 @@ import (
 // Site is a cluster of ours as runs use it: found or made, made anew after a run that left it broken, and removed at the end when it was made
 // for this site.
 type Site struct {
-	manager *Manager
+	manager clusters
+	use     func(context.Context, *Cluster) (site.Cluster, error) // says what a run may do on a cluster
 	options UpOptions
 	say     func(string, ...any)
 
@@ -28,9 +29,18 @@ type Site struct {
 	left    string        // by the run that broke it; "" while it is whole
 }
 
+var _ site.Site = (*Site)(nil)
+
+// clusters makes and removes clusters; a Manager does.
+type clusters interface {
+	Up(ctx context.Context, o UpOptions) (*Cluster, UpReport, error)
+	Down(ctx context.Context, name string, say func(string, ...any)) (bool, error)
+	Close() error
+}
+
 // Site gives runs the cluster that the options want. It is made by the first Ready.
 func (m *Manager) Site(o UpOptions, say func(string, ...any)) *Site {
-	return &Site{manager: m, options: o, say: say}
+	return &Site{manager: m, use: m.forRuns, options: o, say: say}
 }
 
 // Keep leaves the cluster running when the site is closed.
@@ -67,7 +77,7 @@ func (s *Site) up(ctx context.Context) error {
 		return err
 	}
 	s.made = s.made || !report.Existing // it is removed also where what follows fails
-	cluster, err := c.forRuns(ctx, s.manager)
+	cluster, err := s.use(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -95,8 +105,8 @@ func (s *Site) Close(ctx context.Context) error {
 	return errors.Join(removed, s.manager.Close())
 }
 
-// forRuns is the cluster with what a run may do on it.
-func (c *Cluster) forRuns(ctx context.Context, m *Manager) (site.Cluster, error) {
+// forRuns is a cluster with what a run may do on it.
+func (m *Manager) forRuns(ctx context.Context, c *Cluster) (site.Cluster, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
 		return site.Cluster{}, fmt.Errorf("use cluster %s: %w", c.Name, err)
