@@ -20,7 +20,7 @@ var allowed = map[string][]string{
 	"harness/flock":    {},
 	"harness/wait":     {},
 	"harness/docker":   {"harness/progress", "harness/flock", "harness/wait"},
-	"harness/images":   {"harness/progress", "harness/flock", "harness/docker"},
+	"harness/images":   {"harness/progress", "harness/flock", "harness/docker", "harness/words"},
 	"harness/kube":     {},
 	// A kind of site is a folder of its own below site, and knows no other.
 	"harness/site":          {"harness/kube", "harness/words"},
@@ -44,7 +44,9 @@ var allowed = map[string][]string{
 
 // inTests are exceptions: what the tests of a package import besides what the table allows. Each says why.
 var inTests = map[string][]string{
-	"harness/disrupt": {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
+	"harness/site/existing": {"harness/observe/apitest"},                    // the API server of the tests
+	"harness/site/kind":     {"harness/site/existing"},                      // a cluster of ours, named as if somebody else had made it
+	"harness/disrupt":       {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
 }
 
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.

@@ -4,6 +4,7 @@ package existing
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -28,6 +29,9 @@ func Open(ctx context.Context, kubeconfig, kubeContext string) (*Site, error) {
 		return nil, fmt.Errorf("use an existing cluster: %w", err)
 	}
 	uid, err := handle.UID(ctx)
+	if err == nil && uid == "" {
+		err = errors.New("its namespace kube-system has no UID, so it cannot be told from another cluster")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("use the existing cluster %s: %w", kubeContext, err)
 	}

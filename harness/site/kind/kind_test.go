@@ -28,6 +28,8 @@ import (
 	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/site"
+	"bitvault.dev/rollproof/harness/site/existing"
 )
 
 // e2e drives the real command on a real engine, with a state folder and ports of its own, so that it runs beside a cluster in use.
@@ -388,23 +390,38 @@ func (e *e2e) liveCluster(t *testing.T) {
 	}
 	t.Run("an image is pulled by digest in a node", func(t *testing.T) { e.pullByDigest(t, store, probe) })
 	t.Run("the guard knows our cluster by its identity", func(t *testing.T) {
-		if err := c.Guard(ctx, "default", ""); err != nil {
-			t.Error(err)
-		}
-		impostor := *c
-		impostor.uid = "another"
-		if err := impostor.Guard(ctx, "default", "e2e"); err == nil || !strings.Contains(err.Error(), AllowAnnotation) {
-			t.Errorf("a cluster of another identity: %v", err)
-		}
-		if _, err := Existing(ctx, c.Kubeconfig, ""); err == nil {
-			t.Error("a current context was assumed")
-		}
-		existing, err := Existing(ctx, c.Kubeconfig, c.Context)
+		ours, err := m.forRuns(ctx, c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := existing.Guard(ctx, "default", existing.Name); err == nil {
-			t.Error("an existing cluster may be disturbed without its owner's consent")
+		if err := errors.Join(ours.Guard.Allow(ctx, "default"), ours.Guard.AllowNode(ctx, "e2e-worker", nil)); err != nil {
+			t.Error(err)
+		}
+		if out, err := ours.Nodes.NodeExec(ctx, "e2e-worker", "hostname"); err != nil || strings.TrimSpace(string(out)) != "e2e-worker" {
+			t.Errorf("a command on a node: %q, %v", out, err)
+		}
+		impostor := *c
+		impostor.uid = "another"
+		if err := (owned{&impostor}).Allow(ctx, "default"); err == nil || !strings.Contains(err.Error(), "not the one that rollproof made") {
+			t.Errorf("a cluster of another identity: %v", err)
+		}
+	})
+	t.Run("named as an existing cluster it needs its owner's consent", func(t *testing.T) {
+		if _, err := existing.Open(ctx, c.Kubeconfig, ""); err == nil {
+			t.Error("a current context was assumed")
+		}
+		theirs, err := existing.Open(ctx, c.Kubeconfig, c.Context)
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, err := theirs.Ready(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{"namespace": named.Guard.Allow(ctx, "default"), "node": named.Guard.AllowNode(ctx, "e2e-worker", []string{"default"})} {
+			if err == nil || !strings.Contains(err.Error(), site.ConsentAnnotation) {
+				t.Errorf("a %s without its owner's consent: %v", what, err)
+			}
 		}
 	})
 	t.Run("e2e-framework finds it", func(t *testing.T) {
