@@ -133,16 +133,16 @@ func TestAClusterOfTheSameNameIsNotOurs(t *testing.T) {
 	}
 }
 
-// container is a node that answers each command with itself.
-type container struct {
+// fakeNode is a node that answers each command with itself.
+type fakeNode struct {
 	nodes.Node // the rest is never asked for
 	name       string
 	fail       error
 }
 
-func (c container) String() string { return c.name }
+func (c fakeNode) String() string { return c.name }
 
-func (c container) CommandContext(_ context.Context, name string, args ...string) exec.Cmd {
+func (c fakeNode) CommandContext(_ context.Context, name string, args ...string) exec.Cmd {
 	return &spoken{text: c.name + " " + strings.Join(append([]string{name}, args...), " "), fail: c.fail}
 }
 
@@ -165,7 +165,7 @@ func (s *spoken) Run() error {
 }
 
 func TestCommandsRunOnNodesOfTheClusterAlone(t *testing.T) {
-	sh := shell{"x", []nodes.Node{container{name: "x-worker"}, container{name: "x-worker2", fail: errPlanted}}}
+	sh := shell{"x", []nodes.Node{fakeNode{name: "x-worker"}, fakeNode{name: "x-worker2", fail: errPlanted}}}
 	out, err := sh.NodeExec(t.Context(), "x-worker", "kill", "-9", "42")
 	if err != nil || !bytes.Equal(out, []byte("x-worker kill -9 42")) {
 		t.Errorf("%q, %v", out, err)
