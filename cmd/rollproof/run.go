@@ -14,12 +14,12 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
-	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
@@ -37,11 +37,12 @@ type labFlags struct {
 	shard                              suite.Shard
 	repeat                             int
 	resume                             string
+	existing                           lab.Existing
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.cluster, "name", cluster.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster; made when it is not there")
 	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
@@ -60,16 +61,24 @@ func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenari
 		return nil, fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
 	display := displayOf(cmd)
-	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Scenarios: planned, Display: display, Say: display.Say,
+	return lab.Open(cmd.Context(), lab.Options{
+		Name: f.cluster, Config: f.config, Images: f.images, Keep: f.keep, Existing: f.existing, Pace: f.pace, Rate: rate, Holder: holder,
+		Scenarios: planned, Display: display, Say: display.Say,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// registerExisting adds what names a cluster that somebody else made.
+func (f *labFlags) registerExisting(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.existing.Kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster, with the stack on it, that rollproof did not make")
+	flags.StringVar(&f.existing.Context, "context", "", "context in that kubeconfig; its current context is never used")
+	flags.StringVar(&f.existing.URL, "url", "", "where the ingress of the stack on that cluster answers this machine")
+	flags.StringVar(&f.existing.Next, "next", "", "image that is released on that cluster, by digest")
+	for _, ours := range []string{"name", "config", "images", "keep"} {
+		for _, theirs := range []string{"kubeconfig", "context", "url", "next"} {
+			cmd.MarkFlagsMutuallyExclusive(ours, theirs)
+		}
 	}
-	if f.keep {
-		l.Keep()
-	}
-	return l, nil
 }
 
 // listed is the world that scenarios are chosen in before there is a cluster: how long they take hangs on the pace.
@@ -117,6 +126,10 @@ Each run is recorded in a directory of its own, judged, and reported there: open
 Without names and label all scenarios are run; "rollproof list" shows them. A cluster that a scenario leaves broken is thrown away,
 and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 
+An existing cluster, which rollproof did not make, is named by --kubeconfig and --context together. Nothing is installed on it: the
+stack must be there, answer at --url, and its owner must have annotated its namespace with rollproof.dev/allow-disruption=true. What
+does not fit such a cluster is skipped with the reason. One that is left broken is left so, and nothing further is run on it.
+
 What was asked for and what has become of it is kept in suite.json, in a directory of its own. --resume goes on with a suite that was
 broken off, by Ctrl-C, a kill or a lost machine: it performs what has no verdict yet, and leaves what has one. "rollproof report --merge"
 puts the shards of a suite together.`,
@@ -124,6 +137,7 @@ puts the shards of a suite together.`,
   rollproof run --label smoke
   rollproof run --label canary --pace spec
   rollproof run --shard 2/4
+  rollproof run mechanics/pdb --kubeconfig staging.yaml --context staging --url http://vault.staging.example
   rollproof run --resume out/20261126-021700-suite`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -135,6 +149,7 @@ puts the shards of a suite together.`,
 		},
 	}
 	f.register(cmd)
+	f.registerExisting(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
 	return cmd
 }
@@ -154,17 +169,22 @@ func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, n
 		return err
 	}
 	defer func() { err = errors.Join(err, k.release()) }()
-	planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})
-	if err != nil {
+	if err := f.existing.Valid(); err != nil {
 		return err
 	}
 	left := at(wanted, k.Runs, k.left)
-	if none := unmet(left, planned); len(none) == len(left) {
-		k.skip(none)
-		if err := k.start(f.out, nil); err != nil {
+	if f.existing == (lab.Existing{}) {
+		planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})
+		if err != nil {
 			return err
 		}
-		return summarise(cmd.OutOrStdout(), k.Suite)
+		if none := unmet(left, planned); len(none) == len(left) {
+			k.skip(none)
+			if err := k.start(f.out, nil); err != nil {
+				return err
+			}
+			return summarise(cmd.OutOrStdout(), k.Suite)
+		}
 	}
 	load.TuneMemory()
 	l, err := f.open(cmd, "rollproof run", left)
@@ -229,7 +249,7 @@ func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
 func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 	var skipped []run.Performed
 	for _, s := range wanted {
-		if lacks := s.Needs.Unmet(c); lacks != "" {
+		if lacks := s.Unmet(c); lacks != "" {
 			skipped = append(skipped, run.Performed{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
 		}
 	}

@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
+
+	"bitvault.dev/rollproof/harness/checks/stack"
 )
 
 // Site is what scenarios are performed on. It remembers that one of them left it broken.
 type Site interface {
 	// Ready is the cluster as it is, or a new one where the last scenario left it broken.
 	Ready(ctx context.Context) (Cluster, error)
-	// Break remembers that the cluster was left broken, and by which scenario.
-	Break(by string)
+	// Break remembers that the cluster was left broken: by which scenario, and how.
+	Break(left string)
 }
 
 // Performer performs scenarios one after another on a site, for the command line and for suites alike. Its functions may be nil.
@@ -88,12 +91,33 @@ func (p Performer) one(ctx context.Context, s Scenario, nth, of int) Performed {
 	began := time.Now()
 	outcome, err := p.Runner.Run(ctx, s)
 	if !s.NoCluster && !outcome.Healed() {
-		p.Site.Break(s.Name)
+		p.Site.Break(outcome.left())
 	}
 	if outcome.History != nil && p.Report != nil {
 		err = errors.Join(err, p.Report(context.WithoutCancel(ctx), outcome))
 	}
 	return Performed{Outcome: outcome, Took: time.Since(began), Err: err}
+}
+
+// left says which scenario left the cluster broken, and what it left.
+func (o Outcome) left() string {
+	var findings []string
+	for _, p := range o.Result.Promises {
+		if p.Slug != stack.SlugHealed {
+			continue
+		}
+		for _, f := range p.Findings {
+			findings = append(findings, f.Text)
+		}
+	}
+	text := o.Scenario + " left it"
+	switch {
+	case len(findings) > 0:
+		return text + ": " + strings.Join(findings, "; ")
+	case o.Early != nil:
+		return text + ": " + o.Early.Error()
+	}
+	return text + ": nobody saw whether all is healed"
 }
 
 // together is all that some maps hold; a later one wins.

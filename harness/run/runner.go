@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -70,7 +71,7 @@ func (o Outcome) Healed() bool {
 		return false
 	}
 	for _, p := range o.Result.Promises {
-		if p.Slug == "stack.healed" {
+		if p.Slug == stack.SlugHealed {
 			return p.Verdict == judge.Pass
 		}
 	}
@@ -98,7 +99,7 @@ func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	if !s.NoCluster {
 		p.cluster = r.Cluster.disturbedAt(s.nodes())
 	}
-	if out.Skipped = s.Needs.Unmet(p.cluster); out.Skipped != "" {
+	if out.Skipped = s.Unmet(p.cluster); out.Skipped != "" {
 		return out, nil
 	}
 	err := p.ready(ctx)

@@ -114,10 +114,38 @@ func (s Scenario) Usually() time.Duration {
 	return usually
 }
 
+// Unmet says what keeps the scenario off a cluster, or "".
+func (s Scenario) Unmet(c Cluster) string {
+	if lacks := s.Needs.Unmet(c); lacks != "" {
+		return lacks
+	}
+	parts := []any{s.Stack}
+	for _, act := range s.Acts {
+		for _, d := range act.Disturbances() {
+			parts = append(parts, d)
+		}
+	}
+	for _, part := range parts {
+		if particular, ok := part.(Particular); ok {
+			if why := particular.Unfit(c); why != "" {
+				return why
+			}
+		}
+	}
+	return ""
+}
+
+// Particular is a Stack, or a disturbance, that does not fit every cluster.
+type Particular interface {
+	// Unfit says why it does not fit a cluster, or "".
+	Unfit(c Cluster) string
+}
+
 // Cluster is what a scenario runs on.
 type Cluster struct {
 	Name         string
 	REST         *rest.Config
+	Ours         bool // rollproof made it: stacks may be installed on it
 	Workers      int
 	Capabilities []Capability
 	Guard        disrupt.Guard
