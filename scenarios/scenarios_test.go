@@ -62,7 +62,7 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 			t.Errorf("the fault under %s is incomplete: %+v", f.Check, f)
 		}
 	}
-	slugs := []string{"load.held", "load.zero-dropped", "load.responsive", "disruption.landed", "stack.healed"}
+	slugs := []string{"load.held", "load.zero-dropped", "load.responsive", "load.undisturbed", "disruption.landed", "stack.healed"}
 	for _, s := range All(bitvault.World{}) {
 		slugs = append(slugs, s.Checks...)
 	}

@@ -123,7 +123,7 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 		"no out":          {[]string{"--target", url}, "say --out"},
 		"unreachable":     {[]string{"--target", "http://127.0.0.1:1/"}, "reach http://127.0.0.1:1/ before the load"},
 		"no URL":          {[]string{"--target", "localhost"}, `target "localhost": want a URL`},
-		"unknown arm":     {[]string{"--target", url, "--arms", "gte"}, `unknown arm "gte": did you mean "get"?`},
+		"unknown arm":     {[]string{"--target", url, "--arms", "gte"}, `there is no arm "gte": did you mean get?`},
 		"control in arms": {[]string{"--target", url, "--arms", "control"}, "say --control URL"},
 		"bad rate":        {[]string{"--target", url, "--rate", "fast"}, `rate "fast": want a number of hits and a unit`},
 		"broken traffic":  {[]string{"--target", url, "--traffic", broken}, "line 1: want one JSON object"},

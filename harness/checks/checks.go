@@ -16,7 +16,7 @@ import (
 // All is the catalogue of every check with the given budgets.
 func All(b Budgets) judge.Catalogue {
 	return slices.Concat(
-		load.Checks(b.loadBudgets, b.Strategy.Slow),
+		load.Checks(b.loadBudgets, b.Strategy.Slow, b.Tolerance),
 		disruption.Checks(),
 		canary.Checks(b.canaryBudgets, b.Tolerance),
 		mechanics.Checks(b.mechanicsBudgets, b.Tolerance),

@@ -194,6 +194,7 @@ func (d Drain) cordon(ctx context.Context, a *Act) (history.Evidence, error) {
 	if err != nil {
 		return history.Evidence{}, fmt.Errorf("get node %s: %w", d.Node, err)
 	}
+	a.touchNode(d.Node)
 	if !node.Spec.Unschedulable {
 		a.OnHeal("uncordon the node", time.Minute, func(ctx context.Context) ([]history.Evidence, error) {
 			e, err := a.setUnschedulable(ctx, d.Node, false)
@@ -207,7 +208,7 @@ func (e *Env) setUnschedulable(ctx context.Context, node string, to bool) (histo
 	patch := fmt.Appendf(nil, `{"spec":{"unschedulable":%v}}`, to)
 	var saw string
 	err := e.await(ctx, fmt.Sprintf("node %s to have unschedulable %v", node, to), time.Minute, func(ctx context.Context) (bool, string, error) {
-		if _, err := e.Kube.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		if _, err := e.Kube.CoreV1().Nodes().Patch(ctx, node, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager}); err != nil {
 			return false, "", fmt.Errorf("patch node %s: %w", node, err)
 		}
 		now, err := e.Kube.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -100,6 +101,7 @@ type Act struct {
 	nodes                 []string
 	workload              history.Workload
 	hash                  string
+	touched               []history.Touch
 }
 
 type healer struct {
@@ -116,6 +118,26 @@ func (a *Act) OnHeal(what string, bound time.Duration, heal func(ctx context.Con
 	defer a.mu.Unlock()
 	a.healers = append(a.healers, healer{a, what, bound, heal})
 }
+
+// Touch says that the act is about to change an object itself. What is seen to become of an object that no act told of is taken for the work of
+// somebody else. Write objects as Manager.
+func (a *Act) Touch(t history.Touch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.touched = append(a.touched, t)
+}
+
+func (a *Act) touchPod(pod *corev1.Pod, effect history.Effect) {
+	a.Touch(history.Touch{Effect: effect, Resource: "pods", Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)})
+}
+
+// touchNode says that the act cordons or uncordons a node.
+func (a *Act) touchNode(name string) {
+	a.Touch(history.Touch{Effect: history.Changes, Resource: "nodes", Name: name})
+}
+
+// Manager is the field manager that acts write objects as.
+const Manager = history.DisturbanceManager
 
 // Perform asks the guard, disturbs, and records that it began and that it landed or failed. A panic is recorded and goes on. Whatever
 // the outcome, Env.Heal is due.
@@ -200,8 +222,12 @@ func Nodes(d Disturbance) []string {
 }
 
 func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
+	a.mu.Lock()
+	touched := slices.Clone(a.touched)
+	a.mu.Unlock()
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
 		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Hash: a.hash,
+		Touched: touched,
 	}})
 	if err != nil {
 		return fmt.Errorf("record that %s %s: %w", a.ID, phase, err)

@@ -54,6 +54,7 @@ func (f Freeze) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 		return nil, err
 	}
 	a.OnHeal("let "+p.String()+" go on", 2*freezeBound, func(ctx context.Context) ([]history.Evidence, error) { return a.thaw(ctx, p) })
+	a.touchPod(pod, history.Restarts) // as a liveness probe has it that waits in vain
 	if err := p.signal(ctx, "-STOP"); err != nil {
 		return nil, err
 	}

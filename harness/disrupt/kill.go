@@ -68,6 +68,7 @@ func (k KillPod) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if k.How == ForceDeleted {
 		options.GracePeriodSeconds = new(int64)
 	}
+	a.touchPod(pod, history.Ends)
 	asked := time.Now()
 	if err := a.Kube.CoreV1().Pods(pod.Namespace).Delete(ctx, pod.Name, options); err != nil {
 		return nil, fmt.Errorf("delete pod %s: %w", pod.Name, err)
@@ -110,6 +111,7 @@ func (k KillPod) kill(ctx context.Context, a *Act, pod *corev1.Pod) ([]history.E
 	if err != nil {
 		return nil, err
 	}
+	a.touchPod(pod, history.Restarts)
 	if err := p.signal(ctx, "-9"); err != nil {
 		return nil, err
 	}

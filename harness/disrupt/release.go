@@ -132,6 +132,8 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.Touch(history.Touch{Effect: history.Changes, Resource: workloads[r.kind()].resource.Resource, Namespace: r.Namespace, Name: r.Workload,
+		UID: string(was.GetUID())})
 	if r.Revert || r.kind() == "Rollout" {
 		r.onHeal(a, was, before)
 	}
@@ -191,7 +193,7 @@ func (r Release) tryUpdate(ctx context.Context, e *Env, change func(*unstructure
 	if err := change(u); err != nil {
 		return err
 	}
-	if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{}); err != nil {
+	if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{FieldManager: Manager}); err != nil {
 		return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
 	}
 	return nil
@@ -429,7 +431,7 @@ func (r Release) skipCanary(ctx context.Context, e *Env, hash string) ([]history
 	if err != nil || now.stable == hash {
 		return nil, err
 	}
-	_, err = r.api(e).Patch(ctx, r.Workload, types.MergePatchType, []byte(`{"status":{"promoteFull":true}}`), metav1.PatchOptions{}, "status")
+	_, err = r.api(e).Patch(ctx, r.Workload, types.MergePatchType, []byte(`{"status":{"promoteFull":true}}`), metav1.PatchOptions{FieldManager: Manager}, "status")
 	if err != nil {
 		return nil, fmt.Errorf("promote the old template of Rollout %s in full: %w", r.Workload, err)
 	}

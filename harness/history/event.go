@@ -109,7 +109,21 @@ type Change struct {
 	Pod       *PodState `json:"pod,omitempty"` // for pods
 	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
 	Object json.RawMessage `json:"object,omitempty"`
+	// By is who wrote the object since it was seen last; with its first change, everybody who ever wrote what is there now. It is
+	// recorded of nodes, replicasets, poddisruptionbudgets, rollouts and traefikservices. Older records hold none.
+	By []Author `json:"by,omitempty"`
 }
+
+// Author is a client that wrote an object, as the API server keeps it in metadata.managedFields. Nothing there tells who deleted one.
+type Author struct {
+	Manager     string    `json:"manager"`               // as the client calls itself, e.g. kubectl-edit
+	Operation   string    `json:"operation,omitempty"`   // Apply or Update
+	Subresource string    `json:"subresource,omitempty"` // e.g. status, scale; empty for the object itself
+	At          time.Time `json:"at,omitzero"`           // by the clock of the API server, in whole seconds
+}
+
+// DisturbanceManager is the Manager that disturbances write objects as, so that what they did can be told from what others did meanwhile.
+const DisturbanceManager = "rollproof-disturbance"
 
 // Gap is a time in which changes of a resource went unseen. A check that rests on them is inconclusive.
 type Gap struct {
@@ -200,6 +214,27 @@ type Disturbance struct {
 	Injects string `json:"injects,omitempty"`
 	// Hash is the pod template hash of a release, once it is known. It tells the release from another one that carries the same version.
 	Hash string `json:"hash,omitempty"`
+	// Touched are the objects that it changes itself, told with its last phase at the latest. What becomes of them is declared, and nothing else.
+	Touched []Touch `json:"touched,omitempty"`
+}
+
+// Effect is what a disturbance does to an object.
+type Effect string
+
+// The effects. Each stands for that alone: a pod whose process is killed is not one that was deleted.
+const (
+	Ends     Effect = "ends"     // the object is deleted
+	Restarts Effect = "restarts" // of a pod: a container of it may start anew
+	Changes  Effect = "changes"  // what the object asks for is changed
+)
+
+// Touch is an object that a disturbance changes itself.
+type Touch struct {
+	Effect    Effect `json:"effect"`
+	Resource  string `json:"resource"` // as in Change
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	UID       string `json:"uid,omitempty"`
 }
 
 // Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.

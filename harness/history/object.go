@@ -171,7 +171,8 @@ type Measurement struct {
 
 // TraefikServiceObject is Change.Object of traefikservices (traefik.io).
 type TraefikServiceObject struct {
-	Services []WeightedService `json:"services,omitempty"` // spec.weighted.services
+	Generation int64             `json:"generation,omitempty"` // older records hold none
+	Services   []WeightedService `json:"services,omitempty"`   // spec.weighted.services
 }
 
 // WeightedService is one child of a weighted TraefikService.

@@ -63,6 +63,7 @@ type resource struct {
 	group    schema.GroupVersion
 	cluster  bool // it is in no namespace
 	optional bool // its CRD may be missing
+	authored bool // who writes the objects is recorded
 	ended    bool // objects of the first list are of the past, and one that goes away is only forgotten: not recorded
 	trim     func(*unstructured.Unstructured) (*history.PodState, any, error)
 }
@@ -72,14 +73,14 @@ func (r resource) gvr() schema.GroupVersionResource { return r.group.WithResourc
 // resources is everything that is observed, and what is kept of it.
 var resources = []resource{
 	{name: "pods", group: core, trim: trimPod},
-	{name: "nodes", group: core, cluster: true, trim: only(trimNode)},
+	{name: "nodes", group: core, cluster: true, authored: true, trim: only(trimNode)},
 	{name: "events", group: core, ended: true, trim: only(trimEvent)},
 	{name: "endpointslices", group: schema.GroupVersion{Group: "discovery.k8s.io", Version: "v1"}, trim: only(trimEndpointSlice)},
-	{name: "replicasets", group: schema.GroupVersion{Group: "apps", Version: "v1"}, trim: only(trimReplicaSet)},
-	{name: "poddisruptionbudgets", group: schema.GroupVersion{Group: "policy", Version: "v1"}, trim: only(trimPDB)},
-	{name: "rollouts", group: argo, optional: true, trim: only(trimRollout)},
+	{name: "replicasets", group: schema.GroupVersion{Group: "apps", Version: "v1"}, authored: true, trim: only(trimReplicaSet)},
+	{name: "poddisruptionbudgets", group: schema.GroupVersion{Group: "policy", Version: "v1"}, authored: true, trim: only(trimPDB)},
+	{name: "rollouts", group: argo, optional: true, authored: true, trim: only(trimRollout)},
 	{name: "analysisruns", group: argo, optional: true, trim: only(trimAnalysisRun)},
-	{name: "traefikservices", group: schema.GroupVersion{Group: "traefik.io", Version: "v1alpha1"}, optional: true, trim: only(trimTraefikService)},
+	{name: "traefikservices", group: schema.GroupVersion{Group: "traefik.io", Version: "v1alpha1"}, optional: true, authored: true, trim: only(trimTraefikService)},
 }
 
 var (

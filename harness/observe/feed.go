@@ -41,6 +41,7 @@ type feed struct {
 type known struct {
 	uid, version string
 	content      []byte
+	wrote        []history.Author
 }
 
 func newFeed(o *Observer, r resource, namespace string) *feed {
@@ -218,8 +219,11 @@ func (f *feed) event(typ watch.EventType, u *unstructured.Unstructured) {
 
 // keep records an object that is there, unless nothing changed of what is recorded.
 func (f *feed) keep(u *unstructured.Unstructured, silent bool) {
-	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
 	k, now := f.key(u), known{uid: string(u.GetUID()), version: u.GetResourceVersion()}
+	if f.authored {
+		now.wrote = authors(u)
+	}
+	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
 	was, seen := f.known[k]
 	if seen && was.uid == now.uid && was.version == now.version {
 		return
@@ -229,9 +233,9 @@ func (f *feed) keep(u *unstructured.Unstructured, silent bool) {
 		seen = false
 	}
 	change := f.change(u)
-	change.Type = "modified"
+	change.Type, change.By = "modified", since(was.wrote, now.wrote)
 	if !seen {
-		change.Type = "added"
+		change.Type, change.By = "added", now.wrote
 	}
 	now.content = content(change)
 	f.known[k] = now

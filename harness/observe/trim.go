@@ -273,13 +273,14 @@ func trimAnalysisRun(u *unstructured.Unstructured) (history.AnalysisRunObject, e
 
 func trimTraefikService(u *unstructured.Unstructured) (history.TraefikServiceObject, error) {
 	s, err := decode[struct {
-		Spec struct {
+		metav1.ObjectMeta `json:"metadata"`
+		Spec              struct {
 			Weighted struct {
 				Services []history.WeightedService `json:"services"`
 			} `json:"weighted"`
 		} `json:"spec"`
 	}](u)
-	return history.TraefikServiceObject{Services: s.Spec.Weighted.Services}, err
+	return history.TraefikServiceObject{Generation: s.Generation, Services: s.Spec.Weighted.Services}, err
 }
 
 // describe names an object in a sentence.

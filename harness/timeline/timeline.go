@@ -30,6 +30,11 @@ type Timeline struct {
 	Evictions []Eviction // answers of the API server, in order of time
 	Gaps      []history.Gap
 
+	// What follows is for those who show a record; each is in the order of time.
+	Changes    []Change // of all resources, also of those that Cluster does not follow
+	Milestones []Milestone
+	Notes      []Note
+
 	IDs   []string      // run ids that opening lines gave
 	Ends  int           // how often the record ends
 	Ended time.Duration // the moment of its end; never without one
@@ -92,6 +97,21 @@ type Disturbance struct {
 	Evidence                      []history.Evidence
 	Left                          []history.Evidence // with Unhealed: what is left behind
 	Begins                        int
+	Touched                       []history.Touch    // what it changes itself
+	Told                          time.Duration      // when it was last told of
+	Phases                        []DisturbancePhase // each that was recorded, in the order of time, at least one
+}
+
+// DisturbancePhase is one phase of a disturbance as it was recorded.
+type DisturbancePhase struct {
+	At       time.Duration
+	Phase    history.Phase
+	Evidence []history.Evidence
+}
+
+// First is when the record first tells of the disturbance: its beginning, unless that is missing.
+func (d *Disturbance) First() time.Duration {
+	return min(d.Began, d.Landed, d.Healed, d.Failed, d.Unhealed)
 }
 
 // Never is a moment that did not come.
@@ -110,12 +130,31 @@ func (d *Disturbance) Until() time.Duration {
 	return d.Landed
 }
 
+// GoesOn reports whether it may do something at a moment: from its beginning until late after the last that was told of it, and for ever where
+// it was neither healed nor healing it given up.
+func (d *Disturbance) GoesOn(at, late time.Duration) bool {
+	over := d.Healed != Never || d.Unhealed != Never
+	return at >= d.Began && (!over || at <= d.Told+late)
+}
+
 // Label names a disturbance to people.
 func (d *Disturbance) Label() string {
 	if d.Name == "" || d.Name == d.ID {
 		return d.ID
 	}
 	return d.Name + " (" + d.ID + ")"
+}
+
+// Milestone is a named moment of the run.
+type Milestone struct {
+	At time.Duration
+	history.Milestone
+}
+
+// Note is something that is worth telling, with its moment.
+type Note struct {
+	At time.Duration
+	history.Note
 }
 
 // Step is a moment from which a release should get a share of traffic.

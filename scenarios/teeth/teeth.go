@@ -45,6 +45,7 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.Readiness(w), "load.responsive", "every answer held back 4 s, under a deadline of 5 s", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-latency=4s"} }),
 		undeclaredFreeze(w),
+		undeclaredDeletion(w),
 
 		plant(canary.PromotesGood(w), "canary.steps", "the step to 30 % is left out", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"skip-second-weight"} }),
@@ -68,6 +69,8 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) { s.Faults = []string{"no-readiness-probe"} }),
 		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
+		plant(mechanics.ScaleDown(w), "mechanics.scale-down", "no preStop", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"no-pre-stop"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"no-budget"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
@@ -114,6 +117,12 @@ func undeclaredFreeze(w bitvault.World) Fault {
 	s := mechanics.Freeze(w)
 	s.Budgets = nil
 	return named(s, "load.responsive", "one pod of four that stands still for 3 s, which nobody declared", judge.Fail)
+}
+
+func undeclaredDeletion(w bitvault.World) Fault {
+	s := mechanics.Readiness(w)
+	s.Acts = []run.Act{w.Kill(disrupt.Deleted), run.Hold(5 * time.Second), w.DeleteByHand(), run.Hold(15 * time.Second)}
+	return named(s, "load.undisturbed", "a pod deleted by hand meanwhile", judge.Inconclusive)
 }
 
 func neverReady(w bitvault.World) Fault {

@@ -17,6 +17,6 @@ func Defaults() Budgets { return Budgets{DefaultHeldBudgets(), DefaultResponsive
 
 // Checks are the promises of this area, in the order they are reported in. slow is from when on an answer is slow by the strategy; 0
 // where the scenario does not say.
-func Checks(b Budgets, slow time.Duration) []judge.Check {
-	return []judge.Check{Complete(), Held(b.HeldBudgets), ZeroDropped(), Responsive(b.ResponsiveBudgets, slow)}
+func Checks(b Budgets, slow time.Duration, tolerance judge.Tolerance) []judge.Check {
+	return []judge.Check{Complete(), Held(b.HeldBudgets), ZeroDropped(), Responsive(b.ResponsiveBudgets, slow), Undisturbed(tolerance)}
 }

@@ -1,0 +1,265 @@
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// SlugUndisturbed is the name of the check.
+const SlugUndisturbed = "load.undisturbed"
+
+// Undisturbed accounts for all that happened to the stack under load. What nobody declared may be why a promise broke, or hide that one would
+// have: inconclusive, never a failure, for the product did nothing wrong.
+func Undisturbed(tolerance judge.Tolerance) judge.Check {
+	return judge.Check{
+		Slug:    SlugUndisturbed,
+		Always:  true,
+		Promise: "nothing disturbed the stack but what the scenario declared",
+		Doc: judge.Doc{
+			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, or was more than its ReplicaSet asked for by then; each " +
+				"container that started anew was killed or frozen by one, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
+				"and each change of what a Rollout, a ReplicaSet, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
+				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet, or scales as the horizontal autoscaler does.",
+			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services. It cannot name who deleted a pod: Kubernetes keeps that in its audit log alone.",
+			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
+				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
+		},
+		Needs: []judge.Need{Carried, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
+		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices"},
+		Late:  tolerance.Propagation,
+		New: func(t *timeline.Timeline) judge.Fold {
+			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd()}
+		},
+	}
+}
+
+func isAuthored(t *timeline.Timeline) bool {
+	c := &t.Cluster
+	return hasAuthors(c.Nodes) || hasAuthors(c.ReplicaSets) || hasAuthors(c.Budgets) || hasAuthors(c.Rollouts) || hasAuthors(c.TraefikServices)
+}
+
+func hasAuthors[T any](tracks []*timeline.Track[T]) bool {
+	return slices.ContainsFunc(tracks, func(track *timeline.Track[T]) bool {
+		return slices.ContainsFunc(track.Seen, func(s timeline.Seen[T]) bool { return len(s.By) > 0 })
+	})
+}
+
+type undisturbed struct {
+	judge.Ruling
+	tolerance judge.Tolerance
+	until     time.Duration // what happens later cannot hurt the load
+	known     uint64        // what was accounted for
+}
+
+func (f *undisturbed) Result() judge.Promise {
+	f.ends()
+	f.restarts()
+	f.nodes()
+	f.specs()
+	var p judge.Promise
+	f.Into(&p, words.Plural(f.known, "change")+" of the stack until the load ended: each was declared, or is a controller's own")
+	return p
+}
+
+// happened accounts for something, or notes it.
+func (f *undisturbed) happened(at time.Duration, accounted bool, uid, text string, evidence ...string) {
+	switch {
+	case at > f.until:
+	case accounted:
+		f.known++
+	default:
+		f.Unsure(judge.Finding{At: at, Text: text + ", which nobody declared", Evidence: append(evidence, f.said(uid, at)...)})
+	}
+}
+
+// said is what Kubernetes' events say of an object about a moment.
+func (f *undisturbed) said(uid string, at time.Duration) []string {
+	var all []string
+	for _, event := range f.Timeline.Cluster.Events {
+		for _, s := range event.Seen {
+			if o := &s.Object; uid != "" && o.Involved.UID == uid && (s.At-at).Abs() <= f.tolerance.Propagation {
+				all = append(all, fmt.Sprintf("event of %s: %s: %s", cmp.Or(o.Source, "nobody named"), o.Reason, o.Message))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// touched counts the disturbances that may have done this to an object by a moment.
+func (f *undisturbed) touched(effect history.Effect, resource, namespace, name, uid string, at time.Duration) int {
+	is := func(t history.Touch) bool {
+		same := t.UID == uid || t.UID == "" || uid == ""
+		return t.Effect == effect && t.Resource == resource && t.Namespace == namespace && t.Name == name && same
+	}
+	n := 0
+	for _, d := range f.Timeline.Disturbances {
+		if d.GoesOn(at, f.tolerance.Propagation) && slices.ContainsFunc(d.Touched, is) {
+			n++
+		}
+	}
+	return n
+}
+
+// during reports whether a disturbance that fits goes on at a moment.
+func (f *undisturbed) during(at time.Duration, fits func(*timeline.Disturbance) bool) bool {
+	return slices.ContainsFunc(f.Timeline.Disturbances, func(d *timeline.Disturbance) bool {
+		return fits(d) && d.GoesOn(at, f.tolerance.Propagation)
+	})
+}
+
+func (f *undisturbed) nodes() {
+	for _, node := range f.Timeline.Cluster.Nodes {
+		aimed := func(at time.Duration) bool {
+			return f.during(at, func(d *timeline.Disturbance) bool { return slices.Contains(d.Nodes, node.Name) })
+		}
+		for i := 1; i < len(node.Seen); i++ {
+			was, now := &node.Seen[i-1], &node.Seen[i]
+			if was.Object.Unschedulable != now.Object.Unschedulable {
+				what := "uncordoned"
+				if now.Object.Unschedulable {
+					what = "cordoned"
+				}
+				declared := wroteOnly(now.By, f.writer("nodes", "", node.Name, node.UID, now.At))
+				f.happened(now.At, declared, node.UID, "node "+node.Name+" was "+what, writers(now.By)...)
+			}
+			if was.Object.Ready && !now.Object.Ready {
+				f.happened(now.At, aimed(now.At), node.UID, "node "+node.Name+" stopped being Ready")
+			}
+		}
+		if !node.Here() {
+			f.happened(node.Gone, aimed(node.Gone), node.UID, "node "+node.Name+" went away")
+		}
+	}
+}
+
+// specs accounts for changes of what objects ask for.
+func (f *undisturbed) specs() {
+	c := &f.Timeline.Cluster
+	controllers := controllersOf(c.Rollouts)
+	changes(f, "rollouts", c.Rollouts, func(o *history.RolloutObject) any { return o.Generation }, isScaler, isOneOf(controllers))
+	changes(f, "poddisruptionbudgets", c.Budgets, func(o *history.PDBObject) any { return o.Generation })
+	changes(f, "traefikservices", c.TraefikServices, func(o *history.TraefikServiceObject) any { return o.Generation }, isOneOf(controllers))
+	for _, set := range c.ReplicaSets {
+		makers := append(managers(set.Seen[0].By, ""), controllers...)
+		changes(f, "replicasets", []*timeline.Track[history.ReplicaSetObject]{set}, func(o *history.ReplicaSetObject) any { return o.Desired }, isOneOf(makers))
+	}
+	for _, rollout := range c.Rollouts {
+		f.orders(rollout, controllers)
+	}
+}
+
+// author tells whether whoever wrote an object is one who may.
+type author func(history.Author) bool
+
+// isOneOf is whoever is one of some managers, and wrote the object itself.
+func isOneOf(some []string) author {
+	return func(a history.Author) bool { return a.Subresource == "" && slices.Contains(some, a.Manager) }
+}
+
+// isScaler is the horizontal pod autoscaler.
+func isScaler(a history.Author) bool {
+	return a.Subresource == "scale" && a.Manager == "kube-controller-manager"
+}
+
+// writer is a disturbance that may have changed an object by a moment.
+func (f *undisturbed) writer(resource, namespace, name, uid string, at time.Duration) author {
+	return func(a history.Author) bool {
+		return a.Subresource != statusOf && a.Manager == history.DisturbanceManager && f.touched(history.Changes, resource, namespace, name, uid, at) > 0
+	}
+}
+
+// wroteOnly reports whether it is told who wrote an object, and all of them may. Whoever wrote its status only changed nothing that it asks for.
+func wroteOnly(by []history.Author, may ...author) bool {
+	wrote := slices.DeleteFunc(slices.Clone(by), func(a history.Author) bool { return a.Subresource == statusOf })
+	return len(wrote) > 0 && !slices.ContainsFunc(wrote, func(a history.Author) bool {
+		return !slices.ContainsFunc(may, func(is author) bool { return is(a) })
+	})
+}
+
+// changes accounts for each change of what the objects of a resource ask for, which those may write who are known to, and for each that goes
+// away; a ReplicaSet that asks for nothing by then is tidied up.
+func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
+	for _, track := range tracks {
+		name := strings.TrimSuffix(resource, "s") + " " + track.Namespace + "/" + track.Name
+		for i := 1; i < len(track.Seen); i++ {
+			was, now := &track.Seen[i-1], &track.Seen[i]
+			if asks(&was.Object) == asks(&now.Object) {
+				continue
+			}
+			declared := f.writer(resource, track.Namespace, track.Name, track.UID, now.At)
+			f.happened(now.At, wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
+		}
+		if idle, is := any(track.Last()).(*history.ReplicaSetObject); !track.Here() && !(is && idle.Desired == 0) {
+			gone := f.touched(history.Ends, resource, track.Namespace, track.Name, track.UID, track.Gone) > 0
+			f.happened(track.Gone, gone, track.UID, name+" was deleted")
+		}
+	}
+}
+
+// orders accounts for what is written into the status of a Rollout by other hands than its controller's: so a release is promoted or aborted
+// on the command line.
+func (f *undisturbed) orders(rollout *timeline.Track[history.RolloutObject], controllers []string) {
+	for _, now := range rollout.Seen[1:] {
+		for _, a := range now.By {
+			if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
+				continue
+			}
+			ours := a.Manager == history.DisturbanceManager && f.touched(history.Changes, "rollouts", rollout.Namespace, rollout.Name, rollout.UID, now.At) > 0
+			f.happened(now.At, ours, rollout.UID, "rollout "+rollout.Namespace+"/"+rollout.Name+" was given an order", writers([]history.Author{a})...)
+		}
+	}
+}
+
+// statusOf is the subresource that controllers write what they did into.
+const statusOf = "status"
+
+// managers are those who wrote a subresource, or with "" the object itself.
+func managers(by []history.Author, subresource string) []string {
+	var all []string
+	for _, a := range by {
+		if a.Subresource == subresource {
+			all = append(all, a.Manager)
+		}
+	}
+	return all
+}
+
+// controllersOf is who controls the Rollouts: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
+func controllersOf(rollouts []*timeline.Track[history.RolloutObject]) []string {
+	var all []string
+	for _, rollout := range rollouts {
+		for _, s := range rollout.Seen {
+			wrote := slices.DeleteFunc(managers(s.By, statusOf), func(m string) bool { return m == history.DisturbanceManager })
+			if len(wrote) > 0 {
+				all = append(all, wrote...)
+				break
+			}
+		}
+	}
+	return all
+}
+
+// writers says who wrote an object, and when.
+func writers(by []history.Author) []string {
+	if len(by) == 0 {
+		return []string{"the record does not tell who wrote it"}
+	}
+	var all []string
+	for _, a := range by {
+		text := fmt.Sprintf("written by %s (%s)", a.Manager, cmp.Or(strings.TrimSpace(a.Operation+" "+a.Subresource), "how is not told"))
+		if !a.At.IsZero() {
+			text += " at " + a.At.UTC().Format(time.RFC3339)
+		}
+		all = append(all, text)
+	}
+	return all
+}

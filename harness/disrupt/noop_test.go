@@ -1,0 +1,297 @@
+package disrupt
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+// noop is a disturbance whose injection is taken away: everybody it asks says yes, and nobody does anything.
+type noop struct {
+	name  string
+	of    func(bound time.Duration) Disturbance // bound is how long it may take to be seen
+	stage func(*bench)                          // what makes it land
+	spoil func(*bench)                          // what takes the injection away
+	// touches is what it says that it changes itself: what happens to anything else, somebody else did.
+	touches string
+}
+
+// pretend answers a request of a method with yes, and does nothing.
+func pretend(method string, code int, suffixes ...string) func(*bench) {
+	return func(b *bench) {
+		for _, suffix := range suffixes {
+			b.api.Handle(method, suffix, func(w http.ResponseWriter, r *http.Request) bool {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					return false
+				}
+				if method != http.MethodPut { // an update is answered with the object
+					body = []byte(`{"kind":"Status","apiVersion":"v1","status":"Success"}`)
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(code)
+				_, _ = w.Write(body)
+				return true
+			})
+		}
+	}
+}
+
+// deaf is a node that says that it sent every signal and sends none.
+type deaf struct{ node NodeExec }
+
+func (d deaf) NodeExec(ctx context.Context, node string, cmd ...string) ([]byte, error) {
+	if cmd[0] == "kill" {
+		return nil, nil
+	}
+	return d.node.NodeExec(ctx, node, cmd...)
+}
+
+func deafen(b *bench) { b.env.Nodes = deaf{b.env.Nodes} }
+
+// short is as long as a no-op is given: nothing would show however long it was waited for.
+const short = 300 * time.Millisecond
+
+func onePod(b *bench) {
+	b.replicaSet(1)
+	b.put("pods", podYAML, "a", "ReplicaSet")
+}
+
+func kill(how How) func(time.Duration) Disturbance {
+	return func(bound time.Duration) Disturbance {
+		return KillPod{Namespace: "shop", Selector: "app=vault", How: how, Bound: bound}
+	}
+}
+
+func release(bound time.Duration) Release {
+	return Release{Namespace: "shop", Workload: "vault", Version: "v2", Image: digest, Args: []string{"-version=v2"}, Bound: bound}
+}
+
+func rolling(b *bench) { b.play(b.workload("Rollout").step) }
+
+func drained(bound time.Duration) Disturbance {
+	return Drain{Node: "n1", Retry: time.Millisecond, Budget: bound}
+}
+
+func emptied(b *bench) { b.node(); b.kubelet("a", "b") }
+
+// noops has every disturbance, with each of the ways it acts by.
+func noops() []noop {
+	return []noop{
+		{"release", func(d time.Duration) Disturbance { return release(d) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
+			"changes rollouts shop/vault"},
+		{"regression", func(d time.Duration) Disturbance { return Regression(release(d)) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
+			"changes rollouts shop/vault"},
+		{"drain without a cordon", drained, emptied, func(b *bench) {
+			b.api.Handle(http.MethodPatch, "/n1", func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Node"}`)
+				return true
+			})
+		}, "changes nodes /n1"},
+		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), "changes nodes /n1"},
+		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
+		{"force-deleted", kill(ForceDeleted), onePod, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
+		{"killed", kill(Killed), func(b *bench) {
+			onePod(b)
+			b.env.Nodes = &shell{pid: "4711", kill: func() { b.put("pods", "%s", strings.ReplaceAll(endedYAML, "%d", "137")) }}
+		}, deafen, "restarts pods shop/a"},
+		{"freeze", func(time.Duration) Disturbance {
+			return Freeze{Namespace: "shop", Selector: "app=vault", For: time.Millisecond}
+		}, func(b *bench) { onePod(b); b.env.Nodes = &kernel{state: "S"} }, deafen, "restarts pods shop/a"},
+		{"readiness-lost", func(bound time.Duration) Disturbance {
+			u := lose
+			u.Notice = bound
+			return u
+		}, func(b *bench) {
+			s := &turning{}
+			b.api.Handle(http.MethodGet, "/proxy/readyz", func(w http.ResponseWriter, _ *http.Request) bool {
+				if s.isOff() {
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+				return true
+			})
+			onePod(b)
+			b.env.Nodes = s
+			b.play(func() {
+				if s.isOff() {
+					b.api.Put("pods", unready(b.api.Get("pods", "shop", "a")))
+				} else {
+					b.put("pods", podYAML, "a", "ReplicaSet")
+				}
+			})
+		}, deafen, ""},
+	}
+}
+
+// Without its injection a disturbance does not land, although everybody said yes; with it the same one lands.
+func TestANoOpDoesNotLand(t *testing.T) {
+	for _, n := range noops() {
+		t.Run(n.name, func(t *testing.T) {
+			t.Run("injected", func(t *testing.T) {
+				b := newBench(t)
+				n.stage(b)
+				if err := b.env.Perform(t.Context(), n.of(time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				if got := b.tape.last(); got != history.Landed {
+					t.Errorf("its last phase is %s: what its no-op shows would be for nothing", got)
+				}
+				if got := b.tape.touched(); got != n.touches {
+					t.Errorf("it says that it %s, want %s", got, n.touches)
+				}
+			})
+			t.Run("no-op", func(t *testing.T) {
+				b := newBench(t)
+				n.stage(b)
+				n.spoil(b)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*short) // for what has a bound of its own
+				defer cancel()
+				err := b.env.Perform(ctx, n.of(short))
+				if got := b.tape.last(); err == nil || got != history.Failed || strings.Contains(b.tape.phases(), string(history.Landed)) {
+					t.Errorf("nothing was done, and it says %q: error %v, evidence %q", b.tape.phases(), err, b.tape.evidence(history.Landed))
+				}
+			})
+		})
+	}
+}
+
+// touched is what the last phase says was changed, as words.
+func (r *tape) touched() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, touch := range r.events[len(r.events)-1].Disturbance.Touched {
+		if touch.UID == "" && touch.Resource != "nodes" { // a node has no other of its name
+			touch.Name += " of no uid"
+		}
+		all = append(all, fmt.Sprintf("%s %s %s/%s", touch.Effect, touch.Resource, touch.Namespace, touch.Name))
+	}
+	return strings.Join(all, ", ")
+}
+
+// What a disturbance writes it writes as Manager, also what it puts back: somebody else who writes the same object meanwhile has another name.
+func TestDisturbancesWriteAsThemselves(t *testing.T) {
+	cases := map[string]struct {
+		do     Disturbance
+		stage  func(*bench)
+		method string
+		suffix string
+	}{
+		"release": {release(time.Minute), rolling, http.MethodPut, "/vault"},
+		"drain":   {drained(time.Minute), emptied, http.MethodPatch, "/n1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.stage(b)
+			var managers []string
+			b.api.Handle(c.method, c.suffix, func(_ http.ResponseWriter, r *http.Request) bool {
+				managers = append(managers, r.URL.Query().Get("fieldManager"))
+				return false
+			})
+			if err := b.env.Perform(t.Context(), c.do); err != nil {
+				t.Fatal(err)
+			}
+			b.heal()
+			if len(managers) < 2 || slices.ContainsFunc(managers, func(m string) bool { return m != Manager }) {
+				t.Errorf("written as %q, want %s for what it did and what it undid", managers, Manager)
+			}
+		})
+	}
+}
+
+// last is the last phase that was recorded.
+func (r *tape) last() history.Phase {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range slices.Backward(r.events) {
+		if e.Disturbance != nil {
+			return e.Disturbance.Phase
+		}
+	}
+	return ""
+}
+
+// Whatever can be performed has a no-op above: every type of this package that does something, and every way to end a pod.
+func TestEveryDisturbanceHasANoOp(t *testing.T) {
+	var types, ways []string
+	for _, n := range noops() {
+		d := n.of(short)
+		types = append(types, reflect.TypeOf(d).Name())
+		if k, ok := d.(KillPod); ok {
+			ways = append(ways, string(k.How))
+		}
+	}
+	doers, hows := declared(t)
+	for _, name := range doers {
+		if !slices.Contains(types, name) {
+			t.Errorf("%s has no no-op: nobody has seen its evidence fail", name)
+		}
+	}
+	for _, how := range hows {
+		if !slices.Contains(ways, how) {
+			t.Errorf("a pod that is %s has no no-op", how)
+		}
+	}
+	if len(doers) < 6 || len(hows) < 3 {
+		t.Errorf("found only %v and %v: this test looks in the wrong place", doers, hows)
+	}
+}
+
+// declared is the types of this package that have a method Do, and the values of How.
+func declared(t *testing.T) (doers, hows []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				if n.Name.Name == "Do" && n.Recv != nil {
+					doers = append(doers, receiver(n.Recv.List[0].Type))
+				}
+			case *ast.ValueSpec:
+				if kind, is := n.Type.(*ast.Ident); is && kind.Name == "How" {
+					value, err := strconv.Unquote(n.Values[0].(*ast.BasicLit).Value)
+					if err != nil {
+						t.Fatal(err)
+					}
+					hows = append(hows, value)
+				}
+			}
+			return true
+		})
+	}
+	return doers, hows
+}
+
+// receiver is the name of the type of a method's receiver.
+func receiver(e ast.Expr) string {
+	if star, is := e.(*ast.StarExpr); is {
+		e = star.X
+	}
+	return e.(*ast.Ident).Name
+}
