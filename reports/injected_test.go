@@ -19,7 +19,7 @@ func TestOnlyWhatTheJudgeExceptsIsInjected(t *testing.T) {
 	bad := disturbedAt("regression", "", 10, 11, 20, 0, 0)
 	bad.Workload, bad.Injects = api, "v2"
 	shown := told(timeline.Timeline{Arms: []*timeline.Arm{arm("get", api), arm("web", web)}, Disturbances: []*timeline.Disturbance{bad}})
-	good := history.Hit{At: 15 * time.Second, Window: 1, Code: 500, Class: history.ClassApplication, Version: "v2"}
+	good := history.Hit{At: 15 * time.Second, Window: 1, Code: 500, Reason: history.ReasonStatus(500), Class: history.ClassApplication, Version: "v2"}
 	for name, c := range map[string]struct {
 		arm    string
 		change func(*history.Hit)

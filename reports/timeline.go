@@ -73,14 +73,11 @@ func newTimeline(record *timeline.Timeline) *Timeline {
 
 // injectedInto tells the failed hits of an arm that are failures by plan, as the judge excepts them.
 func (t *Timeline) injectedInto(arm *timeline.Arm) func(*history.Hit) bool {
-	injections := t.record.Injections()
-	return func(h *history.Hit) bool {
-		var deadline time.Duration
-		if w := arm.Window(h.Window); w != nil {
-			deadline = w.Deadline
-		}
-		return !arm.Control && slices.ContainsFunc(injections, func(i timeline.Injection) bool { return t.record.Excepts(&i, arm, h, deadline) })
+	if arm.Control {
+		return func(*history.Hit) bool { return false }
 	}
+	excuses := t.record.ExcusesOf(arm)
+	return func(h *history.Hit) bool { return excuses.Failure(h) != nil }
 }
 
 func (f *fold) read(ctx context.Context, h *history.History) (damage, err error) {

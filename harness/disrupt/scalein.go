@@ -67,6 +67,9 @@ func (s ScaleIn) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	a.OnHeal(fmt.Sprintf("want %d pods of %s again", was, s.Workload), workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
 		return s.undo(ctx, a, u.GetUID(), int(was))
 	})
+	// The pods that go are the controller's choice: its ReplicaSet has more of them than it asks for.
+	a.Touch(history.Touch{Effect: history.Changes, Resource: workloads[s.Workload.Kind].resource.Resource, Namespace: s.Workload.Namespace,
+		Name: s.Workload.Name, UID: string(u.GetUID())})
 	if err := s.want(ctx, a.Env, s.To); err != nil {
 		return nil, err
 	}
@@ -77,7 +80,7 @@ func (s ScaleIn) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 func (s ScaleIn) want(ctx context.Context, e *Env, replicas int) error {
 	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas)
 	api := e.Dynamic.Resource(workloads[s.Workload.Kind].resource).Namespace(s.Workload.Namespace)
-	if _, err := api.Patch(ctx, s.Workload.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := api.Patch(ctx, s.Workload.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: Manager}); err != nil {
 		return fmt.Errorf("scale %s to %d: %w", s.Workload, replicas, err)
 	}
 	return nil

@@ -21,7 +21,14 @@ type scaled struct {
 }
 
 func scaleBench(t *testing.T, kind string, pods int) *scaled {
-	s := &scaled{bench: newBench(t)}
+	return scaledOn(newBench(t), kind, pods)
+}
+
+func fourPods(b *bench, kind string) *scaled { return scaledOn(b, kind, 4) }
+
+// scaledOn puts a workload with pods into a cluster, and a pod of nobody's beside them.
+func scaledOn(bench *bench, kind string, pods int) *scaled {
+	s := &scaled{bench: bench}
 	api := map[string]string{"Rollout": "argoproj.io/v1alpha1", "Deployment": "apps/v1"}[kind]
 	s.put(workloads[kind].resource.Resource, "{apiVersion: %s, kind: %s, metadata: {name: vault, namespace: shop, uid: vault-uid}, spec: {replicas: %d}}", api, kind, pods)
 	s.put("replicasets", `

@@ -122,7 +122,7 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 			return nil, errors.Join(err, closeAll(plans))
 		}
 	}
-	w.health = startMonitor(conns, w.path)
+	w.health = startMonitor(conns, w.path, g.rec.Clock())
 	g.running = true
 	go w.run(ctx)
 	return w, nil

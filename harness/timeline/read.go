@@ -153,7 +153,7 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 	}
 	d.Phases = append(d.Phases, DisturbancePhase{At: at, Phase: e.Phase, Evidence: e.Evidence})
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
-	d.Workload, d.Hash = cmp.Or(d.Workload, e.Workload), cmp.Or(d.Hash, e.Hash)
+	d.Workload, d.Hash, d.Fault = cmp.Or(d.Workload, e.Workload), cmp.Or(d.Hash, e.Hash), cmp.Or(d.Fault, e.Fault)
 	if len(d.Nodes) == 0 {
 		d.Nodes = e.Nodes
 	}

@@ -86,11 +86,20 @@ func (a *Arm) Window(index int) *Window {
 	return nil
 }
 
+// Deadline is how long a hit of the arm in the window of an index may take; never where nobody said.
+func (a *Arm) Deadline(index int) time.Duration {
+	if w := a.Window(index); w != nil && w.Deadline > 0 {
+		return w.Deadline
+	}
+	return Never
+}
+
 // Disturbance is a fault or release with the moments of its phases; a phase that was not reached is never.
 type Disturbance struct {
 	ID, Name, Target              string
 	Workload                      history.Workload // that it disturbs, where that is one
 	Injects, Hash                 string           // of a release: the version that is bad on purpose, and the pod template hash
+	Fault                         history.Fault    // with Injects: how its answers are bad; none where nobody said
 	Nodes                         []string         // that are themselves what is disturbed
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
