@@ -48,8 +48,10 @@ Start it, restart or release your service meanwhile, and read the verdict: docs/
 The load is an open loop: every hit has its moment, and neither slow answers nor a late generator move it. Its arms take
 turns, and each shows what the others hide. The default ones send GET only:
   get         keep-alive; Go sends a GET again without telling when a reused connection breaks: counted as masked
+  get-once    keep-alive; nothing is ever sent again: what get masks is a failed hit
   get-close   a new connection for each hit: nothing is ever sent again
   post        POST with an Idempotency-Key, keep-alive
+  post-once   POST without a key, keep-alive; nothing is ever sent again
   post-close  POST without a key, a new connection for each hit
 With --control URL, an arm of the same rate goes to a responder that nothing disturbs.
 
@@ -73,7 +75,7 @@ Exit codes: 0 nothing was dropped and nobody waited, 1 a promise is broken, 2 in
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.targets, "target", nil, "URL to send load to; several are hit in turn; paths of a traffic file are appended")
-	flags.StringSliceVar(&f.arms, "arms", []string{"get", "get-close"}, "arms to send the load with")
+	flags.StringSliceVar(&f.arms, "arms", []string{"get", "get-once", "get-close"}, "arms to send the load with")
 	flags.StringArrayVar(&f.control, "control", nil, "URL of a responder that nothing disturbs")
 	flags.StringVar(&f.rate, "rate", "", "hits a second of all arms together, like 300/s or 20/m (default "+defaultRate+", or as recorded in the traffic file)")
 	flags.StringVar(&f.rampTo, "ramp-to", "", "change the rate evenly to this one over the duration")

@@ -53,7 +53,7 @@ func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 	}
 	arms, err := h.Arms()
 	slices.Sort(arms)
-	if err != nil || strings.Join(arms, " ") != "control get get-close" {
+	if err != nil || strings.Join(arms, " ") != "control get get-close get-once" {
 		t.Errorf("arms %v, %v", arms, err)
 	}
 	n := 0

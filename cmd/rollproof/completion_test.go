@@ -9,9 +9,9 @@ func TestCompletion(t *testing.T) {
 	for typed, c := range map[string]struct {
 		want, not string // words, each a line of its own
 	}{
-		"attack --arms ":                   {"get get-close post post-close", "control"},
-		"attack --arms get,":               {"get,get-close get,post", "get,get"},
-		"attack --arms get,post-close,g":   {"get,post-close,get-close", "get,post-close,get"},
+		"attack --arms ":                   {"get get-once get-close post post-once post-close", "control"},
+		"attack --arms get,":               {"get,get-once get,get-close get,post", "get,get"},
+		"attack --arms get,post-close,g":   {"get,post-close,get-once get,post-close,get-close", "get,post-close,get"},
 		"run ":                             {"canary/promotes-good mechanics/graceful", ""},
 		"run canary/promotes-good canary/": {"canary/aborts-late", "canary/promotes-good"},
 		"run --label ":                     {"smoke canary", ""},

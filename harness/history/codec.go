@@ -38,11 +38,14 @@ type wireHit struct {
 	Masked   int
 	Unsent   bool
 	Route    string
+	Digest   bool
+	Echoed   bool
 }
 
 const (
 	maxMessage = 1 << 20 // bytes of one hit; a longer one is damage
-	gobTimeLen = 15      // bytes of time.Time's binary form, version 1
+	wireFields = 22
+	gobTimeLen = 15 // bytes of time.Time's binary form, version 1
 	// unixToInternal is the seconds between year 1, where time.Time's binary form counts from, and 1970.
 	unixToInternal = 62135596800
 )
@@ -52,6 +55,11 @@ const (
 //
 //go:embed hit.gobtype
 var preamble []byte
+
+// olderPreamble defines a wireHit without its last fields (Digest, Echoed), as it was when format 2 was new. All else is alike.
+//
+//go:embed hit2.gobtype
+var olderPreamble []byte
 
 // typeNumber is the number that the preamble gives wireHit: definitions carry it negated.
 var typeNumber = func() int64 {
@@ -81,10 +89,10 @@ func appendHit(dst []byte, h *Hit, started time.Time, scratch *[]byte) []byte {
 	e.uint(15, uint64(h.Class))
 	e.string(16, h.Reason)
 	e.int(17, int64(h.Masked))
-	if h.Unsent {
-		e.uint(18, 1)
-	}
+	e.bool(18, h.Unsent)
 	e.string(19, h.Route)
+	e.bool(20, h.Digest)
+	e.bool(21, h.Echoed)
 	e.buf = append(e.buf, 0)
 	*scratch = e.buf
 	return append(appendUvarint(dst, uint64(len(e.buf))), e.buf...)
@@ -113,6 +121,12 @@ func (e *fieldEncoder) int(n int, v int64) {
 	if v != 0 {
 		e.field(n)
 		e.buf = appendVarint(e.buf, v)
+	}
+}
+
+func (e *fieldEncoder) bool(n int, v bool) {
+	if v {
+		e.uint(n, 1)
 	}
 }
 
@@ -151,7 +165,7 @@ func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 	d := fieldDecoder{buf: msg[n:]}
 	for field := -1; ; {
 		delta := d.uint()
-		if d.bad || delta > 20 {
+		if d.bad || delta > wireFields {
 			return errMalformed
 		}
 		if delta == 0 {
@@ -199,6 +213,10 @@ func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 			h.Unsent = d.uint() != 0
 		case 19:
 			h.Route = names.intern(&names.route, d.bytes())
+		case 20:
+			h.Digest = d.uint() != 0
+		case 21:
+			h.Echoed = d.uint() != 0
 		default:
 			return errMalformed
 		}
@@ -345,6 +363,7 @@ func (w *wireHit) hit(started time.Time) Hit {
 		BytesOut: w.BytesOut, BytesIn: w.BytesIn, Error: w.Error, Body: w.Body, Method: w.Method, URL: w.URL,
 		Intended: w.Intended, Window: w.Window, Version: w.Version, Pod: w.Pod,
 		Class: Class(w.Class), Reason: w.Reason, Masked: w.Masked, Unsent: w.Unsent, Route: w.Route,
+		Digest: w.Digest, Echoed: w.Echoed,
 	}
 	if h.Class == ClassOK && (h.Code == 0 || h.Error != "") {
 		h.Class, h.Reason = ClassAmbiguous, "unclassified" // whoever wrote this stream did not classify

@@ -56,7 +56,7 @@ func anyHit() *rapid.Generator[Hit] {
 			Intended: time.Duration(span.Draw(t, "intended")), Window: rapid.Int().Draw(t, "window"),
 			Version: text.Draw(t, "version"), Pod: text.Draw(t, "pod"), Class: Class(rapid.IntRange(0, 4).Draw(t, "class")),
 			Reason: text.Draw(t, "reason"), Masked: rapid.Int().Draw(t, "masked"), Unsent: rapid.Bool().Draw(t, "unsent"),
-			Route: text.Draw(t, "route"),
+			Route: text.Draw(t, "route"), Digest: rapid.Bool().Draw(t, "digest"), Echoed: rapid.Bool().Draw(t, "echoed"),
 		}
 	})
 }
@@ -154,6 +154,32 @@ func TestHitsCutAnywhereAreReadUpToTheCut(t *testing.T) {
 			}
 		} else if damage == nil {
 			t.Errorf("cut at %d, inside a hit: read %d and no damage", cut, n)
+		}
+	}
+}
+
+// Hits that were written before the record said what answers carry are read as quickly as others, and cut ones are told.
+func TestReadsHitsOfTheOlderShape(t *testing.T) {
+	want := []Hit{{Arm: "get", Code: 200, Version: "v1", Route: "r"}, {Arm: "get", Seq: 1, Error: "EOF", Class: ClassIngress}}
+	older := append(bytes.Clone(olderPreamble), encode(want)[len(preamble):]...)
+	for i, got := range collect(t, older) {
+		if flat(got) != flat(want[i]) {
+			t.Errorf("read %s, want %s", flat(got), flat(want[i]))
+		}
+	}
+	if n := len(collect(t, older)); n != len(want) {
+		t.Errorf("%d hits, want %d", n, len(want))
+	}
+	if _, n := uvarint(olderPreamble); n == 0 {
+		t.Fatal("the older definitions are none")
+	} else if id, _ := varint(olderPreamble[n:]); -id != typeNumber {
+		t.Errorf("the older definitions number the hit %d, today's %d", -id, typeNumber)
+	}
+	for cut := range len(older) {
+		var last error
+		readHits(bytes.NewReader(older[:cut]), "f", started, func(_ *Hit, err error) bool { last = err; return true })
+		if whole := cut == len(olderPreamble) || cut == len(older)-len(encode(want[1:]))+len(preamble); (last == nil) != whole {
+			t.Errorf("cut at %d of %d: %v", cut, len(older), last)
 		}
 	}
 }

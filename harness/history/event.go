@@ -72,6 +72,9 @@ type Window struct {
 	Sent      uint64        `json:"sent,omitempty"`      // hits that were started; Planned - Sent were missed
 	Health    *Health       `json:"health,omitempty"`    // with Ended
 	Protocols []string      `json:"protocols,omitempty"` // with Ended: that answers came in, e.g. HTTP/1.1
+	// Late, with Ended, counts connections over which bytes came after an answer was whole: it is longer than it said, or one that nobody
+	// asked for.
+	Late uint64 `json:"late,omitempty"`
 }
 
 // Health is how the load generator itself fared during a window. A starved generator proves nothing.

@@ -70,6 +70,9 @@ type Hit struct {
 	// Unsent marks an intent that was never started; At is then the moment it was given up.
 	Unsent bool
 	Route  string // as the traffic file names it; empty: method and path tell
+	Digest bool   // the answer carried a Content-Digest
+	// Echoed: the answer carried the id of a hit. Where it is not this hit's own, the hit failed.
+	Echoed bool
 }
 
 // Failed reports whether the hit got no complete, correct answer in its deadline.

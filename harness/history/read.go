@@ -252,22 +252,25 @@ func readHits(f io.Reader, name string, started time.Time, yield func(*Hit, erro
 	switch {
 	case errors.As(err, &damage):
 		yield(nil, damage)
-	case err != nil && bytes.HasPrefix(preamble, head):
+	case bytes.Equal(head, preamble):
+		readOwnHits(r, len(preamble), name, started, yield)
+	case bytes.HasPrefix(head, olderPreamble):
+		readOwnHits(r, len(olderPreamble), name, started, yield)
+	case err != nil && (bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head)):
 		yield(nil, &Damage{File: name, Text: "the file ends before the first hit"})
-	case err == nil && bytes.Equal(head, preamble):
-		_, _ = r.Discard(len(preamble)) // it was peeked at: it is there
-		readOwnHits(r, name, started, yield)
 	default:
 		readForeignHits(r, name, started, yield)
 	}
 }
 
-func readOwnHits(r *bufio.Reader, name string, started time.Time, yield func(*Hit, error) bool) {
+// readOwnHits reads what follows the type definitions, which were peeked at and take so many bytes.
+func readOwnHits(r *bufio.Reader, definitions int, name string, started time.Time, yield func(*Hit, error) bool) {
 	var (
 		hit    Hit
 		names  interner
-		offset = int64(len(preamble))
+		offset = int64(definitions)
 	)
+	_, _ = r.Discard(definitions)
 	for {
 		msg, size, err := nextMessage(r)
 		if err == io.EOF {

@@ -13,6 +13,7 @@ type Arm struct {
 	Method         string           // of hits that no traffic file describes
 	Targets        []string         // URLs, hit in turn; with a traffic file its paths are appended
 	KeepAlive      bool             // false: a new connection for each hit
+	Once           bool             // with KeepAlive: what breaks on a connection that was used before fails; Go's transport never sends it again
 	IdempotencyKey bool             // send the hit's id as Idempotency-Key, which lets Go's transport send a POST again
 	Control        bool             // Targets are a responder that nothing disturbs
 	Workload       history.Workload // whose answers it gets, for the record; may be left out
@@ -30,6 +31,8 @@ func builtinArms() []Arm {
 		{Name: "post", Method: http.MethodPost, KeepAlive: true, IdempotencyKey: true, Header: json, Body: postBody},
 		{Name: "post-close", Method: http.MethodPost, Header: json, Body: postBody},
 		{Name: "get-close", Method: http.MethodGet},
+		{Name: "get-once", Method: http.MethodGet, KeepAlive: true, Once: true},
+		{Name: "post-once", Method: http.MethodPost, KeepAlive: true, Once: true, Header: json, Body: postBody},
 		{Name: "control", Method: http.MethodGet, KeepAlive: true, Control: true},
 	}
 }

@@ -7,15 +7,15 @@ import (
 	"encoding/base64"
 	"fmt"
 	"hash"
+	"net/http"
 	"strings"
 
 	"github.com/dunglas/httpsfv"
 )
 
-// digestWant is what an answer's Content-Digest field (RFC 9530) says about its body.
+// digestWant is what an answer's Content-Digest field (RFC 9530) says about its body. Other algorithms are not checked.
 type digestWant struct {
 	sha256, sha512 []byte // nil when the field does not carry it
-	unknown        int    // algorithms that are not checked
 }
 
 const sha256Prefix = "sha-256=:"
@@ -47,8 +47,6 @@ func parseDigestFully(lines []string) (digestWant, error) {
 			want.sha256, err = digestBytes(dict, name, sha256.Size)
 		case "sha-512":
 			want.sha512, err = digestBytes(dict, name, sha512.Size)
-		default:
-			want.unknown++
 		}
 		if err != nil {
 			return want, err
@@ -70,17 +68,65 @@ func digestBytes(dict *httpsfv.Dictionary, name string, size int) ([]byte, error
 	return sum, nil
 }
 
-// checked reports whether the body will really be compared with something.
-func (w digestWant) checked() bool { return w.sha256 != nil || w.sha512 != nil }
+// hashed is which hashes are taken of a body while it is read.
+type hashed struct{ sha256, sha512 bool }
 
-// compare says which of the digests the hashes over the whole body do not match; "" when all match.
-func (w digestWant) compare(h256, h512 hash.Hash) string {
+// digests are what an answer says of its body, in its head and in its trailer.
+type digests struct {
+	hashed
+	carried   bool // there is one
+	bodyless  bool // there is nothing to compare one with
+	head      digestWant
+	trailer   digestWant
+	malformed error
+}
+
+// digestsOf reads the head of an answer, and decides what its body is hashed by. A trailer that is announced (RFC 9110, 6.6.2) may bring any
+// digest. One that is not may come where nothing says how long the body is; only SHA-256 is looked for there.
+func digestsOf(resp *http.Response, bodyless bool, buf *[sha256.Size]byte) digests {
+	lines := resp.Header["Content-Digest"]
+	d := digests{carried: len(lines) > 0, bodyless: bodyless}
+	if bodyless {
+		return d
+	}
+	if d.carried {
+		d.head, d.malformed = parseDigest(lines, buf)
+	}
+	_, announced := resp.Trailer["Content-Digest"]
+	d.sha256 = d.head.sha256 != nil || announced || resp.ContentLength < 0
+	d.sha512 = d.head.sha512 != nil || announced
+	return d
+}
+
+// addTrailer reads the trailer of an answer, which is there when its body was read.
+func (d *digests) addTrailer(resp *http.Response) {
+	lines := resp.Trailer["Content-Digest"]
+	if len(lines) == 0 {
+		return
+	}
+	d.carried = true
+	if d.malformed == nil {
+		d.trailer, d.malformed = parseDigest(lines, new([sha256.Size]byte))
+	}
+}
+
+// compare reports whether there was something to compare the hashes over the whole body with, and which algorithm's digest they do not
+// match; "" when all match.
+func (d *digests) compare(h256, h512 hash.Hash) (compared bool, unlike string) {
 	var scratch [sha512.Size]byte
-	if w.sha256 != nil && !bytes.Equal(h256.Sum(scratch[:0]), w.sha256) {
-		return "sha-256"
+	for _, want := range []*digestWant{&d.head, &d.trailer} {
+		if d.hashed.sha256 && want.sha256 != nil {
+			compared = true
+			if !bytes.Equal(h256.Sum(scratch[:0]), want.sha256) {
+				return true, "sha-256"
+			}
+		}
+		if d.hashed.sha512 && want.sha512 != nil {
+			compared = true
+			if !bytes.Equal(h512.Sum(scratch[:0]), want.sha512) {
+				return true, "sha-512"
+			}
+		}
 	}
-	if w.sha512 != nil && !bytes.Equal(h512.Sum(scratch[:0]), w.sha512) {
-		return "sha-512"
-	}
-	return ""
+	return compared, ""
 }

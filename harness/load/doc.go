@@ -12,6 +12,8 @@
 //	post        POST with an Idempotency-Key, keep-alive: what a careful client does. Sent again likewise, likewise Masked.
 //	post-close  POST without a key, a new connection for each hit. Nothing is ever sent again: every drop is a failed hit.
 //	get-close   GET, a new connection for each hit. For servers where a POST would do something.
+//	get-once    GET, keep-alive, and never sent again: what get masks is a failed hit here, as it is for a proxy or another client.
+//	post-once   POST without a key, keep-alive, and never sent again, as a browser's POST.
 //	control     GET, keep-alive, to a responder behind the same ingress that nothing disturbs.
 //
 // HTTP/1.1 is spoken unless Plan.HTTP2 asks for more: with HTTP/2 one connection carries many hits, and what breaks it fails them all.

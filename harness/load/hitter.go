@@ -10,7 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +40,7 @@ type hitter struct {
 
 	digests   tally
 	protocols protocols
+	late      atomic.Uint64 // connections over which bytes came after an answer was whole
 }
 
 // tally counts what the digest check rests on.
@@ -54,6 +57,8 @@ type state struct {
 	id       []string
 	trace    context.Context
 	gotConn  int
+	conn     *meteredConn // the last that was had; nil for one that is not metered
+	turn     uint64       // on it
 	kept     []byte
 	sum      [sha256.Size]byte
 	h256     hash.Hash
@@ -69,7 +74,7 @@ func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, 
 	h.conns = newConns(plan.dial, count)
 	h.secrets = secretsOf(arm.Targets, plan.header(arm))
 	h.transport = &http.Transport{
-		DialContext:         h.conns.DialContext,
+		DialContext:         h.metered(h.conns.DialContext),
 		TLSClientConfig:     plan.TLS.Clone(), // the transport writes into it
 		Protocols:           offered(plan.HTTP2),
 		TLSHandshakeTimeout: plan.Deadline,
@@ -77,6 +82,9 @@ func newHitter(plan Plan, arm Arm, clock history.Clock, run string, window int, 
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: int(min(workers, maxIdleConns)),
 		IdleConnTimeout:     plan.IdleTimeout,
+	}
+	if !plan.HTTP2 { // whose connections net/http must know as TLS; HTTP/2 tells itself where an answer ends
+		h.transport.DialTLSContext = h.metered(h.overTLS(h.conns.DialContext))
 	}
 	h.states.New = func() any { return newState() }
 	return h
@@ -86,7 +94,12 @@ func newState() *state {
 	s := &state{h256: sha256.New(), header: http.Header{}, id: make([]string, 1)}
 	s.trace = httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
 		// Called in the goroutine of the hit, once for each connection the transport tries it on.
-		GotConn: func(httptrace.GotConnInfo) { s.gotConn++ },
+		GotConn: func(info httptrace.GotConnInfo) {
+			s.gotConn++
+			if s.conn, _ = info.Conn.(*meteredConn); s.conn != nil {
+				s.turn = s.conn.begin()
+			}
+		},
 	})
 	return s
 }
@@ -103,7 +116,7 @@ func (h *hitter) hit(in intent, record func(*history.Hit)) {
 	s := h.states.Get().(*state)
 	r := in.request
 	start := time.Now()
-	s.gotConn, s.kept = 0, s.kept[:0]
+	s.gotConn, s.conn, s.kept = 0, nil, s.kept[:0]
 	s.hit = history.Hit{
 		Seq: in.seq, At: h.clock.At(start), Intended: in.intended, Window: h.window, Method: r.method, URL: r.text,
 		BytesOut: uint64(len(r.body)), Route: r.route,
@@ -140,13 +153,10 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 		s.hit.Code = uint16(resp.StatusCode)
 		return &out
 	}
+	s.hit.Echoed = len(resp.Header[HitHeader]) > 0
 	bodyless := in.request.method == http.MethodHead || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified
-	var want digestWant
-	var malformed error
-	if lines := resp.Header["Content-Digest"]; len(lines) > 0 && !bodyless {
-		want, malformed = parseDigest(lines, &s.sum)
-	}
-	out.Err = s.read(resp.Body, want)
+	digests := digestsOf(resp, bodyless, &s.sum)
+	out.Err = s.read(resp.Body, digests.hashed)
 	if err := resp.Body.Close(); out.Err == nil {
 		out.Err = err
 	}
@@ -154,18 +164,52 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 		return &out
 	}
 	s.hit.Code = uint16(resp.StatusCode)
-	switch {
-	case !in.request.expects(resp.StatusCode):
-	case !bodyless && resp.ContentLength >= 0 && s.hit.BytesIn != uint64(resp.ContentLength):
-		out.Mismatch = "length"
-	case malformed != nil:
-		out.Mismatch, s.hit.Error = "digest malformed", malformed.Error()
-	case h.mismatches(s, want):
-		out.Mismatch = "digest"
-	default:
+	digests.addTrailer(resp)
+	s.hit.Digest = digests.carried
+	length := resp.ContentLength
+	if bodyless {
+		length = 0
+	}
+	var beyond uint64
+	if s.conn != nil {
+		beyond = s.conn.end(s.turn, length)
+	}
+	if out.Mismatch = h.mismatch(s, in.request, resp, &digests, beyond); out.Mismatch == "" && in.request.expects(resp.StatusCode) {
 		return nil
 	}
 	return &out
+}
+
+// mismatch says in a short and stable word what is wrong with a whole answer but its status; "" when nothing is. Of an answer that has not the
+// expected status only one thing is asked: whether it is another hit's.
+func (h *hitter) mismatch(s *state, r *request, resp *http.Response, digests *digests, beyond uint64) string {
+	length := resp.ContentLength
+	echo := resp.Header[HitHeader]
+	switch {
+	case len(echo) > 0 && !slices.Equal(echo, s.id):
+		s.hit.Error = fmt.Sprintf("the answer is to hit %.100q", strings.Join(echo, ", "))
+		return "echo"
+	case !r.expects(resp.StatusCode):
+		return ""
+	case beyond > 0:
+		s.hit.Error = fmt.Sprintf("%d bytes too many came after the end of the answer", beyond)
+		return "length"
+	case digests.bodyless:
+		return ""
+	case length >= 0 && s.hit.BytesIn != uint64(length):
+		s.hit.Error = "the body has not the length its Content-Length says"
+		return "length"
+	case digests.malformed != nil:
+		s.hit.Error = digests.malformed.Error()
+		return "digest malformed"
+	case h.mismatches(s, digests):
+		return "digest"
+	}
+	if coding := uninvited(r.header, resp.Header); coding != "" {
+		s.hit.Error = fmt.Sprintf("the body came in content coding %.100q, which was not asked for", coding)
+		return "encoding"
+	}
+	return ""
 }
 
 func (h *hitter) request(ctx context.Context, s *state, in intent) *http.Request {
@@ -197,6 +241,9 @@ func (h *hitter) request(ctx context.Context, s *state, in intent) *http.Request
 		req.ContentLength, req.GetBody = int64(len(r.body)), r.getBody
 		req.Body = io.NopCloser(bytes.NewReader(r.body))
 	}
+	if h.arm.Once {
+		sentOnce(req)
+	}
 	return req.WithContext(ctx)
 }
 
@@ -204,11 +251,11 @@ func (h *hitter) request(ctx context.Context, s *state, in intent) *http.Request
 var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // read takes in the whole body: counts it, hashes it, and keeps its beginning.
-func (s *state) read(body io.Reader, want digestWant) error {
-	if want.sha256 != nil {
+func (s *state) read(body io.Reader, hashed hashed) error {
+	if hashed.sha256 {
 		s.h256.Reset()
 	}
-	if want.sha512 != nil {
+	if hashed.sha512 {
 		if s.h512 == nil {
 			s.h512 = sha512.New()
 		}
@@ -223,10 +270,10 @@ func (s *state) read(body io.Reader, want digestWant) error {
 		if room := keptBody - len(s.kept); room > 0 {
 			s.kept = append(s.kept, part[:min(room, n)]...)
 		}
-		if want.sha256 != nil {
+		if hashed.sha256 {
 			s.h256.Write(part)
 		}
-		if want.sha512 != nil {
+		if hashed.sha512 {
 			s.h512.Write(part)
 		}
 		if err == io.EOF {
@@ -238,19 +285,20 @@ func (s *state) read(body io.Reader, want digestWant) error {
 	}
 }
 
-func (h *hitter) mismatches(s *state, want digestWant) bool {
-	if !want.checked() {
-		if want.unknown > 0 {
-			h.digests.unknown.Add(1)
-		}
+func (h *hitter) mismatches(s *state, digests *digests) bool {
+	if !digests.carried {
+		return false
+	}
+	compared, unlike := digests.compare(s.h256, s.h512)
+	if !compared {
+		h.digests.unknown.Add(1)
 		return false
 	}
 	h.digests.checked.Add(1)
-	algorithm := want.compare(s.h256, s.h512)
-	if algorithm == "" {
+	if unlike == "" {
 		return false
 	}
-	s.hit.Error = fmt.Sprintf("the body of %d bytes does not match the answer's %s Content-Digest", s.hit.BytesIn, algorithm)
+	s.hit.Error = fmt.Sprintf("the body of %d bytes does not match the answer's %s Content-Digest", s.hit.BytesIn, unlike)
 	return true
 }
 
@@ -262,8 +310,6 @@ func (h *hitter) judge(s *state, in intent, out *Outcome) {
 	case s.hit.Error != "":
 	case out.Err != nil:
 		s.hit.Error = out.Err.Error()
-	case out.Mismatch != "":
-		s.hit.Error = "the body has not the length its Content-Length says"
 	default:
 		s.hit.Error = in.request.wrongStatus(out)
 	}

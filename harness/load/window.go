@@ -454,6 +454,7 @@ func (a *attack) recordEnd(health history.Health) error {
 	health.Workers = uint64(a.most.Load())
 	event := a.event()
 	event.Ended, event.Sent, event.Health, event.Protocols = true, a.sent.Load(), &health, a.hitter.protocols.seen()
+	event.Late = a.hitter.late.Load()
 	if a.plan.endless {
 		event.Planned = event.Sent + a.unsent
 		event.Length = max(a.haltedAt(a.now())-a.window.begin, 0)

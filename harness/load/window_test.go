@@ -175,7 +175,7 @@ func TestCleanRunOfEveryArm(t *testing.T) {
 		app(w, r)
 	})
 	r := record(t)
-	if err := r.run(t.Context(), arms(t, url, ArmNames()...), Plan{Pacing: Constant{400}, Length: 500 * time.Millisecond}); err != nil {
+	if err := r.run(t.Context(), arms(t, url, ArmNames()...), Plan{Pacing: Constant{600}, Length: 500 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	r.assertAccounted()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -42,10 +43,12 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 		Promise: "no request is dropped: every intended hit got one complete, correct answer in its deadline",
 		Doc: judge.Doc{
 			Proves: "Every intended hit of every arm but the control arm got one complete, correct answer in its deadline, as package load " +
-				"checked it (status, length, digest). The deadline is checked again here. The power counts the hits that were left to judge, without those excepted.",
+				"checked it (status, length, content coding, digest, and the hit's id where the answer repeats one). The deadline is checked again here. " +
+				"Once answers carry a version, a pod, a digest or the hit's id, each must: all of an arm whose answers one workload gives, else all " +
+				"of a route. Nor came bytes beyond the end of an answer. The power counts the hits that were left to judge, without those excepted.",
 			Cannot: "See an outage of an arm shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
-				"transport sent again by itself count as answered; `masked` counts them, and the arms that cannot be retried are there " +
-				"to catch the same failure.",
+				"transport sent again by itself count as answered; `masked` counts them, the reason names their arms, and the arms that are never " +
+				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what an arm never carries.",
 			Excepts: "A failed hit of the kind that was injected, by the very release that was made bad, between the beginning of the disturbance " +
 				"and one deadline after its end; it is counted as `injected`. It is of that kind when it has the status that the disturbance " +
 				"says (`fault`) and nothing else is wrong with it: another status, a body unlike its length or digest, an answer past its " +
@@ -54,8 +57,8 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 				"from the workload, the answer tells its version (`injects`), and its pod, where a watch saw it, " +
 				"is one of the release, by pod template hash; where no watch tells, watches must have seen that the version is of this release only. " +
 				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
-			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, or answered " +
-				"past the deadline.",
+			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, answered " +
+				"past the deadline, or without what tells who answered where its like carry it; or on bytes after the end of an answer.",
 			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead: the `path` arm, which ends at a node before " +
 				"anything of the stack, failed too, and nobody was answered; not while that node is itself what is disturbed. " +
 				"When only the harness failed: its own errors, intents never sent, and hits that ended by their deadline alone while the " +
@@ -81,6 +84,8 @@ type drops struct {
 // tally counts hits by what became of them.
 type tally struct {
 	hits, dropped, injected, masked uint64
+	maskedBy                        []string // the arms of masked
+	anonymous                       uint64   // of dropped: whole, and without what tells who answered
 
 	harness   uint64 // failed on the harness's own account
 	unsent    uint64
@@ -100,6 +105,8 @@ func (t *tally) add(o tally) {
 	t.dropped += o.dropped
 	t.injected += o.injected
 	t.masked += o.masked
+	t.anonymous += o.anonymous
+	t.maskedBy = append(t.maskedBy, o.maskedBy...)
 	t.harness += o.harness
 	t.unsent += o.unsent
 	t.unhealed += o.unhealed
@@ -121,6 +128,7 @@ type armDrops struct {
 	sequence sequence
 	outages  outages
 	routes   armRoutes
+	identity *identity // of its answers; nil: each route has its own, since nobody said that one workload gives them all
 
 	window   int // index of the window that deadline is of; -1 before the first hit
 	deadline time.Duration
@@ -133,13 +141,16 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		return p
 	}
 	if arm.Control {
-		c := &controlDrops{arm: arm, seconds: map[int64]bool{}, answered: moments{}}
+		c := &controlDrops{arm: arm, seconds: map[int64]bool{}, answered: moments{}, identities: map[string]*identity{}}
 		f.control = append(f.control, c)
 		return c
 	}
 	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
+	if arm.Workload != (history.Workload{}) {
+		a.identity = &identity{}
+	}
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
 	return a
@@ -154,12 +165,62 @@ func (a *armDrops) Hit(h *history.Hit) {
 	if h.Masked > 0 {
 		a.masked++
 	}
+	route := a.routes.of(h)
 	what, injected := answered, a.injected
-	if h.Class != history.ClassOK || h.Unsent || h.Code == 0 || h.Latency > a.deadline {
+	correct := h.Class == history.ClassOK && !h.Unsent && h.Code != 0 && h.Latency <= a.deadline
+	if !correct {
 		what = a.failed(h)
 	}
-	a.routes.add(h, what, a.injected > injected)
+	if !h.Unsent && h.Code != 0 {
+		a.identityOf(route).see(h, correct, route)
+	}
+	route.add(h, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
+}
+
+func (a *armDrops) identityOf(route *routeCounts) *identity {
+	if a.identity != nil {
+		return a.identity
+	}
+	return &route.identity
+}
+
+// dropAnonymous drops the correct answers that lack what others carried, now that all were seen.
+func (a *armDrops) dropAnonymous() {
+	drop := func(l *lacking) {
+		for route, n := range l.routes {
+			route.Dropped += n
+			a.dropped += n
+			a.anonymous += n
+		}
+		for i := range l.found.Kept {
+			l.found.Kept[i].Text = "dropped: " + l.found.Kept[i].Text
+		}
+		a.found.Merge(&l.found)
+	}
+	if a.identity != nil {
+		a.identity.wrong(drop)
+	}
+	for _, route := range a.routes.routes {
+		route.identity.wrong(drop)
+	}
+}
+
+// dropLate drops an answer for each connection over which bytes came after it was whole: which it was is not recorded.
+func (a *armDrops) dropLate() {
+	for _, w := range a.arm.Windows {
+		if w.Late == 0 {
+			continue
+		}
+		a.dropped += w.Late
+		a.found.Note(judge.Finding{At: w.Begin, Until: w.Until(), Arm: a.arm.Name, Class: history.ClassAmbiguous.String(), Text: "dropped: " + lateText(w)})
+	}
+}
+
+// lateText says what is wrong with bytes after the end of an answer.
+func lateText(w *timeline.Window) string {
+	return fmt.Sprintf("bytes that nobody asked for came over %s after an answer was whole: it is longer than it said, or another request's",
+		words.Plural(w.Late, "connection"))
 }
 
 func (a *armDrops) enter(index int) {
@@ -219,13 +280,18 @@ type controlDrops struct {
 	found        judge.Findings
 	seconds      map[int64]bool // of the run, in which a hit failed
 	answered     moments
+	identities   map[string]*identity // of its answers, by URL: it has few
 }
 
 func (c *controlDrops) Hit(h *history.Hit) {
 	c.hits++
 	c.answered.add(h)
+	correct := !h.Failed() && !h.Unsent && h.Code != 0 && h.Latency <= c.arm.Deadline(h.Window)
+	if !h.Unsent && h.Code != 0 {
+		c.identityOf(h.URL).see(h, correct, nil)
+	}
 	switch {
-	case !h.Failed() && !h.Unsent && h.Code != 0 && h.Latency <= c.arm.Deadline(h.Window):
+	case correct:
 		return
 	case c.arm.Starved(h):
 		c.starved++
@@ -234,7 +300,45 @@ func (c *controlDrops) Hit(h *history.Hit) {
 	c.failed++
 	c.seconds[int64(h.At/time.Second)] = true
 	if c.found.Wants(h.At) {
-		c.found.Keep(judge.HitFinding(h, "the control arm, which nothing disturbs, failed too: "+judge.WhyFailed(h)+": this points at the harness or the ingress"))
+		c.found.Keep(judge.HitFinding(h, controlToo+judge.WhyFailed(h)+pointsAtHarness))
+	}
+}
+
+const (
+	controlToo      = "the control arm, which nothing disturbs, failed too: "
+	pointsAtHarness = ": this points at the harness or the ingress"
+)
+
+func (c *controlDrops) identityOf(url string) *identity {
+	of := c.identities[url]
+	if of == nil {
+		of = &identity{}
+		c.identities[url] = of
+	}
+	return of
+}
+
+// failAnonymous fails the correct answers that lack what others carried, now that all were seen.
+func (c *controlDrops) failAnonymous() {
+	for _, of := range c.identities {
+		of.wrong(func(l *lacking) {
+			c.failed += l.found.Found
+			for i := range l.found.Kept {
+				f := &l.found.Kept[i]
+				c.seconds[int64(f.At/time.Second)] = true
+				f.Text = controlToo + f.Text + pointsAtHarness
+			}
+			c.found.Merge(&l.found)
+		})
+	}
+}
+
+func (c *controlDrops) failLate() {
+	for _, w := range c.arm.Windows {
+		if w.Late > 0 {
+			c.failed += w.Late
+			c.found.Note(judge.Finding{At: w.Begin, Until: w.Until(), Arm: c.arm.Name, Text: controlToo + lateText(w) + pointsAtHarness})
+		}
 	}
 }
 
@@ -250,7 +354,12 @@ func (f *drops) Result() judge.Promise {
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.outages.finish()
+		a.dropAnonymous()
+		a.dropLate()
 		a.blamePath(dark)
+		if a.masked > 0 {
+			a.maskedBy = []string{fmt.Sprintf("arm %s: %s", a.arm.Name, words.Count(a.masked))}
+		}
 		sum.add(a.tally)
 		found.Merge(&a.found)
 		windows = append(windows, a.arm.Windows...)
@@ -258,6 +367,8 @@ func (f *drops) Result() judge.Promise {
 		p.Figures = append(p.Figures, a.figures()...)
 	}
 	for _, c := range f.control {
+		c.failAnonymous()
+		c.failLate()
 		sum.control += c.failed
 		sum.harness += c.starved
 		found.Merge(&c.found)
@@ -328,6 +439,9 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 		return judge.Inconclusive, "every hit failed as injected: none is left to judge"
 	}
 	text := power.Text
+	if t.masked > 0 {
+		text += fmt.Sprintf("; %s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", "))
+	}
 	if t.injected > 0 {
 		text += fmt.Sprintf("; %s injected on purpose, counted apart", words.Plural(t.injected, "failure"))
 	}
@@ -418,7 +532,7 @@ func (a *armDrops) figures() []judge.Figure {
 		gap = max(gap, g)
 	}
 	o := a.outages.worst
-	return []judge.Figure{
+	figures := []judge.Figure{
 		{Name: "hits, arm " + a.arm.Name, Value: float64(a.hits), Unit: "hits"},
 		{Name: "dropped, arm " + a.arm.Name, Value: float64(a.dropped), Unit: "hits"},
 		{Name: "injected, arm " + a.arm.Name, Value: float64(a.injected), Unit: "hits"},
@@ -426,4 +540,8 @@ func (a *armDrops) figures() []judge.Figure {
 		{Name: "longest outage, arm " + a.arm.Name, Value: (o.until - o.from).Seconds() * 1000, Unit: "ms"},
 		{Name: "longest time without a whole hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
 	}
+	if a.anonymous > 0 {
+		figures = append(figures, judge.Figure{Name: "answers without what others carry, arm " + a.arm.Name, Value: float64(a.anonymous), Unit: "hits"})
+	}
+	return figures
 }

@@ -42,6 +42,7 @@ type routeCounts struct {
 	judge.Route
 	latencies *hdrhistogram.Histogram // in microseconds
 	bare      bare                    // of Dropped
+	identity  identity                // of its answers
 }
 
 // newArmRoutes counts the routes of an arm. arms are all of the run: where they go to several hosts, a route names its own.
@@ -69,13 +70,13 @@ func newArmRoutes(arm *timeline.Arm, arms []*timeline.Arm) armRoutes {
 	return r
 }
 
-// add counts a hit, with what the promise made of it.
-func (r *armRoutes) add(h *history.Hit, what outcome, injected bool) {
+// of is the route of a hit.
+func (r *armRoutes) of(h *history.Hit) *routeCounts {
 	key := routeKey{h.Route, h.Method, h.URL}
 	if r.lastOf == nil || key != r.last {
 		r.last, r.lastOf = key, r.find(key)
 	}
-	r.lastOf.add(h, what, injected)
+	return r.lastOf
 }
 
 func (r *armRoutes) find(key routeKey) *routeCounts {
@@ -168,6 +169,7 @@ func newLatencies() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(time.Hour/time.Microsecond), digits)
 }
 
+// add counts a hit, with what the promise made of it.
 func (c *routeCounts) add(h *history.Hit, what outcome, injected bool) {
 	if what == unsent {
 		c.Unsent++

@@ -1,0 +1,174 @@
+package checks_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// identified is the clean run with answers that carry all that tells who gave them, and to which hit.
+func identified() *recording {
+	r := cleanRun()
+	for _, hits := range r.hits {
+		for i := range hits {
+			hits[i].Digest, hits[i].Echoed = true, true
+		}
+	}
+	return r
+}
+
+func (r *recording) withoutWorkload() *recording {
+	for i := range r.windows {
+		r.windows[i].Workload = history.Workload{}
+	}
+	return r
+}
+
+func anonymousAnswer(h *history.Hit) {
+	h.Version, h.Pod, h.Digest, h.Echoed, h.BytesIn = "", "", false, false, 0
+}
+
+func TestAnAnswerWithoutWhatOthersCarryIsADrop(t *testing.T) {
+	const second = time.Second
+	last := testLength - 10*time.Millisecond
+	marks := map[string]func(*history.Hit){
+		"version":              func(h *history.Hit) { h.Version = "" },
+		"pod":                  func(h *history.Hit) { h.Pod = "" },
+		"digest":               func(h *history.Hit) { h.Digest = false },
+		"echo of the hit's id": func(h *history.Hit) { h.Echoed = false },
+	}
+	for name, lose := range marks {
+		for _, at := range []time.Duration{0, 5 * second, last} {
+			for _, run := range []*recording{identified(), identified().withoutWorkload()} {
+				lose(run.at("get", at))
+				p := assertVerdict(t, run.judged(t), load.SlugDropped, judge.Fail)
+				if p.Dropped != 1 || len(p.Findings) != 1 || !strings.Contains(p.Findings[0].Text, "with no "+name+",") || p.Findings[0].Hit == "" {
+					t.Errorf("no %s at %s: %d dropped, found %+v", name, at, p.Dropped, p.Findings)
+				}
+			}
+		}
+	}
+}
+
+func TestAnonymousAnswers(t *testing.T) {
+	ingress404 := func(h *history.Hit) { anonymousAnswer(h); h.Code = 404 } // which the traffic file expects
+	cases := []struct {
+		name    string
+		spoil   func(*recording)
+		want    judge.Verdict
+		dropped uint64
+		reason  string
+	}{
+		{"none", func(*recording) {}, judge.Pass, 0, "0 of 3 000"},
+		{"every second, empty and with status 200", func(r *recording) {
+			for _, arm := range []string{"get", "post", "post-close"} {
+				for i := range r.hits[arm] {
+					if i%2 == 1 {
+						anonymousAnswer(&r.hits[arm][i])
+					}
+				}
+			}
+		}, judge.Fail, 1500, "1 500 of 3 000 hits dropped"},
+		{"all but the last", func(r *recording) {
+			for i := range len(r.hits["get"]) - 1 {
+				anonymousAnswer(&r.hits["get"][i])
+			}
+		}, judge.Fail, 999, "999 of"},
+		{"an expected status that the ingress made", func(r *recording) { ingress404(r.at("get", time.Second)) }, judge.Fail, 1, "1 of"},
+		{"correct answers never carry what failed ones do", func(r *recording) {
+			for i := range r.hits["get"] {
+				anonymousAnswer(&r.hits["get"][i])
+			}
+			status503(r.at("get", time.Second), "v1")
+		}, judge.Fail, 1000, "1 000 of"},
+		{"an arm whose answers never carry it", func(r *recording) {
+			for i := range r.hits["post-close"] {
+				anonymousAnswer(&r.hits["post-close"][i])
+			}
+		}, judge.Pass, 0, "0 of 3 000"},
+		{"answers without a body have no digest", func(r *recording) {
+			r.at("get", time.Second).Method, r.at("get", time.Second).Digest = "HEAD", false
+			r.at("get", 2*time.Second).Code, r.at("get", 2*time.Second).Digest = 204, false
+			r.at("get", 3*time.Second).Code, r.at("get", 3*time.Second).Digest = 304, false
+		}, judge.Pass, 0, ""},
+		{"one without a body still says who answered", func(r *recording) {
+			r.at("get", time.Second).Method = "HEAD"
+			anonymousAnswer(r.at("get", time.Second))
+		}, judge.Fail, 1, ""},
+		{"a lost answer carries nothing, and is one drop", func(r *recording) {
+			reset(r.at("get", time.Second))
+			r.at("get", time.Second).Digest, r.at("get", time.Second).Echoed = false, false
+		}, judge.Fail, 1, ""},
+		{"of the control arm", func(r *recording) { anonymousAnswer(r.at("control", time.Second)) }, judge.Inconclusive, 0, "the control arm"},
+		{"bytes after an answer", func(r *recording) { r.window("get").Late = 3 }, judge.Fail, 3, "3 of"},
+		{"bytes after an answer of the control arm", func(r *recording) { r.window("control").Late = 3 }, judge.Inconclusive, 0, "the control arm"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := identified()
+			c.spoil(r)
+			p := assertVerdict(t, r.judged(t), load.SlugDropped, c.want)
+			if p.Dropped != c.dropped || !strings.Contains(p.Reason, c.reason) {
+				t.Errorf("%d dropped, want %d; reason %q, want it to tell %q", p.Dropped, c.dropped, p.Reason, c.reason)
+			}
+			if c.want != judge.Pass && len(p.Findings) == 0 {
+				t.Error("nothing was found")
+			}
+		})
+	}
+}
+
+// Several servers may stand behind one address, of which one tells who it is: nobody said that one workload answers.
+func TestWhatAnswersCarryIsAskedOfARouteWhereNoWorkloadIsNamed(t *testing.T) {
+	run := func(withWorkload bool) *recording {
+		r := identified()
+		if !withWorkload {
+			r.withoutWorkload()
+		}
+		for i := range r.hits["get"] {
+			h := &r.hits["get"][i]
+			if h.Route = "page"; i%2 == 1 {
+				h.Route = "file"
+				anonymousAnswer(h)
+			}
+		}
+		return r
+	}
+	assertVerdict(t, run(false).judged(t), load.SlugDropped, judge.Pass)
+	if p := assertVerdict(t, run(true).judged(t), load.SlugDropped, judge.Fail); p.Dropped != 500 {
+		t.Errorf("%d dropped of one workload's answers, want 500", p.Dropped)
+	}
+	mixed := run(false)
+	anonymousAnswer(&mixed.hits["get"][4])
+	p := assertVerdict(t, mixed.judged(t), load.SlugDropped, judge.Fail)
+	for _, route := range p.Routes {
+		if want := map[bool]judge.Verdict{true: judge.Fail, false: judge.Pass}[route.Name == "page"]; route.Verdict != want {
+			t.Errorf("route %s is %s, want %s", route.Name, route.Verdict, want)
+		}
+	}
+	if p.Dropped != 1 || len(p.Routes) < 3 {
+		t.Errorf("%d dropped, of routes %+v", p.Dropped, p.Routes)
+	}
+}
+
+func TestAPassNamesWhatWasMasked(t *testing.T) {
+	r := cleanRun()
+	for i := range 7 {
+		r.hits["get"][i].Masked = 1
+	}
+	r.hits["post"][0].Masked = 2
+	p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Pass)
+	want := fmt.Sprint("8 hits were answered only because Go's transport sent them again (arm get: 7, arm post: 1)")
+	if !strings.Contains(p.Reason, want) {
+		t.Errorf("reason %q, want it to tell %q", p.Reason, want)
+	}
+	if p := promise(t, cleanRun().judged(t), load.SlugDropped); strings.Contains(p.Reason, "again") {
+		t.Errorf("nothing was masked, and the reason is %q", p.Reason)
+	}
+}
