@@ -26,6 +26,7 @@ func All(w bitvault.World) []run.Scenario {
 		canary.NoDataNoPromote(w),
 		mechanics.Readiness(w),
 		mechanics.Graceful(w),
+		mechanics.ScaleDown(w),
 		mechanics.PDB(w),
 		mechanics.PDBNoDeadlock(w),
 		mechanics.Freeze(w),

@@ -34,7 +34,7 @@ func completions() map[string]completion {
 		"teeth":          {args: several(plantedChecks), flags: map[string]completer{"label": proposing(faultLabels), "pace": pace, "images": images}},
 		"attack":         {args: none, flags: map[string]completer{"arms": commaList(mainArms), "target": none, "control": none, "header": none, "rate": none}},
 		"judge":          {args: oneDirectory, flags: map[string]completer{"check": commaList(checkSlugs)}},
-		"report":         {args: oneDirectory},
+		"report":         {args: mergedDirs},
 		"cluster up":     {args: none, flags: map[string]completer{"images": images}},
 		"cluster status": {args: none, flags: map[string]completer{"output": output}},
 		"images":         {flags: map[string]completer{"images": images}},

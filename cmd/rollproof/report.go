@@ -20,16 +20,31 @@ func newReportCommand() *cobra.Command {
 		open   bool
 		out    string
 		accept bool
+		whole  bool
 	)
 	cmd := &cobra.Command{
-		Use:   "report DIR",
-		Short: "Write the reports of a judged run anew and sum it up",
+		Use:   "report DIR…",
+		Short: "Write the reports of a judged run anew and sum it up, or those of all shards of a suite",
 		Long: `report reads the record and verdict.json of a run's directory, writes junit.xml and report.html there, or into the directory that
 --out names, and sums the run up. A record that cannot be written to is summed up all the same.
 It judges nothing: that is what rollproof judge is for, and it refuses a verdict.json that was changed or is of another record. The
-exit code is that of the verdict.`,
-		Args: cobra.ExactArgs(1),
+exit code is that of the verdict.
+
+report --merge takes the directories of all shards of one suite, or the --out of each, and writes one report of all their runs. It
+refuses a shard that is missing or there twice, shards of different builds, images or flags, and a record or verdict that was changed.
+The exit code is the worst of all runs, and 3 where one never got to a verdict.`,
+		Example: `  rollproof report out/20261126-0217-canary --open
+  rollproof report --merge shards/1 shards/2 shards/3 shards/4 --out merged`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if whole {
+				return cobra.MinimumNArgs(1)(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if whole {
+				return merge(cmd, args, out, open)
+			}
 			verdict, err := report(cmd, args[0], out, open, acceptOf(accept)...)
 			if err != nil {
 				return err
@@ -39,7 +54,9 @@ exit code is that of the verdict.`,
 	}
 	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
 	cmd.Flags().StringVar(&out, "out", "", "directory for junit.xml and report.html (default DIR)")
+	cmd.Flags().BoolVar(&whole, "merge", false, "put the shards of a suite together; needs --out")
 	acceptFlag(cmd, &accept)
+	cmd.MarkFlagsMutuallyExclusive("merge", "accept-unprotected")
 	return cmd
 }
 

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +15,10 @@ import (
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/cluster"
-	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
 )
@@ -34,8 +32,9 @@ type labFlags struct {
 	cluster, config, images, pace, out string
 	rate                               string
 	keep                               bool
-	shard                              run.Shard
+	shard                              suite.Shard
 	repeat                             int
+	resume                             string
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
@@ -48,6 +47,7 @@ func (f *labFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.out, "out", "out", "directory that gets a directory for each run")
 	flags.Var(&f.shard, "shard", "only this part of what was chosen, e.g. 2/4; the parts take about as long as each other")
 	flags.IntVar(&f.repeat, "repeat", 1, "perform each this many times; every time is a run of its own, with a verdict of its own")
+	flags.StringVar(&f.resume, "resume", "", "go on with the suite in this directory: perform what has no verdict yet, with the flags that it was begun with")
 	flags.BoolVar(&f.keep, "keep", false, "leave a cluster running that this command made")
 }
 
@@ -76,7 +76,7 @@ func (f *labFlags) listed() (bitvault.World, error) {
 	return bitvault.World{Strategy: strategy}, err
 }
 
-// part is the positions of what is performed in a list of what was chosen: all of it as often as it is repeated, and of that the shard.
+// part is the positions of what is performed in the whole list: all that was chosen as often as it is repeated, and of that the shard.
 func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
 	if f.repeat < 1 {
 		return nil, fmt.Errorf("--repeat %d: want 1 or more", f.repeat)
@@ -91,17 +91,14 @@ func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
 	if len(positions) == 0 {
 		return nil, fmt.Errorf("--shard %s: it is empty, there are only %d to share: name fewer shards", &f.shard, len(usually))
 	}
-	for i := range positions {
-		positions[i] %= len(chosen)
-	}
 	return positions, nil
 }
 
-// at is what stands at some positions of a list.
-func at[T any](list []T, positions []int) []T {
+// at is what stands at the positions of some runs of a suite, of a list of what was asked for.
+func at[T any](list []T, runs []suite.Run, indexes []int) []T {
 	var some []T
-	for _, i := range positions {
-		some = append(some, list[i])
+	for _, i := range indexes {
+		some = append(some, list[runs[i].Position%len(list)])
 	}
 	return some
 }
@@ -116,20 +113,31 @@ func newRunCommand() *cobra.Command {
 Each run is recorded in a directory of its own, judged, and reported there: open its report.html.
 
 Without names and label all scenarios are run; "rollproof list" shows them. A cluster that a scenario leaves broken is thrown away,
-and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.`,
+and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
+
+What was asked for and what has become of it is kept in suite.json, in a directory of its own. --resume goes on with a suite that was
+broken off, by Ctrl-C, a kill or a lost machine: it performs what has no verdict yet, and leaves what has one. "rollproof report --merge"
+puts the shards of a suite together.`,
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
   rollproof run --label canary --pace spec
-  rollproof run --shard 2/4`,
+  rollproof run --shard 2/4
+  rollproof run --resume out/20261126-021700-suite`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
-		RunE:        func(cmd *cobra.Command, names []string) error { return runScenarios(cmd, f, label, names) },
+		RunE: func(cmd *cobra.Command, names []string) error {
+			resumed, names, err := f.resumed(cmd, names)
+			if err != nil {
+				return err
+			}
+			return errors.Join(runScenarios(cmd, f, resumed, label, names), resumed.release())
+		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
 	return cmd
 }
 
-func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) (err error) {
+func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, names []string) (err error) {
 	// Before anything is made: a mistyped name, or a cluster that is too small, must cost a second and not half an hour.
 	world, err := f.listed()
 	if err != nil {
@@ -139,20 +147,25 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 	if err != nil {
 		return err
 	}
-	part, err := f.part(wanted)
+	k, err := f.suiteOf(cmd, resumed, suite.Terms{Label: label, Names: names}, wanted, nil)
 	if err != nil {
 		return err
 	}
-	wanted = at(wanted, part)
+	defer func() { err = errors.Join(err, k.release()) }()
 	planned, err := lab.Planned(lab.Options{Config: f.config})
 	if err != nil {
 		return err
 	}
-	if none := unmet(wanted, planned); len(none) == len(wanted) {
-		return summarise(cmd.OutOrStdout(), none)
+	left := at(wanted, k.Runs, k.left)
+	if none := unmet(left, planned); len(none) == len(left) {
+		k.skip(none)
+		if err := k.start(f.out, nil); err != nil {
+			return err
+		}
+		return summarise(cmd.OutOrStdout(), k.Suite)
 	}
 	load.TuneMemory()
-	l, err := f.open(cmd, "rollproof run", wanted)
+	l, err := f.open(cmd, "rollproof run", left)
 	if err != nil {
 		return err
 	}
@@ -161,9 +174,17 @@ func runScenarios(cmd *cobra.Command, f labFlags, label string, names []string) 
 	if err != nil {
 		return err
 	}
+	if err := k.start(f.out, l.Digests()); err != nil {
+		return err
+	}
 	performer := performerOf(cmd, l, f.out)
-	outcomes, err := performer.Perform(cmd.Context(), at(chosen, part)...)
-	return errors.Join(summarise(cmd.OutOrStdout(), outcomes), err)
+	k.follow(&performer)
+	outcomes, err := performer.Perform(cmd.Context(), at(chosen, k.Runs, k.left)...)
+	errs := []error{err}
+	for _, o := range outcomes {
+		errs = append(errs, o.Err)
+	}
+	return summarise(cmd.OutOrStdout(), k.Suite, errs...)
 }
 
 // performerOf performs scenarios in the lab, and shows on the terminal how they go and what became of each.
@@ -209,44 +230,6 @@ func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 		}
 	}
 	return skipped
-}
-
-// summarise shows a line for each scenario and returns the error that carries the exit code: the worst of them.
-func summarise(w io.Writer, outcomes []run.Performed) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	var errs []error
-	worst, ran, left := judge.Pass, 0, 0
-	for _, o := range outcomes {
-		switch {
-		case o.NotBegun:
-			left++
-			fmt.Fprintf(table, "not begun\t%s\t\n", o.Scenario)
-			continue
-		case o.Err != nil:
-			errs = append(errs, o.Err)
-			fmt.Fprintf(table, "could not run\t%s\t%s\n", o.Scenario, o.Dir)
-		case o.Skipped != "":
-			fmt.Fprintf(table, "skipped\t%s\t%s\n", o.Scenario, o.Skipped)
-			continue
-		default:
-			fmt.Fprintf(table, "%s\t%s\t%s\n", o.Result.Verdict, o.Scenario, o.Dir)
-			worst = judge.Worse(worst, o.Result.Verdict)
-		}
-		ran++
-	}
-	if err := table.Flush(); err != nil {
-		errs = append(errs, fmt.Errorf("show the summary: %w", err))
-	}
-	if left > 0 {
-		errs = append(errs, fmt.Errorf("%d of %d scenarios were not begun", left, len(outcomes)))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if ran == 0 {
-		worst = judge.Inconclusive
-	}
-	return verdictError(worst)
 }
 
 func newListCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +11,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/suite"
+	"bitvault.dev/rollproof/scenarios"
 )
 
 // smallCluster writes the project's configuration with one worker less: one.
@@ -38,7 +42,7 @@ func smallCluster(t *testing.T) string {
 func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 	t.Setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
 	t.Setenv("DOCKER_CONTEXT", "")
-	small := smallCluster(t)
+	small, out := smallCluster(t), t.TempDir()
 	cases := map[string]struct {
 		args []string
 		code int
@@ -56,9 +60,9 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 		"repeated not at all":     {[]string{"run", "--repeat", "0"}, exitCouldNotRun, []string{"--repeat 0"}},
 		"a mistyped check":        {[]string{"teeth", "canary.step"}, exitCouldNotRun, []string{`"canary.step"`, "rollproof list"}},
 		"teeth at no pace":        {[]string{"teeth", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
-		"a cluster that is too small for it": {[]string{"run", "--config", small, "mechanics/pdb"}, exitInconclusive,
+		"a cluster that is too small for it": {[]string{"run", "--config", small, "mechanics/pdb", "--out", out}, exitInconclusive,
 			[]string{"skipped", "mechanics/pdb", "2 workers needed, the cluster has 1 worker"}},
-		"a cluster that is too small for all of them": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/pdb-no-deadlock"}, exitInconclusive,
+		"a cluster that is too small for all of them": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/pdb-no-deadlock", "--out", out + "/2"}, exitInconclusive,
 			[]string{"mechanics/pdb-no-deadlock"}},
 		"a cluster that is too small for one of two": {[]string{"run", "--config", small, "mechanics/pdb", "mechanics/readiness"}, exitCouldNotRun, nil},
 	}
@@ -88,12 +92,13 @@ func TestShardsShareTheRepetitions(t *testing.T) {
 		if err := f.shard.Set(shard); err != nil {
 			t.Fatal(err)
 		}
-		part, err := f.part(chosen)
+		positions, err := f.part(chosen)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, s := range at(chosen, part) {
-			times[s.Name]++
+		s := suite.New("run", suite.Terms{Repeat: 3, Asked: askedFor(chosen, nil)}, f.shard, positions)
+		for _, scenario := range at(chosen, s.Runs, s.Left()) {
+			times[scenario.Name]++
 		}
 	}
 	if times["a"] != 3 || times["b"] != 3 || times["c"] != 3 {
@@ -101,33 +106,47 @@ func TestShardsShareTheRepetitions(t *testing.T) {
 	}
 }
 
-func outcomeOf(v judge.Verdict) run.Performed {
-	return run.Performed{Outcome: run.Outcome{Scenario: "canary/" + string(v), Dir: "out/" + string(v), Result: judge.Result{Verdict: v}}}
-}
-
 func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
-	broken := outcomeOf(judge.Inconclusive)
-	broken.Err = errors.New("run canary/x: the load ended by itself")
-	skipped := run.Performed{Outcome: run.Outcome{Scenario: "mechanics/pdb", Skipped: "2 workers needed"}}
-	left := run.Performed{Outcome: run.Outcome{Scenario: "mechanics/graceful"}, NotBegun: true}
+	of := func(v judge.Verdict) suite.Run {
+		return suite.Run{Scenario: "canary/" + string(v), State: suite.Judged, Verdict: v, Dir: string(v)}
+	}
+	skipped := suite.Run{Scenario: "mechanics/pdb", State: suite.Skipped, Reason: "2 workers needed"}
+	left := suite.Run{Scenario: "mechanics/graceful", State: suite.NotBegun}
+	broken := suite.Run{Scenario: "canary/late", State: suite.Failed, Dir: "late", Reason: "the load ended by itself"}
+	brokenOff := suite.Run{Scenario: "canary/pass", State: suite.BrokenOff, Dir: "first"}
 	cases := map[string]struct {
-		outcomes []run.Performed
-		code     int
-		line     string
+		runs []suite.Run
+		errs []error
+		code int
+		line string
 	}{
-		"all pass":                           {[]run.Performed{outcomeOf(judge.Pass), outcomeOf(judge.Pass)}, exitPass, "pass  canary/pass  out/pass"},
-		"one fails":                          {[]run.Performed{outcomeOf(judge.Inconclusive), outcomeOf(judge.Fail), outcomeOf(judge.Pass)}, exitBroken, "fail          canary/fail"},
-		"one is inconclusive":                {[]run.Performed{outcomeOf(judge.Pass), outcomeOf(judge.Inconclusive)}, exitInconclusive, "inconclusive  canary/inconclusive"},
-		"one is skipped":                     {[]run.Performed{outcomeOf(judge.Pass), skipped}, exitPass, "skipped  mechanics/pdb  2 workers needed"},
-		"nothing ran":                        {[]run.Performed{skipped}, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
-		"nothing was asked":                  {nil, exitInconclusive, ""},
-		"interrupted after the first passed": {[]run.Performed{outcomeOf(judge.Pass), left}, exitCouldNotRun, "not begun  mechanics/graceful"},
-		"one could not be run":               {[]run.Performed{outcomeOf(judge.Fail), broken}, exitCouldNotRun, "could not run  canary/inconclusive"},
+		"all pass":                           {[]suite.Run{of(judge.Pass), of(judge.Pass)}, nil, exitPass, "pass  canary/pass  out/pass"},
+		"one fails":                          {[]suite.Run{of(judge.Inconclusive), of(judge.Fail), of(judge.Pass)}, nil, exitBroken, "fail          canary/fail"},
+		"one is inconclusive":                {[]suite.Run{of(judge.Pass), of(judge.Inconclusive)}, nil, exitInconclusive, "inconclusive  canary/inconclusive"},
+		"one is skipped":                     {[]suite.Run{of(judge.Pass), skipped}, nil, exitPass, "skipped  mechanics/pdb  2 workers needed"},
+		"nothing ran":                        {[]suite.Run{skipped}, nil, exitInconclusive, "skipped  mechanics/pdb  2 workers needed"},
+		"interrupted after the first passed": {[]suite.Run{of(judge.Pass), left}, nil, exitCouldNotRun, "not begun  mechanics/graceful"},
+		"one could not be run":               {[]suite.Run{of(judge.Fail), broken}, nil, exitCouldNotRun, "could not run  canary/late"},
+		"a report could not be written":      {[]suite.Run{of(judge.Pass)}, []error{errors.New("disk full")}, exitCouldNotRun, "pass  canary/pass"},
+		"broken off, and performed again":    {[]suite.Run{brokenOff, of(judge.Pass)}, nil, exitPass, "broken off  canary/pass  out/first"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			s := &suite.Suite{Command: "run", Terms: suite.Terms{Repeat: 1}}
+			position := -1
+			for i, r := range c.runs {
+				if i == 0 || c.runs[i-1].State != suite.BrokenOff {
+					position++
+					s.Asked = append(s.Asked, suite.Asked{Scenario: r.Scenario})
+				}
+				r.Position = position
+				s.Runs = append(s.Runs, r)
+			}
+			if err := s.Create(filepath.Join(t.TempDir(), "suite"), time.Now()); err != nil {
+				t.Fatal(err)
+			}
 			var out bytes.Buffer
-			err := summarise(&out, c.outcomes)
+			err := summarise(&out, s, c.errs...)
 			told, other := verdictOf(err)
 			code := int(told)
 			if other != nil {
@@ -136,8 +155,12 @@ func TestTheSummaryCarriesTheWorstExitCode(t *testing.T) {
 			if code != c.code {
 				t.Errorf("exit code %d (%v), want %d", code, err, c.code)
 			}
-			if !strings.Contains(out.String(), c.line) {
-				t.Errorf("the summary\n%sdoes not have the line %q", &out, c.line)
+			shown := strings.ReplaceAll(out.String(), filepath.Dir(s.Dir()), "out")
+			if !strings.Contains(shown, c.line) {
+				t.Errorf("the summary\n%sdoes not have the line %q", shown, c.line)
+			}
+			if unfinished := strings.Contains(fmt.Sprint(err), "--resume "+s.Dir()); unfinished != (c.code == exitCouldNotRun && c.errs == nil) {
+				t.Errorf("the error %v says how to go on: %v", err, unfinished)
 			}
 		})
 	}
@@ -187,7 +210,7 @@ func TestListTellsWhatEachScenarioNeeds(t *testing.T) {
 	if code != exitPass {
 		t.Fatalf("exit code %d: %s", code, out)
 	}
-	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", "12 scenarios, about "} {
+	for _, want := range []string{"canary/aborts-late\n    a fault that shows only later", "    takes   about ", "judges  mechanics.pdb, mechanics.readiness\n", "    needs   2 workers\n", fmt.Sprintf("%d scenarios, about ", len(scenarios.All(bitvault.World{})))} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q does not say %q", out, want)
 		}

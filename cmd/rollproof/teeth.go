@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +17,7 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
@@ -30,18 +30,25 @@ func newTeethCommand() *cobra.Command {
 		Short: "Plant a fault under each check on the real stack, and see whether the check turns",
 		Long: `A check that was never seen to fail proves nothing when it is green. teeth plants a fault under each check (no preStop, a threshold
 that is too wide, a budget that selects nothing, …), runs a scenario, and wants the check red. The matrix is printed and written as
-teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1.`,
+teeth.json, junit.xml and teeth.html. A fault that survives is exit code 1. --resume goes on where a teeth command was broken off.`,
 		Example: `  rollproof teeth --label smoke
-  rollproof teeth mechanics.pdb canary.steps`,
+  rollproof teeth mechanics.pdb canary.steps
+  rollproof teeth --resume out/20261126-021700-teeth`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
-		RunE:        func(cmd *cobra.Command, checks []string) error { return bite(cmd, f, label, checks) },
+		RunE: func(cmd *cobra.Command, checks []string) error {
+			resumed, checks, err := f.resumed(cmd, checks)
+			if err != nil {
+				return err
+			}
+			return errors.Join(bite(cmd, f, resumed, label, checks), resumed.release())
+		},
 	}
 	f.register(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only faults with this label, e.g. smoke")
 	return cmd
 }
 
-func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err error) {
+func bite(cmd *cobra.Command, f labFlags, resumed *kept, label string, checks []string) (err error) {
 	world, err := f.listed()
 	if err != nil {
 		return err
@@ -50,12 +57,16 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 	if err != nil {
 		return err
 	}
-	part, err := f.part(teeth.Scenarios(wanted))
+	k, err := f.suiteOf(cmd, resumed, suite.Terms{Label: label, Names: checks}, teeth.Scenarios(wanted), wanted)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, k.release()) }()
+	if len(k.left) == 0 {
+		return concludeTeeth(cmd, k.Dir(), k.parts(), nil)
+	}
 	load.TuneMemory()
-	l, err := f.open(cmd, "rollproof teeth", teeth.Scenarios(at(wanted, part)))
+	l, err := f.open(cmd, "rollproof teeth", teeth.Scenarios(at(wanted, k.Runs, k.left)))
 	if err != nil {
 		return err
 	}
@@ -64,37 +75,50 @@ func bite(cmd *cobra.Command, f labFlags, label string, checks []string) (err er
 	if err != nil {
 		return err
 	}
-	matrix := &reports.Teeth{Started: time.Now().UTC()}
-	broken := plantAll(cmd, l, f.out, at(faults, part), matrix)
-	dir := filepath.Join(f.out, matrix.Started.Format("20060102-150405")+"-teeth")
-	if err := writeTeeth(dir, matrix); err != nil {
+	if err := k.start(f.out, l.Digests()); err != nil {
 		return err
 	}
-	if err := reports.TeethTerminal(cmd.OutOrStdout(), matrix); err != nil {
+	broken := plantAll(cmd, l, f.out, at(faults, k.Runs, k.left), k)
+	return concludeTeeth(cmd, k.Dir(), k.parts(), errors.Join(broken, unfinished(k.Suite)))
+}
+
+// plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew.
+func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, k *kept) error {
+	performer := performerOf(cmd, l, out)
+	performer.Begin = func(_ run.Scenario, nth, of int) {
+		fault := faults[nth-1]
+		displayOf(cmd).Say("fault %d of %d under %s: %s", nth, of, fault.Check, fault.Planted)
+	}
+	k.follow(&performer)
+	follow := performer.Done
+	performer.Done = func(p run.Performed) error {
+		at := k.left[k.next]
+		err := follow(p)
+		tooth := toothOf(suite.Part{Run: k.Runs[at], Of: k.Suite})
+		displayOf(cmd).Say("%s: %s", tooth.Check, tooth.Said)
 		return err
+	}
+	_, err := performer.Perform(cmd.Context(), teeth.Scenarios(faults)...)
+	return err
+}
+
+// concludeTeeth writes the matrix of planted faults into a directory and shows it. The error carries the exit code, and what went wrong.
+func concludeTeeth(cmd *cobra.Command, dir string, parts []suite.Part, broken error) error {
+	matrix := &reports.Teeth{Started: parts[0].Of.Started}
+	for _, p := range parts {
+		matrix.Add(toothOf(p))
+	}
+	if err := writeTeeth(dir, matrix); err != nil {
+		return errors.Join(err, broken)
+	}
+	if err := reports.TeethTerminal(cmd.OutOrStdout(), matrix); err != nil {
+		return errors.Join(err, broken)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "report   %s\n", filepath.Join(dir, "teeth.html"))
 	if !matrix.Sharp() {
 		return errors.Join(exitError(exitBroken), broken)
 	}
 	return broken
-}
-
-// plantAll plants faults until there are no more, the command is interrupted, or a cluster that was left broken cannot be made anew.
-func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, matrix *reports.Teeth) error {
-	performer := performerOf(cmd, l, out)
-	performer.Begin = func(_ run.Scenario, nth, of int) {
-		fault := faults[nth-1]
-		displayOf(cmd).Say("fault %d of %d under %s: %s", nth, of, fault.Check, fault.Planted)
-	}
-	performer.Done = func(p run.Performed) error {
-		tooth := toothOf(faults[len(matrix.Faults)], p)
-		matrix.Add(tooth)
-		displayOf(cmd).Say("%s: %s", tooth.Check, tooth.Said)
-		return nil
-	}
-	_, err := performer.Perform(cmd.Context(), teeth.Scenarios(faults)...)
-	return err
 }
 
 func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Fault, error) {
@@ -115,17 +139,19 @@ func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Faul
 
 // toothOf is what became of a planted fault. One that was never planted is in the matrix too: nobody knows whether its check would have
 // turned.
-func toothOf(fault teeth.Fault, p run.Performed) reports.Tooth {
-	tooth := reports.Tooth{Check: fault.Check, Planted: fault.Planted, Want: string(fault.Verdict), Dir: p.Dir, Took: p.Took}
+func toothOf(p suite.Part) reports.Tooth {
+	asked, _, _ := p.Of.AskedFor(p.Run)
+	tooth := reports.Tooth{Check: asked.Check, Planted: asked.Planted, Want: string(asked.Want), Took: p.Took}
+	if p.Dir != "" {
+		tooth.Dir = p.Of.RecordOf(p.Run)
+	}
 	switch {
-	case p.NotBegun:
+	case p.State == suite.NotBegun:
 		tooth.Said = "not planted: the run ended before"
-	case p.Skipped != "":
-		tooth.Said = "skipped: " + p.Skipped
-	case p.History == nil:
-		tooth.Said = fmt.Sprintf("could not run: %v", p.Err)
-	default: // an error of the run may be the fault itself; what was recorded until then is judged
-		tooth.Seen, tooth.Said = fault.Seen(p.Result)
+	case p.Tooth == nil:
+		tooth.Said = string(p.State) + ": " + p.Reason
+	default:
+		tooth.Seen, tooth.Said = p.Tooth.Seen, p.Tooth.Said
 	}
 	return tooth
 }

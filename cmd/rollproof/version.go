@@ -28,11 +28,14 @@ func version() string {
 	return fmt.Sprintf("rollproof %s commit %s %s", info.Main.Version, setting(info, "vcs.revision"), info.GoVersion)
 }
 
+// unknown is what setting returns for one that the binary does not carry.
+const unknown = "unknown"
+
 func setting(info *debug.BuildInfo, key string) string {
 	for _, s := range info.Settings {
 		if s.Key == key {
 			return s.Value
 		}
 	}
-	return "unknown"
+	return unknown
 }

@@ -69,6 +69,8 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) { s.Faults = []string{"no-readiness-probe"} }),
 		plant(mechanics.Graceful(w), "mechanics.graceful", "the process ends at once on SIGTERM", judge.Fail,
 			func(s *bitvault.Stack) { s.BaseArgs = []string{"-exit-at-once"} }),
+		plant(mechanics.ScaleDown(w), "mechanics.scale-down", "no preStop", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"no-pre-stop"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "no disruption budget", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"no-budget"} }),
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,

@@ -21,6 +21,7 @@ func Checks(b Budgets, tolerance judge.Tolerance) []judge.Check {
 	return []judge.Check{
 		Readiness(tolerance),
 		Graceful(b.GracefulBudgets, tolerance),
+		ScaleDown(b.GracefulBudgets, tolerance),
 		PDB(tolerance),
 		PDBNoDeadlock(b.DeadlockBudgets),
 		ReadinessLost(b.LostBudgets, tolerance),

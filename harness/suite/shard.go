@@ -1,4 +1,4 @@
-package run
+package suite
 
 import (
 	"cmp"
@@ -32,6 +32,18 @@ func (s *Shard) Set(text string) error {
 	}
 	s.Nth, s.Of = nth, of
 	return nil
+}
+
+// MarshalText writes a shard into a record as it is typed.
+func (s Shard) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads a shard from a record. Nothing is the whole.
+func (s *Shard) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*s = Shard{}
+		return nil
+	}
+	return s.Set(string(text))
 }
 
 // Type names what is typed, in help.
