@@ -20,21 +20,21 @@ var allowed = map[string][]string{
 	"harness/flock":    {},
 	"harness/wait":     {},
 	"harness/docker":   {"harness/progress", "harness/flock", "harness/wait"},
-	"harness/images":   {"harness/progress", "harness/flock", "harness/docker"},
+	"harness/images":   {"harness/progress", "harness/flock", "harness/docker", "harness/words"},
 	"harness/cluster":  {"harness/progress", "harness/docker", "harness/images", "harness/wait"},
 	"harness/words":    {},
 	"harness/timeline": {"harness/history", "harness/words"},
 	"harness/judge":    {"harness/history", "harness/timeline", "harness/words"},
 	"harness/checks":   {"harness/history", "harness/timeline", "harness/judge", "harness/words"},
-	"harness/load":     {"harness/history"},
+	"harness/load":     {"harness/history", "harness/words"},
 	"harness/ledger":   {"harness/history"},
 	"harness/observe":  {"harness/history", "harness/wait"},
 	"harness/disrupt":  {"harness/history", "harness/cluster", "harness/wait"},
 	"harness/run":      {"harness"},
 	"harness/suite":    {"harness/history", "harness/judge"},
-	"reports":          {"harness/history", "harness/judge", "harness/suite"},
+	"reports":          {"harness/history", "harness/timeline", "harness/judge", "harness/suite", "harness/words"},
 	"fixtures":         {"harness"},
-	"scenarios":        {"harness/run", "harness/disrupt", "harness/judge", "harness/checks", "fixtures"},
+	"scenarios":        {"harness/run", "harness/disrupt", "harness/judge", "harness/checks", "harness/words", "fixtures"},
 	"suites":           {""},
 	"cmd":              {""},
 }
@@ -46,6 +46,12 @@ var inTests = map[string][]string{
 
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.
 var testOnly = []string{"testing", "github.com/onsi/"}
+
+// aloneIn are packages that one room alone may import: what they are for is done in one place.
+var aloneIn = map[string]string{
+	"encoding/xml":                    "reports",       // JUnit
+	"github.com/agnivade/levenshtein": "harness/words", // did you mean
+}
 
 func TestImportRules(t *testing.T) {
 	for _, pkg := range load(t) {
@@ -115,6 +121,9 @@ func violations(pkg ruled) []string {
 	for _, path := range pkg.imports {
 		if room != "suites" && isTestOnly(path) {
 			broken = append(broken, pkg.path+" imports "+path+": only suites and _test.go files may")
+		}
+		if only := aloneIn[path]; only != "" && only != room {
+			broken = append(broken, pkg.path+" imports "+path+": only "+only+" may")
 		}
 		if ours, forbidden := forbiddenIn(room, path); forbidden {
 			broken = append(broken, pkg.path+" imports "+ours+": "+room+" may import only "+strings.Join(allowed[room], ", "))
@@ -196,6 +205,12 @@ func TestViolationsAreSeen(t *testing.T) {
 	}
 	if got := violations(ruled{path: "harness/load", imports: []string{"testing"}}); len(got) != 1 {
 		t.Errorf("importing testing outside of tests gave %q, want one violation", got)
+	}
+	if got := violations(ruled{path: "suites", imports: []string{"encoding/xml"}}); len(got) != 1 {
+		t.Errorf("a second writer of XML gave %q, want one violation", got)
+	}
+	if got := violations(ruled{path: "reports", imports: []string{"encoding/xml"}}); len(got) != 0 {
+		t.Errorf("the one writer of XML gave %q, want none", got)
 	}
 	if got := violations(ruled{path: "harness/load", importsOfTest: []string{"testing"}}); len(got) != 0 {
 		t.Errorf("importing testing in a test gave %q, want none", got)

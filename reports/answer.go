@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
 )
 
 // droppedSlug is the promise that tells drops from failures that were injected on purpose.
@@ -72,13 +74,14 @@ func joined(parts []string, most int, others string) string {
 // disturbed, nor was meant to be.
 func (t *Timeline) happened() []string {
 	var parts []string
+	ordered := map[*timeline.Disturbance]bool{} // what became of the release is told already
 	for _, r := range t.releases {
 		parts = append(parts, t.outcome(r))
+		ordered[t.record.OrderOf(r)] = true
 	}
-	orders := t.orders()
-	for i := range t.disturbance {
-		if !orders[i] {
-			parts = append(parts, t.disturbance[i].outcome())
+	for _, d := range t.record.Disturbances {
+		if !ordered[d] {
+			parts = append(parts, outcome(d))
 		}
 	}
 	if len(parts) == 0 && len(t.run.Disturbances) > 0 {
@@ -87,71 +90,55 @@ func (t *Timeline) happened() []string {
 	return parts
 }
 
-// orders finds the disturbances that ordered a release: what became of it is told already. That is the last one that began before the
-// release, or at least at the same time as far as two watches can tell.
-func (t *Timeline) orders() map[int]bool {
-	const watchSkew = 5 * time.Second // one watch may tell that much later than another
-	ordered := map[int]bool{}
-	for _, r := range t.releases {
-		best := -1
-		for i := range t.disturbance {
-			d := &t.disturbance[i]
-			began := d.Began.duration()
-			if began > r.began+watchSkew || d.over(t.end) < r.began-watchSkew || began > r.began && best >= 0 {
-				continue
-			}
-			if best < 0 || began >= t.disturbance[best].Began.duration() || t.disturbance[best].Began.duration() > r.began {
-				best = i
-			}
-		}
-		ordered[best] = true
-	}
-	return ordered
+// releaseName is what the answers of a release call it; its pod template hash where no ReplicaSet tells.
+func releaseName(r *timeline.Release) string {
+	return cmp.Or(r.Version, "release "+r.Workload.Namespace+"/"+r.Hash)
 }
 
-func (t *Timeline) outcome(r *release) string {
+func (t *Timeline) outcome(r *timeline.Release) string {
+	name, promoted, aborted := releaseName(r), r.Promoted(), r.Aborted()
 	switch {
-	case r.promoted != never:
-		return fmt.Sprintf("%s was promoted in %s", r.name(), length(r.promoted-r.began))
-	case r.aborted == never:
-		return r.name() + " was neither promoted nor aborted"
+	case promoted != timeline.Never:
+		return fmt.Sprintf("%s was promoted in %s", name, length(promoted-r.Began))
+	case aborted == timeline.Never:
+		return name + " was neither promoted nor aborted"
 	}
-	if failed := t.firstFailure(r.version); failed != never && failed >= r.began && failed <= r.aborted {
-		return fmt.Sprintf("%s was aborted %s after its first failed answer", r.name(), length(r.aborted-failed))
+	if failed := t.firstFailure(r); failed >= r.Began && failed <= aborted {
+		return fmt.Sprintf("%s was aborted %s after its first failed answer", name, length(aborted-failed))
 	}
-	return fmt.Sprintf("%s was aborted %s after it began", r.name(), length(r.aborted-r.began))
+	return fmt.Sprintf("%s was aborted %s after it began", name, length(aborted-r.Began))
 }
 
-// firstFailure is when the first failed answer of a version was complete; never when there was none.
-func (t *Timeline) firstFailure(version string) time.Duration {
-	first := never
+// firstFailure is when the first failed answer that says it is of a release was complete; never when there was none.
+func (t *Timeline) firstFailure(r *timeline.Release) time.Duration {
+	first := timeline.Never
 	for _, f := range t.folds {
-		if t.control(f.arm) {
+		if t.control(f.arm) || !t.record.Serves(t.arm(f.arm), r.Workload) {
 			continue
 		}
 		for i, k := range f.failures.kinds {
-			if at := f.failures.spans[i].answered; k.Version == version && version != "" && (first == never || at < first) {
-				first = at
+			if k.Version == r.Version && r.Version != "" {
+				first = min(first, f.failures.spans[i].answered)
 			}
 		}
 	}
 	return first
 }
 
-func (d *disturbance) outcome() string {
+func outcome(d *timeline.Disturbance) string {
 	name := d.Name
 	if d.Target != "" {
 		name += " (" + d.Target + ")"
 	}
 	switch {
-	case d.Unhealed:
+	case d.Unhealed != timeline.Never:
 		return name + " was not healed"
-	case d.Failed >= 0:
+	case d.Failed != timeline.Never:
 		return name + " could not be made to happen"
-	case d.Landed < 0:
+	case d.Landed == timeline.Never:
 		return name + " was never seen to land"
-	case d.Healed >= 0:
-		return name + " landed and was over after " + length(d.Healed.duration()-d.Began.duration())
+	case d.Healed != timeline.Never:
+		return name + " landed and was over after " + length(d.Healed-d.First())
 	}
 	return name + " landed"
 }

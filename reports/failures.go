@@ -30,7 +30,9 @@ type failureKind struct {
 	URL     string `json:"url,omitempty"`
 	Body    string `json:"body,omitempty"`
 	Unsent  bool   `json:"unsent,omitempty"`
-	Cut     bool   `json:"cut,omitempty"` // texts were left out because there were too many different ones
+	// Injected says that it failed by plan.
+	Injected bool `json:"injected,omitempty"`
+	Cut      bool `json:"cut,omitempty"` // texts were left out because there were too many different ones
 }
 
 // failureLog keeps failed hits as a column of varints: for each the distance to the one before in At (us, signed) and Seq
@@ -73,8 +75,8 @@ func (s *span) merge(o span) {
 
 func newFailureLog() failureLog { return failureLog{numbers: map[failureKind]int{}} }
 
-func (l *failureLog) add(h *history.Hit) {
-	kind := l.kind(h)
+func (l *failureLog) add(h *history.Hit, injected bool) {
+	kind := l.kind(h, injected)
 	l.spans[kind].add(h)
 	if l.kept == maxFailures {
 		l.beyond++
@@ -89,20 +91,20 @@ func (l *failureLog) add(h *history.Hit) {
 }
 
 // kind numbers the kind of a hit. Once there are too many kinds, new ones lose their texts, and at last all but the class.
-func (l *failureLog) kind(h *history.Hit) int {
+func (l *failureLog) kind(h *history.Hit, injected bool) int {
 	full := failureKind{
 		Class: h.Class.String(), Code: h.Code, Reason: shorten(h.Reason), Error: shorten(h.Error), Version: shorten(h.Version),
-		Pod: shorten(h.Pod), Method: shorten(h.Method), URL: shorten(h.URL), Body: shorten(string(h.Body)), Unsent: h.Unsent,
+		Pod: shorten(h.Pod), Method: shorten(h.Method), URL: shorten(h.URL), Body: shorten(string(h.Body)), Unsent: h.Unsent, Injected: injected,
 	}
 	plain := failureKind{
-		Class: full.Class, Code: full.Code, Reason: full.Reason, Version: full.Version, Pod: full.Pod, Unsent: full.Unsent, Cut: true,
+		Class: full.Class, Code: full.Code, Reason: full.Reason, Version: full.Version, Pod: full.Pod, Unsent: full.Unsent, Injected: injected, Cut: true,
 	}
 	for limit, k := range [...]failureKind{full, plain} {
 		if n, ok := l.number(k, maxKinds*(limit+1)); ok {
 			return n
 		}
 	}
-	n, _ := l.number(failureKind{Class: full.Class, Cut: true}, maxKinds*3) // there are but few classes
+	n, _ := l.number(failureKind{Class: full.Class, Injected: injected, Cut: true}, maxKinds*3) // there are but few classes
 	return n
 }
 

@@ -32,6 +32,7 @@ type fold struct {
 	versions    []string
 	lastVersion int
 	disturbed   disturbed
+	injected    func(*history.Hit) bool // whether a failed hit failed by plan
 	// latencies are those of good answers, by version and phase; answers that name no version have the last slot.
 	latencies [maxVersions + 1][phases]latencies
 
@@ -53,7 +54,7 @@ type bucket struct {
 
 // newFold starts the fold of an arm; when says what time counts as disturbed.
 func newFold(arm string, when disturbed) *fold {
-	return &fold{arm: arm, width: firstWidth, disturbed: when, failures: newFailureLog()}
+	return &fold{arm: arm, width: firstWidth, disturbed: when, failures: newFailureLog(), injected: func(*history.Hit) bool { return false }}
 }
 
 // add counts one hit. The hit may be reused when Add returns.
@@ -63,7 +64,7 @@ func (f *fold) add(h *history.Hit) {
 	if h.Unsent { // it has no place in a rate: the moment it has is that of giving it up
 		f.unsent++
 		f.failed++
-		f.failures.add(h)
+		f.failures.add(h, false)
 		return
 	}
 	f.bytesIn += h.BytesIn
@@ -82,7 +83,7 @@ func (f *fold) add(h *history.Hit) {
 	if h.Failed() {
 		f.failed++
 		b.failed++
-		f.failures.add(h)
+		f.failures.add(h, f.injected(h))
 		return
 	}
 	f.latencies[version][f.disturbed.phase(h.At)].add(h.Latency)

@@ -108,20 +108,15 @@ func hitOf(f judge.Finding, hits map[string]failedHit) *failedHit {
 func (t *Timeline) keyOf(f judge.Finding, hit *failedHit) groupKey {
 	switch {
 	case hit != nil:
-		return t.kindKey(hit.failure(), t.control(f.Arm))
+		return kindKey(hit.failure(), t.control(f.Arm))
 	case f.Hit != "" || f.Class == classGap || whose(f.Class) != f.Class:
 		return groupKey{class: f.Class}
 	}
 	return groupKey{class: f.Class, text: f.Text}
 }
 
-func (t *Timeline) kindKey(k *failureKind, control bool) groupKey {
-	return groupKey{class: k.Class, reason: k.Reason, code: k.Code, unsent: k.Unsent, injected: t.isInjected(k), control: control}
-}
-
-// isInjected reports whether a failure was answered by a version that was bad on purpose.
-func (t *Timeline) isInjected(k *failureKind) bool {
-	return k.Version != "" && slices.ContainsFunc(t.disturbance, func(d disturbance) bool { return d.Injects == k.Version })
+func kindKey(k *failureKind, control bool) groupKey {
+	return groupKey{class: k.Class, reason: k.Reason, code: k.Code, unsent: k.Unsent, injected: k.Injected, control: control}
 }
 
 func (t *Timeline) newGroup(f judge.Finding, hit *failedHit) *group {
@@ -176,7 +171,7 @@ func (t *Timeline) countWhole(byKey map[groupKey]*group, found uint64) {
 	var all uint64
 	for _, f := range t.folds {
 		for i := range f.failures.kinds {
-			if !t.isInjected(&f.failures.kinds[i]) {
+			if !f.failures.kinds[i].Injected {
 				all += f.failures.spans[i].count
 			}
 		}
@@ -185,7 +180,7 @@ func (t *Timeline) countWhole(byKey map[groupKey]*group, found uint64) {
 	for _, f := range t.folds {
 		for i := range f.failures.kinds {
 			k := &f.failures.kinds[i]
-			key := t.kindKey(k, t.control(f.arm))
+			key := kindKey(k, t.control(f.arm))
 			g := byKey[key]
 			if g == nil && all <= found && !key.injected {
 				g = t.newGroup(f.example(i), &failedHit{f, i})
@@ -314,8 +309,8 @@ func (t *Timeline) expected(arm string, k *failureKind) string {
 
 // deadline is how long one hit of an arm may take; 0 where no window tells.
 func (t *Timeline) deadline(arm string) time.Duration {
-	for _, w := range t.windows {
-		if w.Arm == arm && w.Deadline > 0 {
+	for _, w := range t.arm(arm).Windows {
+		if w.Deadline > 0 {
 			return w.Deadline
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
 )
 
 // failing is an arm whose hits fail in two ways: every third by a reset of one pod, the others by a redirect of another.
@@ -39,13 +40,14 @@ func firstFindings(arm string, n int) []judge.Finding {
 	return append(findings, judge.Finding{Until: time.Second, Arm: arm, Hit: arm + "/0", Class: "outage", Text: "longest outage"})
 }
 
-func groupsOf(timeline *Timeline, p judge.Promise) []*group {
-	return timeline.judgedPromises(judge.Result{Promises: []judge.Promise{p}})[0].Groups
+func groupsOf(t *Timeline, p judge.Promise) []*group {
+	return t.judgedPromises(judge.Result{Promises: []judge.Promise{p}})[0].Groups
 }
 
 func TestFindingsAreGroupedByKind(t *testing.T) {
-	timeline := &Timeline{folds: []*fold{failing("get", 30)}, windows: []history.Window{{Arm: "get", Deadline: 5 * time.Second}}}
-	groups := groupsOf(timeline, judge.Promise{Slug: droppedSlug, Findings: firstFindings("get", 30), Found: 31})
+	get := &timeline.Arm{Name: "get", Windows: []*timeline.Window{{Window: history.Window{Arm: "get", Deadline: 5 * time.Second}}}}
+	shown := told(timeline.Timeline{Arms: []*timeline.Arm{get}}, failing("get", 30))
+	groups := groupsOf(shown, judge.Promise{Slug: droppedSlug, Findings: firstFindings("get", 30), Found: 31})
 	if len(groups) != 3 {
 		t.Fatalf("%d groups, want redirects, resets and the outage", len(groups))
 	}
@@ -68,8 +70,8 @@ func TestFindingsAreGroupedByKind(t *testing.T) {
 // A judgement keeps its first findings only. The counts, the last time, the arms and the pods are those of the whole record all the same,
 // without the control arm.
 func TestGroupsCountWhatTheJudgementLeftOut(t *testing.T) {
-	timeline := &Timeline{folds: []*fold{failing("get", 3000), failing("post", 300), failing("control", 90)}, windows: []history.Window{{Arm: "control", Control: true}}}
-	groups := groupsOf(timeline, judge.Promise{Slug: droppedSlug, Findings: firstFindings("get", 10), Found: 3301})
+	shown := told(timeline.Timeline{Arms: []*timeline.Arm{{Name: "control", Control: true}}}, failing("get", 3000), failing("post", 300), failing("control", 90))
+	groups := groupsOf(shown, judge.Promise{Slug: droppedSlug, Findings: firstFindings("get", 10), Found: 3301})
 	if g := groups[0]; g.Count != 2200 || g.Last != 2999*time.Millisecond || fmt.Sprint(g.Arms) != "[get post]" || len(g.Raw) != 6 {
 		t.Errorf("redirects: %d until %v of arms %v, %d kept; want 2200 until 2.999s of get and post, 6 kept", g.Count, g.Last, g.Arms, len(g.Raw))
 	}
@@ -80,7 +82,7 @@ func TestGroupsCountWhatTheJudgementLeftOut(t *testing.T) {
 
 // What is about no failed hit is a kind of its own as long as it says the same.
 func TestOtherFindingsAreGroupedByWhatTheySay(t *testing.T) {
-	groups := groupsOf(&Timeline{}, judge.Promise{Slug: "mechanics.pdb", Found: 3, Findings: []judge.Finding{
+	groups := groupsOf(told(timeline.Timeline{}), judge.Promise{Slug: "mechanics.pdb", Found: 3, Findings: []judge.Finding{
 		{At: 1, Text: "a"}, {At: 2, Text: "b"}, {At: 3, Text: "a"},
 	}})
 	if len(groups) != 2 || groups[0].title() != "2 × a" || groups[1].title() != "1 × b" {

@@ -88,6 +88,7 @@ type page struct {
 	Headline         string
 	Verdict          judge.Verdict
 	ExitCode         int
+	Loaded           bool   // the run had load, or was meant to
 	Hits, Failed     uint64 // of the arms under test, as Rate and Latency are
 	Rate             float64
 	FailedShare      float64
@@ -240,6 +241,7 @@ func (p *page) addPromises(all []judged) {
 
 func (p *page) addLoad(t *Timeline) {
 	sum := t.total()
+	p.Loaded = len(t.folds) > 0
 	p.Hits, p.Failed, p.Rate, p.FailedShare, p.Latency = sum.Intended, sum.Failed, sum.PerSecond(), sum.FailedShare(), sum.Latency
 	for _, f := range t.folds {
 		p.FailuresNotDrawn += f.failures.beyond

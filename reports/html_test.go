@@ -3,6 +3,7 @@ package reports_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -161,6 +162,29 @@ func TestHTMLOfAnEmptyRecord(t *testing.T) {
 	page := render(t, open(t, dir), judge.Result{})
 	if !strings.Contains(page, `data-verdict="inconclusive"`) || !strings.Contains(page, "Nothing was judged") {
 		t.Error("an empty record is not called inconclusive")
+	}
+}
+
+// A run without load has no section about load, nor figures of it; one that had load, or was meant to, has them.
+func TestHTMLOfARunWithoutLoad(t *testing.T) {
+	about := []string{`id="h-power"`, `id="h-load"`, `id="h-latency"`, "<dt>requests</dt>", "<dt>rate</dt>"}
+	dir := filepath.Join(t.TempDir(), "run")
+	r, err := history.Create(dir, history.Run{ID: "r"}, history.NewClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.Append(sampleEvents()[8]), r.Close(history.EndFinished, "")); err != nil {
+		t.Fatal(err)
+	}
+	without := judge.Result{Verdict: judge.Pass, Promises: []judge.Promise{{Slug: "migrations.forward-only", Verdict: judge.Pass}}}
+	bare, loaded := render(t, open(t, dir), without), render(t, recordSample(t), sampleResult())
+	for _, text := range about {
+		if strings.Contains(bare, text) {
+			t.Errorf("the page of a run without load holds %s", text)
+		}
+		if !strings.Contains(loaded, text) {
+			t.Errorf("the page of a run with load does not hold %s", text)
+		}
 	}
 }
 

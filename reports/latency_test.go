@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/timeline"
 )
 
 // The quantiles are those of the answers, by version and by phase, to three digits; one that too few answers tell of is not made up.
@@ -21,9 +22,10 @@ func TestLatenciesByVersionAndPhase(t *testing.T) {
 	}
 	slow := history.Hit{Seq: 3000, At: 15 * time.Second, Class: history.ClassAmbiguous, Latency: time.Minute} // a failure says nothing of answers
 	f.add(&slow)
-	timeline := &Timeline{folds: []*fold{f}, disturbed: when}
+	shown := told(timeline.Timeline{}, f)
+	shown.disturbed = when
 
-	table := timeline.latenciesByArm()
+	table := shown.latenciesByArm()
 	if len(table) != 4 || table[0].Phase != "" || table[1].Phase != "before" || table[3].Phase != "after" {
 		t.Fatalf("rows %+v", table)
 	}
@@ -39,7 +41,7 @@ func TestLatenciesByVersionAndPhase(t *testing.T) {
 	if r.Good != 3000 || table[2].Good != 1000 {
 		t.Errorf("%d good answers, %d of them during; want 3000 and 1000", r.Good, table[2].Good)
 	}
-	if versions := timeline.latenciesByVersion(); len(versions) != 5 || versions[0].Of != "v1" || versions[2].Of != "v2" || versions[2].Good != 2000 {
+	if versions := shown.latenciesByVersion(); len(versions) != 5 || versions[0].Of != "v1" || versions[2].Of != "v2" || versions[2].Good != 2000 {
 		t.Errorf("by version %+v", versions)
 	}
 	if few := func() latencyRow { var l latencies; l.add(time.Second); return l.row("", "") }(); few.P50 != time.Second || few.P90 != unknownQuantile || few.P999 != unknownQuantile {
@@ -65,8 +67,8 @@ func TestUnsentHitsFailWithoutARate(t *testing.T) {
 		h := history.Hit{Seq: uint64(10 + i), At: 9 * time.Second, Class: history.ClassHarness, Reason: "unsent", Unsent: true, BytesOut: 5}
 		f.add(&h)
 	}
-	timeline := &Timeline{folds: []*fold{f}, windows: []history.Window{{Arm: "get", Length: 10 * time.Second}}}
-	if sum := timeline.total(); sum.Intended != 1010 || sum.Sent != 10 || sum.Failed != 1000 || sum.PerSecond() != 1 || sum.BytesOut != 0 || sum.FailedShare() > 1 {
+	get := &timeline.Arm{Name: "get", Windows: []*timeline.Window{{Window: history.Window{Arm: "get", Length: 10 * time.Second}}}}
+	if sum := told(timeline.Timeline{Arms: []*timeline.Arm{get}}, f).total(); sum.Intended != 1010 || sum.Sent != 10 || sum.Failed != 1000 || sum.PerSecond() != 1 || sum.BytesOut != 0 || sum.FailedShare() > 1 {
 		t.Errorf("of 1010 hits, 10 of them sent in ten seconds, the total is %+v, %v/s, share failed %v", sum, sum.PerSecond(), sum.FailedShare())
 	}
 	var inBuckets uint32

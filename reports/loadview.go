@@ -39,10 +39,7 @@ func (t *Timeline) loads() []armLoad {
 	var all []armLoad
 	for _, f := range t.folds {
 		a := armLoad{Arm: f.arm, Control: t.control(f.arm), Intended: f.hits, Sent: f.hits - f.unsent, Failed: f.failed, Masked: f.masked, Received: f.bytesIn}
-		for _, w := range t.windows {
-			if w.Arm != f.arm {
-				continue
-			}
+		for _, w := range t.arm(f.arm).Windows {
 			a.Loaded += w.Length
 		}
 		all = append(all, a)

@@ -14,6 +14,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // The names of the files that WriteAll writes.
@@ -165,13 +166,7 @@ func significant(f float64) string {
 }
 
 // count writes a number with its thousands apart, as the judge does.
-func count(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + " " + s[i:]
-	}
-	return s
-}
+func count(n uint64) string { return words.Count(n) }
 
 // bytesText writes an amount of memory.
 func bytesText(n uint64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

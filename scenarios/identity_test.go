@@ -6,6 +6,7 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/run"
 )
 
@@ -20,11 +21,12 @@ func TestReleasesAreNotKnownByABareVersion(t *testing.T) {
 		for _, act := range s.Acts {
 			for _, d := range act.Disturbances() {
 				bad, ok := d.(disrupt.Injecting)
-				if _, injects := d.(interface{ Injects() string }); !injects || ok && bad.Injects() == "" {
+				if !ok {
 					continue
 				}
-				if !ok || bad.Disturbs().IsZero() {
-					t.Errorf("%s: %s injects failures and does not say of which workload", s.Name, act)
+				version, fault := bad.Injects()
+				if version != "" && (bad.Disturbs().IsZero() || fault == history.Fault{}) {
+					t.Errorf("%s: %s injects failures and does not say of which workload, or of what kind", s.Name, act)
 				}
 			}
 		}

@@ -2,15 +2,13 @@
 package scenarios
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 )
@@ -40,7 +38,7 @@ func Select(all []run.Scenario, label string, names ...string) ([]run.Scenario, 
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(s run.Scenario) bool { return s.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no scenario %q: did you mean %s? `rollproof list` shows all", name, nearest(all, name))
+			return nil, unknown(name, all)
 		}
 		chosen = append(chosen, all[i])
 	}
@@ -66,8 +64,11 @@ func Labels(all []run.Scenario) []string {
 	return slices.Compact(labels)
 }
 
-func nearest(all []run.Scenario, name string) string {
-	return slices.MinFunc(all, func(a, b run.Scenario) int {
-		return cmp.Compare(levenshtein.ComputeDistance(a.Name, name), levenshtein.ComputeDistance(b.Name, name))
-	}).Name
+// unknown is the error for a scenario that does not exist.
+func unknown(name string, all []run.Scenario) error {
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
+	}
+	return fmt.Errorf("there is no scenario %q%s; `rollproof list` shows all", name, words.DidYouMean(name, names))
 }

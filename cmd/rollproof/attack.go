@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,7 +113,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	rate := plan.PeakRate()
 	warnBeyond(display, carriedAttack, rate)
 	about := run.About(ctx)
-	about.Scenario, about.Command = "attack", withoutSecrets(about.Command)
+	about.Scenario = "attack"
 	if about.Budgets, err = f.budgets(); err != nil {
 		return err
 	}
@@ -125,9 +123,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 	}
 	supervise.Recording(ctx, rec.Dir())
 	releaseLog := load.CatchLog()
-	status, err := drive(ctx, rec, arms, plan, display)
-	err = errors.Join(err, releaseLog(rec))
-	printArms(display, status)
+	err = errors.Join(drive(ctx, rec, arms, plan, display), releaseLog(rec))
 	interrupted := errors.Is(err, context.Canceled)
 	if err := closeRecord(rec, err); err != nil && !interrupted {
 		return fmt.Errorf("attack: %w", err)
@@ -157,18 +153,17 @@ func (f attackFlags) budgets() (json.RawMessage, error) {
 }
 
 // drive runs the load to its end, showing where it is.
-func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan load.Plan, display *progress.Display) ([]load.Status, error) {
+func drive(ctx context.Context, rec *history.Recorder, arms []load.Arm, plan load.Plan, display *progress.Display) error {
 	generator, err := load.New(rec, arms)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	window, err := generator.Start(ctx, plan)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	showLoad(display, generator, window)
-	err = window.Wait()
-	return generator.Status(), err
+	return window.Wait()
 }
 
 // check refuses flags that would be ignored.
@@ -286,13 +281,4 @@ func (f attackFlags) pacing() (load.Pacing, time.Duration, error) {
 	}
 	to, err := load.ParseRate(f.rampTo)
 	return load.Ramp{From: rate, To: to, Over: length}, length, err
-}
-
-func printArms(w io.Writer, status []load.Status) {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "arm\tplanned\tsent\tfailed\tmasked\tunsent\t")
-	for _, s := range status {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", s.Arm, s.Planned, s.Sent, s.Failed, s.Masked, s.Unsent)
-	}
-	_ = table.Flush() // a terminal that is gone is no reason to fail the run
 }

@@ -38,7 +38,7 @@ func getServer(t *testing.T) string {
 
 func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
-	code, text, errs := rollproofCommand(t.Context(), "attack", "--target", getServer(t), "--control", getServer(t), "--rate", "200/s", "--duration", "200ms", "--out", out)
+	code, text, errs := rollproofCommand(t.Context(), "attack", "--target", getServer(t), "--control", getServer(t), "--rate", "400/s", "--duration", "800ms", "--out", out)
 	if code != exitPass || !strings.Contains(text, filepath.Join(out, "report.html")) {
 		t.Errorf("exit code %d, printed %q and %q", code, text, errs)
 	}
@@ -65,8 +65,8 @@ func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 			n++
 		}
 	}
-	if n != 60 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
-		t.Errorf("%d hits of run %+v, want 60", n, h.Run())
+	if n != 480 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
+		t.Errorf("%d hits of run %+v, want 480", n, h.Run())
 	}
 }
 
@@ -123,7 +123,7 @@ func TestBadAttacksAreOneClearLine(t *testing.T) {
 		"no out":          {[]string{"--target", url}, "say --out"},
 		"unreachable":     {[]string{"--target", "http://127.0.0.1:1/"}, "reach http://127.0.0.1:1/ before the load"},
 		"no URL":          {[]string{"--target", "localhost"}, `target "localhost": want a URL`},
-		"unknown arm":     {[]string{"--target", url, "--arms", "gte"}, `unknown arm "gte": did you mean "get"?`},
+		"unknown arm":     {[]string{"--target", url, "--arms", "gte"}, `there is no arm "gte": did you mean get?`},
 		"control in arms": {[]string{"--target", url, "--arms", "control"}, "say --control URL"},
 		"bad rate":        {[]string{"--target", url, "--rate", "fast"}, `rate "fast": want a number of hits and a unit`},
 		"broken traffic":  {[]string{"--target", url, "--traffic", broken}, "line 1: want one JSON object"},

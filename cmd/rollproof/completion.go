@@ -25,8 +25,8 @@ type completion struct {
 
 // completions is all that the shell is told besides names of commands, flags and files, by the command as it is typed.
 func completions() map[string]completion {
-	pace, output := words("fast", "spec"), words("text", "json")
-	images := words("auto", "source", "pull", "bundle:")
+	pace, output := fixed("fast", "spec"), fixed("text", "json")
+	images := fixed("auto", "source", "pull", "bundle:")
 	none := cobra.NoFileCompletions
 	return map[string]completion{
 		"run":            {args: several(scenarioNames), flags: map[string]completer{"label": proposing(scenarioLabels), "pace": pace, "images": images}},
@@ -101,7 +101,7 @@ func mainArms() []string {
 	return slices.DeleteFunc(load.ArmNames(), func(name string) bool { return name == "control" })
 }
 
-func words(all ...string) completer { return proposing(func() []string { return all }) }
+func fixed(all ...string) completer { return proposing(func() []string { return all }) }
 
 // proposing offers words that are made up when they are asked for.
 func proposing(all func() []string) completer {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -74,7 +75,11 @@ func showReports(cmd *cobra.Command, h *history.History, result judge.Result, di
 
 func terminalOptions(cmd *cobra.Command, dir string) reports.TerminalOptions {
 	options := reports.TerminalOptions{Dir: dir}
-	if out, isFile := cmd.OutOrStdout().(*os.File); isFile {
+	out := cmd.OutOrStdout()
+	if redacting, ok := out.(interface{ Unwrap() io.Writer }); ok {
+		out = redacting.Unwrap()
+	}
+	if out, isFile := out.(*os.File); isFile {
 		options.Color, options.Width = reports.ColorFor(out), reports.WidthFor(out)
 	}
 	return options

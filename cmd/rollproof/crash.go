@@ -11,6 +11,7 @@ import (
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 )
 
@@ -18,6 +19,7 @@ import (
 func watch(root *cobra.Command) int {
 	display := progress.New(os.Stderr, "")
 	defer display.Close()
+	display.Redact(load.ReadCommandLine(os.Args[1:]).Redact)
 	code, end, err := supervise.Run()
 	switch {
 	case err != nil:

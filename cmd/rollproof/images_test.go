@@ -85,8 +85,8 @@ func TestBadInputToImagesIsOneLine(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"unknown component": {[]string{"images", "build", "nod"}, []string{`no component "nod"`, `did you mean "node"`}},
-		"in list":           {[]string{"images", "list", "rotues"}, []string{`did you mean "routes"`}},
+		"unknown component": {[]string{"images", "build", "nod"}, []string{`no component "nod"`, `did you mean node?`}},
+		"in list":           {[]string{"images", "list", "rotues"}, []string{`did you mean routes?`}},
 		"unknown source":    {[]string{"images", "build", "--images=sauce"}, []string{"--images=sauce", "source, pull, bundle:FILE or auto"}},
 		"unknown output":    {[]string{"images", "list", "--output=yaml"}, []string{"text or json"}},
 		"no bundle":         {[]string{"images", "load", bad}, []string{bad, "nothing was loaded"}},

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 func newJudgeCommand() *cobra.Command {
@@ -65,21 +65,14 @@ func checksFor(all judge.Catalogue, run history.Run, slugs []string) ([]judge.Ch
 	asked, err := all.Find(slugs...)
 	var unknown *judge.UnknownCheckError
 	if errors.As(err, &unknown) {
-		return nil, fmt.Errorf("--check %s: there is no such check: did you mean %s?", unknown.Slug, nearest(unknown.Slug, all))
+		var slugs []string
+		for _, check := range all {
+			slugs = append(slugs, check.Slug)
+		}
+		return nil, fmt.Errorf("--check %s: there is no such check%s", unknown.Slug, words.DidYouMean(unknown.Slug, slugs))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return append(asked, all.For(run)...), nil
-}
-
-// nearest is the slug that a mistyped one most probably meant.
-func nearest(slug string, all []judge.Check) string {
-	best, distance := "", 0
-	for _, check := range all {
-		if d := levenshtein.ComputeDistance(slug, check.Slug); best == "" || d < distance {
-			best, distance = check.Slug, d
-		}
-	}
-	return best
 }

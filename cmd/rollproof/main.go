@@ -11,9 +11,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
 
 	"bitvault.dev/rollproof/cmd/rollproof/supervise"
+	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 )
@@ -58,7 +60,10 @@ func start(root *cobra.Command) int {
 func execute(ctx context.Context, root *cobra.Command) int {
 	display := displayOf(root)
 	defer display.Close()
+	line := load.ReadCommandLine(os.Args[1:])
+	display.Redact(line.Redact)
 	root.SetErr(display)
+	root.SetOut(line.Writer(root.OutOrStdout()))
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitPass
@@ -105,9 +110,10 @@ func newRootCommand() *cobra.Command {
 and says for each promise of the rollout strategy whether it held.
 
 Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the run proves nothing), 3 could not run.`,
-		Version:       version(),
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Version:           version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return refuseSecrets(cmd.Flags()) },
 	}
 	root.SetVersionTemplate("{{.Version}}\n") // the same as of `rollproof version`
 	root.AddCommand(commands()...)
@@ -115,6 +121,16 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 	refuseUnknownVerbs(root)
 	wrapHelp(root)
 	return root
+}
+
+// refuseSecrets refuses passwords and header fields where none belong: they would become the name of a file, or of a cluster.
+func refuseSecrets(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Name != "target" && f.Name != "control" && f.Name != "header" && load.HoldsSecret(f.Value.String()) {
+			err = fmt.Errorf("--%s holds a password or a header field, which belong to --target, --control and --header of attack", f.Name)
+		}
+	})
+	return err
 }
 
 // wrapHelp makes help fit the terminal it is printed on.

@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/load"
 )
 
 // startRecord starts the record of a run; dir "" is a new directory below out/.
@@ -28,7 +30,7 @@ func closeRecord(rec *history.Recorder, ran error) error {
 	if errors.Is(ran, context.Canceled) {
 		outcome = history.EndInterrupted
 	} else if ran != nil {
-		outcome, reason = history.EndFailed, ran.Error()
+		outcome, reason = history.EndFailed, load.ReadCommandLine(os.Args[1:]).Redact(ran.Error())
 	}
 	err := rec.Close(outcome, reason)
 	if ran != nil {

@@ -91,7 +91,7 @@ func TestConvertRefuses(t *testing.T) {
 		"output a folder":  {[]string{"--out", dir, good}, "is a directory: name a file"},
 		"no such folder":   {[]string{"--out", filepath.Join(dir, "no", "x"), good}, "no such file or directory"},
 		"full disk":        {[]string{"--out", "/dev/full", good}, "no space left on device"},
-		"unknown format":   {[]string{"--from", "conbined", good}, `did you mean "combined"?`},
+		"unknown format":   {[]string{"--from", "conbined", good}, `did you mean combined?`},
 		"unknown output":   {[]string{"--output", "yaml", good}, "want text or json"},
 		"no file is named": {nil, "accepts 1 arg(s), received 0"},
 	} {

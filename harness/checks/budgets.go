@@ -40,6 +40,7 @@ func BudgetsOf(run history.Run) (Budgets, error) {
 	b := DefaultBudgets()
 	if run.Format == 1 {
 		b.Strategy = strategyOfFormat1()
+		b.DroppedBudgets = load.DroppedBudgets{} // what it takes for a zero to say something was not asked then
 	}
 	if len(run.Budgets) == 0 {
 		return b, nil

@@ -89,9 +89,9 @@ func (r *recording) addArm(arm string, rate int, length time.Duration) {
 
 func (r *recording) disturbance(id, name, injects string, began, landed, healed time.Duration) {
 	evidence := []history.Evidence{{What: "pods of version v2", Saw: "2 ready"}}
-	hash := ""
+	hash, fault := "", history.Fault{}
 	if injects != "" {
-		hash = "h2"
+		hash, fault = "h2", history.Fault{Status: 503}
 	}
 	for _, e := range []struct {
 		at       time.Duration
@@ -100,7 +100,16 @@ func (r *recording) disturbance(id, name, injects string, began, landed, healed 
 	}{{began, history.Began, nil}, {landed, history.Landed, evidence}, {healed, history.Healed, nil}} {
 		if e.at != 0 {
 			r.events = append(r.events, history.Event{At: e.at, Kind: history.KindDisturbance,
-				Disturbance: &history.Disturbance{ID: id, Name: name, Phase: e.phase, Workload: testApp, Injects: injects, Hash: hash, Evidence: e.evidence}})
+				Disturbance: &history.Disturbance{ID: id, Name: name, Phase: e.phase, Workload: testApp, Injects: injects, Hash: hash, Fault: fault, Evidence: e.evidence}})
+		}
+	}
+}
+
+// injects says how the answers of the release that is bad on purpose are bad.
+func (r *recording) injects(fault history.Fault) {
+	for i := range r.events {
+		if d := r.events[i].Disturbance; d != nil && d.Injects != "" {
+			d.Fault = fault
 		}
 	}
 }
@@ -113,6 +122,21 @@ func (r *recording) forget(phase history.Phase) {
 func (r *recording) window(arm string) *history.Window {
 	i := slices.IndexFunc(r.windows, func(w history.Window) bool { return w.Arm == arm })
 	return &r.windows[i]
+}
+
+// leaveOut makes it a run that planned no hit in a time, in the given arms or in all.
+func (r *recording) leaveOut(from, until time.Duration, arms ...string) {
+	for i := range r.windows {
+		w := &r.windows[i]
+		if len(arms) > 0 && !slices.Contains(arms, w.Arm) {
+			continue
+		}
+		kept := slices.DeleteFunc(r.hits[w.Arm], func(h history.Hit) bool { return h.Intended >= from && h.Intended < until })
+		for k := range kept {
+			kept[k].Seq = uint64(k)
+		}
+		r.hits[w.Arm], w.Planned = kept, uint64(len(kept))
+	}
 }
 
 // at is the hit of an arm that was intended at or right after a moment.
@@ -266,6 +290,12 @@ func (r *recording) budgets(t testing.TB, change func(*checks.Budgets)) {
 	data, err := json.Marshal(b)
 	must(t, err)
 	r.run.Budgets = data
+}
+
+// fewSuffice lets a zero in any number of hits say something.
+func (r *recording) fewSuffice(t testing.TB) {
+	t.Helper()
+	r.budgets(t, func(b *checks.Budgets) { b.Fewest, b.FewestOfArm = 1, 1 })
 }
 
 func judgeDir(t testing.TB, dir string, options ...history.Option) judge.Result {

@@ -17,6 +17,7 @@ func badRelease(t testing.TB, r *recording) {
 		b.Settle, b.Propagation, b.Watch, b.Abort = 500*time.Millisecond, 500*time.Millisecond, 100*time.Millisecond, 5*time.Second
 	})
 	r.events = nil
+	r.replicaSet(2*time.Second, "added", "v2", "h2", 1, "")
 	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
 	r.step(0, "stable", 0)
 	r.step(2*time.Second, "canary-10", 10)
@@ -117,7 +118,7 @@ func TestTrafficShare(t *testing.T) {
 			}
 		}, want: judge.Pass, reason: "3 steps"},
 		{name: "no share of traffic", spoil: func(r *recording) { r.step(9*time.Second, "nonsense", 130) }, want: judge.Inconclusive, reason: "no share"},
-		{name: "no step recorded", spoil: func(r *recording) { r.events = r.events[:3] }, want: judge.Inconclusive, reason: "no step"},
+		{name: "no step recorded", spoil: func(r *recording) { r.events = r.events[:4] }, want: judge.Inconclusive, reason: "no step"},
 	}
 	for _, c := range cases {
 		spoil := c.spoil
@@ -161,6 +162,8 @@ func TestBlastRadius(t *testing.T) {
 				r.noEnd[arm] = true
 			}
 		}, want: judge.Inconclusive, reason: "does not show its abort"},
+		{name: "too few answers to see twice its share", spoil: func(r *recording) { r.leaveOut(2500*ms, 5700*ms) }, want: judge.Inconclusive,
+			reason: "20 % must be seen"},
 		{name: "hurt nobody", spoil: func(r *recording) {
 			for _, hits := range r.hits {
 				for i := range hits {

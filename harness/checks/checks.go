@@ -18,7 +18,7 @@ func All(b Budgets) judge.Catalogue {
 	return slices.Concat(
 		load.Checks(b.loadBudgets, b.Strategy.Slow, b.Tolerance),
 		disruption.Checks(),
-		canary.Checks(b.canaryBudgets, b.Tolerance),
+		canary.Checks(b.canaryBudgets, b.DroppedBudgets, b.Tolerance),
 		mechanics.Checks(b.mechanicsBudgets, b.Tolerance),
 		stack.Checks(b.stackBudgets, b.Tolerance),
 	)

@@ -280,6 +280,7 @@ func badCanary(t testing.TB, r *recording, metric, value string) {
 	case "errors":
 		r.injure(5)
 	case "latency":
+		r.injects(history.Fault{Slow: true})
 		for _, arm := range []string{"get", "post", "post-close"} {
 			for _, h := range r.between(arm, 0, testLength) {
 				if h.Version == "v2" {

@@ -126,12 +126,13 @@ func writeFiles(t testing.TB, dir string, files map[string][]byte) {
 }
 
 // smallRun is a run of two arms and a control arm that passes.
-func smallRun(id string) *recording {
+func smallRun(t testing.TB, id string) *recording {
 	r := &recording{clock: history.NewClock(), run: history.Run{ID: id, Scenario: "test/short"}, hits: map[string][]history.Hit{}, sent: map[string]uint64{},
 		noEnd: map[string]bool{}, outcome: history.EndFinished}
 	for _, arm := range []string{"get", "post", "control"} {
 		r.addArm(arm, 6, 2*time.Second)
 	}
+	r.fewSuffice(t)
 	return r
 }
 
@@ -139,11 +140,11 @@ func smallRun(id string) *recording {
 // whole record does not fail.
 func TestADamagedRecordNeverPasses(t *testing.T) {
 	t.Parallel()
-	dir := smallRun("r1").record(t)
+	dir := smallRun(t, "r1").record(t)
 	if got := judgeDir(t, dir); got.Verdict != judge.Pass {
 		t.Fatalf("whole the run is %s:\n%s", got.Verdict, asJSON(t, got))
 	}
-	whole, other := readFiles(t, dir), readFiles(t, smallRun("r2").record(t))
+	whole, other := readFiles(t, dir), readFiles(t, smallRun(t, "r2").record(t))
 	rng := rand.New(rand.NewPCG(damageSeed, 0))
 	for i := range damagedRuns {
 		d := damages[i%len(damages)]
@@ -189,7 +190,7 @@ func same(a, b map[string][]byte) bool {
 
 // Any bytes in the place of a file: judging neither panics nor passes.
 func FuzzDamagedRecord(f *testing.F) {
-	whole := readFiles(f, smallRun("r1").record(f))
+	whole := readFiles(f, smallRun(f, "r1").record(f))
 	for i, name := range fuzzed {
 		f.Add(i, whole[name])
 	}

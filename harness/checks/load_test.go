@@ -100,6 +100,26 @@ func TestLoadHeld(t *testing.T) {
 			r.disturbance("d1", "release", "", time.Millisecond, 0, 0)
 		},
 			want: judge.Inconclusive, reason: "before"},
+		{name: "no load for most of a disturbance", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.disturbance("d1", "release", "", 0, 0, 8900*ms)
+			r.leaveOut(3100*ms, 8900*ms)
+		}, want: judge.Inconclusive, reason: "no hit was started for 5.8s of the 5.9s that release (d1) lasted"},
+		{name: "no load at the end of a disturbance", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.disturbance("d1", "release", "", 0, 0, 7*time.Second)
+			r.leaveOut(5800*ms, 7*time.Second)
+		}, want: judge.Inconclusive, reason: "no hit was started for 1.2s"},
+		{name: "no load for a second of a disturbance", spoil: func(r *recording) { r.leaveOut(4*time.Second, 5*time.Second) }, want: judge.Pass},
+		{name: "no load after a disturbance", spoil: func(r *recording) { r.leaveOut(6*time.Second, 9*time.Second) }, want: judge.Pass},
+		{name: "one arm goes on while the others rest", spoil: func(r *recording) { r.leaveOut(3500*ms, 5900*ms, "get", "post") }, want: judge.Pass},
+		{name: "only the control arm goes on", spoil: func(r *recording) { r.leaveOut(3500*ms, 5900*ms, "get", "post", "post-close") }, want: judge.Inconclusive,
+			reason: "no hit was started for"},
+		{name: "a disturbance that was not over at the end", spoil: func(r *recording) {
+			r.forget(history.Healed)
+			r.forget(history.Landed)
+			goOn(r, testLength+5*time.Second)
+		}, want: judge.Inconclusive, reason: "and 1 more"},
 		{name: "no load during", spoil: func(r *recording) {
 			r.events = nil
 			r.disturbance("d1", "kill", "", 3001*time.Millisecond+1, 3001*time.Millisecond+2, 3001*time.Millisecond+3)
@@ -120,9 +140,10 @@ func TestZeroDropped(t *testing.T) {
 	injecting := func(r *recording) {
 		r.events = nil
 		r.disturbance("d1", "regression", "v2", 3*time.Second, 4*time.Second, 6*time.Second)
+		r.replicaSet(3100*ms, "added", "v2", "h2", 1, "")
 	}
 	cases := []verdictCase{
-		{name: "clean", spoil: func(*recording) {}, want: judge.Pass, reason: "0 of 3 000 hits: at most 0.1 % at 95 %; an outage of every arm for"},
+		{name: "clean", spoil: func(*recording) {}, want: judge.Pass, reason: "0 of 3 000 hits: at most 0.1 % at 95 %; an outage of any arm for"},
 		{name: "one reset", spoil: func(r *recording) { reset(r.at("get", time.Second)) }, want: judge.Fail, reason: "1 of 3 000 hits dropped"},
 		{name: "an ingress answer", spoil: func(r *recording) {
 			h := r.at("post", time.Second)
@@ -140,6 +161,9 @@ func TestZeroDropped(t *testing.T) {
 			h.Class, h.Code, h.Reason = history.ClassHarness, 0, "no sockets"
 		}, want: judge.Inconclusive, reason: "in the harness itself"},
 		{name: "never sent, called OK", spoil: func(r *recording) { r.at("get", time.Second).Unsent = true }, want: judge.Inconclusive, reason: "1 never sent"},
+		{name: "only the control arm was late", spoil: func(r *recording) { r.at("control", time.Second).Latency = testDeadline + 1 }, want: judge.Inconclusive,
+			reason: "harness or the ingress"},
+		{name: "the control arm was in time", spoil: func(r *recording) { r.at("control", time.Second).Latency = testDeadline }, want: judge.Pass},
 		{name: "only the control arm failed", spoil: func(r *recording) { reset(r.at("control", time.Second)) }, want: judge.Inconclusive, reason: "harness or the ingress"},
 		{name: "both arms failed", spoil: func(r *recording) { reset(r.at("control", time.Second)); reset(r.at("get", time.Second)) }, want: judge.Fail, reason: "control arm"},
 		{name: "no hits", spoil: func(r *recording) {

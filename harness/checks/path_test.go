@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -165,4 +166,31 @@ func TestALivePathIsNoLoad(t *testing.T) {
 		t.Errorf("%d hits judged, want those of the three main arms", p.Hits)
 	}
 	assertVerdict(t, result, load.SlugHeld, judge.Pass)
+}
+
+// Beside what the path cost, a drop and an outage of the stack are told as ever, route by route.
+func TestADeadPathHidesNoDropBesideIt(t *testing.T) {
+	r := routed("/a", "/b")
+	withPath(r)
+	refuseAll(r, 5*time.Second, 8*time.Second, "get", "post", "post-close", "control", "path")
+	for _, h := range r.between("get", time.Second, 1500*ms) {
+		if h.URL == "http://127.0.0.1/a" {
+			refuse(h)
+		}
+	}
+	refuseAll(r, 2*time.Second, 2500*ms, "post")
+	for _, h := range r.between("post", 2*time.Second, 2500*ms) {
+		h.URL = "http://127.0.0.1/a"
+	}
+	p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Fail)
+	if a := route(t, p.Routes, "GET /a"); a.Verdict != judge.Fail || a.Dropped != 75 {
+		t.Errorf("route %+v, want its 75 drops", a)
+	}
+	if b := route(t, p.Routes, "GET /b"); b.Verdict != judge.Inconclusive || b.Dropped != 0 || b.Harness == 0 {
+		t.Errorf("route %+v, want what failed to be the path's", b)
+	}
+	i := slices.IndexFunc(p.Findings, func(f judge.Finding) bool { return f.Class == "outage" })
+	if i < 0 || p.Findings[i].Arm != "post" || p.Findings[i].At != 2001*ms || p.Findings[i].Until != 2501*ms {
+		t.Errorf("findings %+v, want the outage of arm post", p.Findings)
+	}
 }

@@ -243,6 +243,7 @@ func loadAndPods(t testing.TB) *recording {
 	r.run.Checks = greenRuns["load and pods"].slugs
 	r.events = nil
 	r.disturbance("d1", "regression", "v2", 2*time.Second, 3*time.Second, 7*time.Second)
+	r.replicaSet(1700*time.Millisecond, "added", "v2", "h2", 1, "")
 	r.step(0, "stable", 0)
 	r.step(2*time.Second, "canary-10", 10)
 	r.step(6*time.Second, "aborted", 0)
@@ -322,6 +323,7 @@ func TestCutAnywhereIsInconclusive(t *testing.T) {
 		noEnd: map[string]bool{}, outcome: history.EndFinished}
 	r.addArm("get", 6, 2*time.Second)
 	r.addArm("control", 1, 2*time.Second)
+	r.fewSuffice(t)
 	dir := r.record(t)
 	if got := judgeDir(t, dir); got.Verdict != judge.Pass {
 		t.Fatalf("uncut the run is %s:\n%s", got.Verdict, asJSON(t, got))

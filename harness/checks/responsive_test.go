@@ -103,6 +103,14 @@ func TestNobodyWaits(t *testing.T) {
 		"slow on purpose": {func(_ *testing.T, r *recording) {
 			r.slowRelease("v2")
 		}, judge.Pass, "of a release that is bad on purpose"},
+		"slow, and errors are what was injected": {func(_ *testing.T, r *recording) {
+			r.slowRelease("v2")
+			r.injects(history.Fault{Status: 503})
+		}, judge.Fail, "took longer than 500ms"},
+		"slow, and how is not told": {func(_ *testing.T, r *recording) { // a record made before it was
+			r.slowRelease("v2")
+			r.injects(history.Fault{})
+		}, judge.Pass, "of a release that is bad on purpose"},
 		"slow at the time of a bad release, and of another one": {func(_ *testing.T, r *recording) {
 			r.slowRelease("v1")
 		}, judge.Fail, "took longer than 500ms"},
@@ -155,6 +163,8 @@ func TestNobodyWaits(t *testing.T) {
 func (r *recording) slowRelease(version string) {
 	r.events = nil
 	r.disturbance("d1", "regression", "v2", 3*time.Second, 4*time.Second, 12*time.Second)
+	r.injects(history.Fault{Slow: true})
+	r.replicaSet(3100*ms, "added", "v2", "h2", 1, "")
 	for i, h := range r.between("get", 4*time.Second, 10*time.Second) {
 		if i%3 == 0 {
 			h.Version, h.Latency = version, 800*ms

@@ -39,7 +39,8 @@ type Targeted interface {
 // injected.
 type Injecting interface {
 	Targeted
-	Injects() string // the version; empty where it is a good one
+	// Injects is the version, and how its answers are bad. The version is empty where it is a good one.
+	Injects() (version string, fault history.Fault)
 }
 
 // Guard decides whether a namespace may be disturbed; the error says why not.
@@ -98,6 +99,7 @@ type Act struct {
 	ID string // of history.Disturbance
 
 	name, target, injects string
+	fault                 history.Fault
 	nodes                 []string
 	workload              history.Workload
 	hash                  string
@@ -205,7 +207,7 @@ func (e *Env) newAct(d Disturbance) *Act {
 	a := &Act{Env: e, ID: fmt.Sprintf("%s-%d", d.Name(), e.acts), name: d.Name(), target: d.Target()}
 	a.nodes = Nodes(d)
 	if bad, ok := d.(Injecting); ok {
-		a.injects = bad.Injects()
+		a.injects, a.fault = bad.Injects()
 	}
 	if on, ok := d.(Targeted); ok {
 		a.workload = on.Disturbs()
@@ -226,7 +228,7 @@ func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
 	touched := slices.Clone(a.touched)
 	a.mu.Unlock()
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
-		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Hash: a.hash,
+		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Fault: a.fault, Hash: a.hash,
 		Touched: touched,
 	}})
 	if err != nil {

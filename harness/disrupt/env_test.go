@@ -210,7 +210,8 @@ func TestNothingIsTouchedWithoutLeave(t *testing.T) {
 		"no version":       {allowed, nil, Release{Namespace: "shop", Workload: "vault"}, "a workload and a version"},
 		"a tag":            {allowed, nil, Release{Namespace: "shop", Workload: "vault", Version: "v2", Image: "vault:v2"}, "has no digest"},
 		"a strange kind":   {allowed, nil, Release{Namespace: "shop", Workload: "vault", Version: "v2", Kind: "Pod"}, `unknown kind of workload "Pod"`},
-		"no fault":         {allowed, nil, Regression{Namespace: "shop", Workload: "vault", Version: "v2"}, "switches no fault on"},
+		"no fault":         {allowed, nil, Regression{Release: Release{Namespace: "shop", Workload: "vault", Version: "v2"}}, "switches no fault on"},
+		"no kind of fault": {allowed, nil, Regression{Release: Release{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-x"}}}, "say which status"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -93,14 +93,14 @@ func noops() []noop {
 	return []noop{
 		{"release", func(d time.Duration) Disturbance { return release(d) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
 			"changes rollouts shop/vault"},
-		{"regression", func(d time.Duration) Disturbance { return Regression(release(d)) }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
+		{"regression", func(d time.Duration) Disturbance { return Regression{release(d), history.Fault{Status: 500}} }, rolling, pretend(http.MethodPut, http.StatusOK, "/vault"),
 			"changes rollouts shop/vault"},
 		{"scale-in", func(bound time.Duration) Disturbance {
 			return ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2, Bound: bound}
-		}, func(b *bench) { b.scaled("Rollout", 4).control("Rollout") }, func(b *bench) {
+		}, func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, func(b *bench) {
 			b.api.Handle(http.MethodPatch, "/vault", func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout","metadata":{"name":"vault"}}`)
+				_, _ = io.WriteString(w, `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`)
 				return true
 			})
 		}, "changes rollouts shop/vault"},
@@ -202,8 +202,8 @@ func TestDisturbancesWriteAsThemselves(t *testing.T) {
 	}{
 		"release": {release(time.Minute), rolling, http.MethodPut, "/vault"},
 		"drain":   {drained(time.Minute), emptied, http.MethodPatch, "/n1"},
-		"scale-in": {ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2, Bound: time.Minute},
-			func(b *bench) { b.scaled("Rollout", 4).control("Rollout") }, http.MethodPatch, "/vault"},
+		"scale-in": {ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2},
+			func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, http.MethodPatch, "/vault"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

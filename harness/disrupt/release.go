@@ -47,33 +47,28 @@ type Release struct {
 	Revert bool
 }
 
-// Regression is a release that is bad on purpose: failures that its version answers are recorded as injected. Its Args switch the
+// Regression is a release that is bad on purpose: what its version answers in the way of Fault is recorded as injected. Its Args switch the
 // fault on.
-type Regression Release
+type Regression struct {
+	Release
+	Fault history.Fault
+}
 
 // Name is regression.
 func (r Regression) Name() string { return "regression" }
 
-// Target names the workload and the version.
-func (r Regression) Target() string { return Release(r).Target() }
-
-// Injects is the version of the workload whose failures are injected.
-func (r Regression) Injects() string { return r.Version }
-
-// Disturbs is the workload that is released.
-func (r Regression) Disturbs() history.Workload { return Release(r).Disturbs() }
+// Injects is the version of the workload whose answers are bad, and how they are.
+func (r Regression) Injects() (version string, fault history.Fault) { return r.Version, r.Fault }
 
 // Namespaces is the workload's.
 func (r Regression) Namespaces(ctx context.Context, e *Env) ([]string, error) {
-	if len(r.Args) == 0 && r.Image == "" {
+	switch {
+	case len(r.Args) == 0 && r.Image == "":
 		return nil, errors.New("a regression without Args or Image switches no fault on")
+	case r.Fault == history.Fault{}:
+		return nil, errors.New("a regression without a Fault excuses nothing: say which status its answers have, or that they are slow")
 	}
-	return Release(r).Namespaces(ctx, e)
-}
-
-// Do releases it.
-func (r Regression) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
-	return Release(r).Do(ctx, a)
+	return r.Release.Namespaces(ctx, e)
 }
 
 // Name is release.

@@ -146,11 +146,13 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 	b := newBench(t)
 	c := b.workload("Rollout")
 	b.play(c.step)
-	if err := b.env.Perform(t.Context(), Regression{Namespace: "shop", Workload: "vault", Version: "v2-errors", Args: []string{"-version=v2-errors", "-error-ratio=0.2"}}); err != nil {
+	errors := history.Fault{Status: 500}
+	r := Release{Namespace: "shop", Workload: "vault", Version: "v2-errors", Args: []string{"-version=v2-errors", "-error-ratio=0.2"}}
+	if err := b.env.Perform(t.Context(), Regression{Release: r, Fault: errors}); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range b.tape.events {
-		if e.Disturbance.Name != "regression" || e.Disturbance.Injects != "v2-errors" {
+		if e.Disturbance.Name != "regression" || e.Disturbance.Injects != "v2-errors" || e.Disturbance.Fault != errors {
 			t.Errorf("recorded %+v", e.Disturbance)
 		}
 		if want := (history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}); e.Disturbance.Workload != want {
@@ -216,7 +218,10 @@ func (c *controller) says(field, value string) {
 func TestOnlyAPromotedReleaseIsTakenBackInFull(t *testing.T) {
 	for name, promoted := range map[string]bool{"promoted": true, "not promoted": false} {
 		t.Run(name, func(t *testing.T) {
-			c := released(t, Regression{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2", "-error-ratio=1"}, Revert: true})
+			c := released(t, Regression{
+				Release: Release{Namespace: "shop", Workload: "vault", Version: "v2", Args: []string{"-version=v2", "-error-ratio=1"}, Revert: true},
+				Fault:   history.Fault{Status: 500},
+			})
 			if promoted {
 				c.stable("another")
 			}

@@ -64,11 +64,12 @@ func (s ScaleIn) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if int64(len(before)) != was || len(before) <= s.To {
 		return nil, fmt.Errorf("%s wants %d replicas and has %d pods, %d of them are to stay: there is nothing to scale in", s.Workload, was, len(before), s.To)
 	}
-	a.Touch(history.Touch{Effect: history.Changes, Resource: workloads[s.Workload.Kind].resource.Resource, Namespace: s.Workload.Namespace,
-		Name: s.Workload.Name, UID: string(u.GetUID())})
 	a.OnHeal(fmt.Sprintf("want %d pods of %s again", was, s.Workload), workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
 		return s.undo(ctx, a, u.GetUID(), int(was))
 	})
+	// The pods that go are the controller's choice: its ReplicaSet has more of them than it asks for.
+	a.Touch(history.Touch{Effect: history.Changes, Resource: workloads[s.Workload.Kind].resource.Resource, Namespace: s.Workload.Namespace,
+		Name: s.Workload.Name, UID: string(u.GetUID())})
 	if err := s.want(ctx, a.Env, s.To); err != nil {
 		return nil, err
 	}

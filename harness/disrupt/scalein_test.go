@@ -20,11 +20,15 @@ type scaled struct {
 	idle     bool
 }
 
-func scaleBench(t *testing.T, kind string, pods int) *scaled { return newBench(t).scaled(kind, pods) }
+func scaleBench(t *testing.T, kind string, pods int) *scaled {
+	return scaledOn(newBench(t), kind, pods)
+}
 
-// scaled puts a workload with pods on a bench.
-func (b *bench) scaled(kind string, pods int) *scaled {
-	s := &scaled{bench: b}
+func fourPods(b *bench, kind string) *scaled { return scaledOn(b, kind, 4) }
+
+// scaledOn puts a workload with pods into a cluster, and a pod of nobody's beside them.
+func scaledOn(bench *bench, kind string, pods int) *scaled {
+	s := &scaled{bench: bench}
 	api := map[string]string{"Rollout": "argoproj.io/v1alpha1", "Deployment": "apps/v1"}[kind]
 	s.put(workloads[kind].resource.Resource, "{apiVersion: %s, kind: %s, metadata: {name: vault, namespace: shop, uid: vault-uid}, spec: {replicas: %d}}", api, kind, pods)
 	s.put("replicasets", `
@@ -32,9 +36,9 @@ apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: rs, namespace: shop, uid: rs-uid, ownerReferences: [{apiVersion: v1, kind: %s, name: vault, uid: vault-uid, controller: true}]}`, kind)
 	s.put("pods", podYAML, "bystander", "StatefulSet")
-	bystander := s.api.Get("pods", "shop", "bystander")
-	bystander.SetOwnerReferences(nil)
-	s.api.Put("pods", bystander.Object)
+	b := s.api.Get("pods", "shop", "bystander")
+	b.SetOwnerReferences(nil)
+	s.api.Put("pods", b.Object)
 	for range pods {
 		s.more()
 	}

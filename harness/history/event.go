@@ -81,13 +81,24 @@ type Health struct {
 	LagMax  time.Duration `json:"lagMax"`
 	Workers uint64        `json:"workers,omitempty"` // most at once
 	// StallMax is the longest time the whole process did not run, seen by a ticker of its own: a paused or starved process.
-	StallMax   time.Duration `json:"stallMax"`
-	SocketsMax int           `json:"socketsMax,omitempty"`
-	FilesMax   int           `json:"filesMax,omitempty"`
-	FilesLimit int           `json:"filesLimit,omitempty"`
-	CPU        float64       `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
-	CPUBusy    float64       `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
-	Nice       int           `json:"nice,omitempty"`    // priority of the generator's process: -10 comes before others, 0 is normal
+	StallMax time.Duration `json:"stallMax"`
+	// Stalls are the times in which it did not run for StallLeast or longer, in order; of more than 500 the longest. Older records lack them.
+	Stalls     []Stall `json:"stalls,omitempty"`
+	SocketsMax int     `json:"socketsMax,omitempty"`
+	FilesMax   int     `json:"filesMax,omitempty"`
+	FilesLimit int     `json:"filesLimit,omitempty"`
+	CPU        float64 `json:"cpu,omitempty"`     // cores used by the harness, averaged over the window
+	CPUBusy    float64 `json:"cpuBusy,omitempty"` // share of the machine that was busy, 0 to 1
+	Nice       int     `json:"nice,omitempty"`    // priority of the generator's process: -10 comes before others, 0 is normal
+}
+
+// StallLeast is how long a process must not have run for the moment to be told.
+const StallLeast = 20 * time.Millisecond
+
+// Stall is a time in which the whole process of the generator did not run.
+type Stall struct {
+	At     time.Duration `json:"at"` // since the run's start
+	Length time.Duration `json:"length"`
 }
 
 // Batch says that the hits of an arm up to a byte offset are on disk.
@@ -212,6 +223,8 @@ type Disturbance struct {
 	Workload Workload `json:"workload,omitzero"`
 	// Injects is set for a release that is bad on purpose: failures answered by this version of Workload, and by it alone, are injected.
 	Injects string `json:"injects,omitempty"`
+	// Fault is how the answers of Injects are bad on purpose: nothing else is excused. Records made before it was told lack it.
+	Fault Fault `json:"fault,omitzero"`
 	// Hash is the pod template hash of a release, once it is known. It tells the release from another one that carries the same version.
 	Hash string `json:"hash,omitempty"`
 	// Touched are the objects that it changes itself, told with its last phase at the latest. What becomes of them is declared, and nothing else.
@@ -235,6 +248,12 @@ type Touch struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	UID       string `json:"uid,omitempty"`
+}
+
+// Fault is how answers are bad on purpose.
+type Fault struct {
+	Status uint16 `json:"status,omitempty"` // some of them have this status, and are whole and in time otherwise
+	Slow   bool   `json:"slow,omitempty"`   // they take longer
 }
 
 // Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.

@@ -1,6 +1,9 @@
 package history
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Class says on whose account a failed hit goes. The rules are in package load, where hits are classified.
 type Class uint8
@@ -30,6 +33,15 @@ const (
 	ReasonUnreachable  = "unreachable"
 	ReasonTLS          = "tls"
 )
+
+// Reasons of hits whose deadline passed: before the head of an answer, and in its body. Another is ReasonNotConnected.
+const (
+	ReasonDeadline       = "deadline"
+	ReasonDeadlineInBody = "deadline in body"
+)
+
+// ReasonStatus is the reason of a whole answer with which nothing is wrong but its status.
+func ReasonStatus(code uint16) string { return "status " + strconv.Itoa(int(code)) }
 
 // ReasonExpected is the reason of a hit that is correct though its status is of a server that failed: its traffic file expects that status.
 const ReasonExpected = "expected"
@@ -62,6 +74,11 @@ type Hit struct {
 
 // Failed reports whether the hit got no complete, correct answer in its deadline.
 func (h *Hit) Failed() bool { return h.Class != ClassOK }
+
+// Overdue reports whether the hit failed by its deadline alone: nobody refused it, or broke it off.
+func (h *Hit) Overdue() bool {
+	return h.Failed() && (h.Reason == ReasonDeadline || h.Reason == ReasonNotConnected || h.Reason == ReasonDeadlineInBody)
+}
 
 // End is when the answer, or the failure, was complete, since the run's start.
 func (h *Hit) End() time.Duration { return h.At + h.Latency }

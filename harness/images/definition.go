@@ -12,11 +12,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/google/go-containerregistry/pkg/name"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 	"sigs.k8s.io/yaml"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // definitionFile is what makes a folder below fixtures/images a component.
@@ -350,19 +351,9 @@ func order(all map[string]*Definition, names []string) ([]*Definition, error) {
 	return ordered, nil
 }
 
-// unknown is the error for a component that does not exist; it names the nearest one that does.
+// unknown is the error for a component that does not exist.
 func unknown(component string, all map[string]*Definition) error {
-	names := slices.Sorted(maps.Keys(all))
-	best, distance := "", len(component)/2+2
-	for _, n := range names {
-		if d := levenshtein.ComputeDistance(component, n); d < distance {
-			best, distance = n, d
-		}
-	}
-	if best != "" {
-		return fmt.Errorf("no component %q: did you mean %q? All: %s", component, best, strings.Join(names, ", "))
-	}
-	return fmt.Errorf("no component %q: there are %s", component, strings.Join(names, ", "))
+	return words.Unknown("component", component, slices.Sorted(maps.Keys(all)))
 }
 
 // localPath reports whether p stays below the folder it is relative to.

@@ -56,7 +56,7 @@ func TestVersionIsFilledIn(t *testing.T) {
 func TestReferencesBetweenComponents(t *testing.T) {
 	p := newProject(t)
 	p.component("house", "about: x\nversion: \"1\"\nfrom: flor\nfiles: [{path: roof, to: /}]\n")
-	if _, err := LoadDefinitions(p.root); err == nil || !strings.Contains(err.Error(), `did you mean "floor"`) {
+	if _, err := LoadDefinitions(p.root); err == nil || !strings.Contains(err.Error(), `did you mean floor?`) {
 		t.Errorf("a base that does not exist: %v", err)
 	}
 	p.component("house", "about: x\nversion: \"1\"\nfrom: hut\nfiles: [{path: roof, to: /}]\n")
@@ -68,7 +68,7 @@ func TestReferencesBetweenComponents(t *testing.T) {
 
 func TestUnknownComponentNamesTheNearest(t *testing.T) {
 	s := newProject(t).open("source")
-	for given, want := range map[string]string{"tol": `did you mean "tool"`, "hause": `did you mean "house"`, "zzzzzzzzzzzzz": "there are floor, house, tool"} {
+	for given, want := range map[string]string{"tol": `did you mean tool?`, "hause": `did you mean house?`, "zzzzzzzzzzzzz": "there are floor, house and tool"} {
 		if _, err := s.Ensure(t.Context(), given); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("component %q: %v, want %q", given, err, want)
 		}

@@ -1,14 +1,10 @@
 package load
 
 import (
-	"fmt"
 	"net/http"
-	"slices"
-	"strings"
-
-	"github.com/agnivade/levenshtein"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Arm is one way of sending hits. It must not be changed while it is in use.
@@ -40,18 +36,13 @@ func builtinArms() []Arm {
 
 // NewArm is the built-in arm of that name, aimed at targets. The package documentation says what each is for.
 func NewArm(name string, targets ...string) (Arm, error) {
-	var known []string
 	for _, arm := range builtinArms() {
 		if arm.Name == name {
 			arm.Targets = targets
 			return arm, nil
 		}
-		known = append(known, arm.Name)
 	}
-	slices.SortStableFunc(known, func(a, b string) int {
-		return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)
-	})
-	return Arm{}, fmt.Errorf("unknown arm %q: did you mean %q? The arms are %s", name, known[0], strings.Join(ArmNames(), ", "))
+	return Arm{}, words.Unknown("arm", name, ArmNames())
 }
 
 // ArmNames lists the built-in arms.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -63,16 +62,7 @@ func Classify(o Outcome) (history.Class, string) {
 	return history.ClassIngress, reason
 }
 
-const (
-	reasonOther    = "other" // an error that no rule knows; its text is in the hit
-	reasonDeadline = "deadline"
-	reasonInBody   = "deadline in body"
-)
-
-// vanished reports whether a hit failed by its deadline alone: nobody refused it, or broke it off.
-func vanished(h *history.Hit) bool {
-	return h.Reason == reasonDeadline || h.Reason == history.ReasonNotConnected || h.Reason == reasonInBody
-}
+const reasonOther = "other" // an error that no rule knows; its text is in the hit
 
 func classifyAnswer(o Outcome) (history.Class, string) {
 	class := history.ClassAmbiguous
@@ -88,7 +78,7 @@ func classifyAnswer(o Outcome) (history.Class, string) {
 			class = history.ClassIngress
 		}
 	}
-	return class, "status " + strconv.Itoa(o.Code)
+	return class, history.ReasonStatus(uint16(o.Code))
 }
 
 func ownFault(err error) string {
@@ -119,9 +109,9 @@ func deadlineReason(o Outcome) string {
 	case !o.Connected:
 		return history.ReasonNotConnected
 	case o.Answered:
-		return reasonInBody
+		return history.ReasonDeadlineInBody
 	}
-	return reasonDeadline
+	return history.ReasonDeadline
 }
 
 func untellable(err error) string {

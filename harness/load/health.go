@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ const (
 type monitor struct {
 	conns *connCount
 	path  *pathWatch // is told of stalls
+	clock history.Clock
 	self  *process.Process
 	began time.Time
 	own   float64 // CPU seconds of this process at the begin
@@ -30,14 +33,15 @@ type monitor struct {
 	quit  chan struct{}
 	ended sync.WaitGroup
 	stall time.Duration
+	kept  stalls
 	files int
 
 	nice    int    // priority that this process got
 	restore func() // the one before
 }
 
-func startMonitor(conns *connCount, path *pathWatch) *monitor {
-	m := &monitor{conns: conns, path: path, began: time.Now(), quit: make(chan struct{})}
+func startMonitor(conns *connCount, path *pathWatch, clock history.Clock) *monitor {
+	m := &monitor{conns: conns, path: path, clock: clock, began: time.Now(), quit: make(chan struct{})}
 	m.nice, m.restore = raisePriority()
 	if self, err := process.NewProcess(int32(os.Getpid())); err == nil {
 		m.self = self
@@ -62,6 +66,9 @@ func (m *monitor) watch() {
 		now := time.Now()
 		stall := now.Sub(last) - stallTick
 		m.stall = max(m.stall, stall)
+		if stall >= history.StallLeast {
+			m.kept.add(history.Stall{At: m.clock.Now() - stall, Length: stall})
+		}
 		if stall > pathStall {
 			m.path.stalled()
 		}
@@ -71,6 +78,27 @@ func (m *monitor) watch() {
 		}
 		last = now
 	}
+}
+
+// stalls keeps the longest of many.
+type stalls []history.Stall
+
+// maxStalls is how many are recorded.
+const maxStalls = 500
+
+func (s *stalls) add(stall history.Stall) {
+	if *s = append(*s, stall); len(*s) >= 2*maxStalls {
+		*s = s.longest()
+	}
+}
+
+// longest is the longest of them, in the order of time.
+func (s *stalls) longest() []history.Stall {
+	kept := slices.Clone(*s)
+	slices.SortStableFunc(kept, func(a, b history.Stall) int { return cmp.Compare(b.Length, a.Length) })
+	kept = kept[:min(len(kept), maxStalls)]
+	slices.SortFunc(kept, func(a, b history.Stall) int { return cmp.Compare(a.At, b.At) })
+	return kept
 }
 
 func (m *monitor) countFiles() {
@@ -88,7 +116,7 @@ func (m *monitor) stop() history.Health {
 	m.ended.Wait()
 	m.restore()
 	m.countFiles()
-	h := history.Health{StallMax: m.stall, SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit(), Nice: m.nice}
+	h := history.Health{StallMax: m.stall, Stalls: m.kept.longest(), SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit(), Nice: m.nice}
 	if seconds := time.Since(m.began).Seconds(); seconds > 0 {
 		h.CPU = (m.ownCPU() - m.own) / seconds
 	}

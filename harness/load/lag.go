@@ -1,57 +1,58 @@
 package load
 
 import (
-	"math/bits"
+	"math"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// lagHistogram counts start lags in buckets that are 1/16 of their value wide, from a microsecond to an hour. Its size is fixed and
-// adding is one atomic increment.
-type lagHistogram struct {
-	buckets [36 * lagSteps]atomic.Uint64
-	max     atomic.Int64
-}
+// The range of start lags in microseconds, and their precision: a quantile is at most a thousandth too large. The size of a histogram, some
+// 190 kB for each window of an arm, hangs on these alone.
+const (
+	leastLag   = 1
+	mostLag    = 60 * 60 * 1000 * 1000
+	lagFigures = 3 // significant decimal digits
+)
 
-const lagSteps = 16
+// lagHistogram counts start lags. Workers add side by side.
+type lagHistogram struct {
+	mu   sync.Mutex
+	hist *hdrhistogram.Histogram // nil before the first
+	most time.Duration
+}
 
 func (l *lagHistogram) add(lag time.Duration) {
 	lag = max(lag, 0)
-	l.buckets[lagBucket(lag)].Add(1)
-	raise(&l.max, int64(lag))
-}
-
-func lagBucket(lag time.Duration) int {
-	us := uint64(lag / time.Microsecond)
-	if us < lagSteps {
-		return int(us)
+	whole := int64((lag + time.Microsecond - 1) / time.Microsecond)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hist == nil {
+		l.hist = hdrhistogram.New(leastLag, mostLag, lagFigures)
 	}
-	shift := bits.Len64(us) - 5 // leaves 16 to 31
-	return min((shift+1)*lagSteps+int(us>>shift)-lagSteps, 36*lagSteps-1)
+	l.most = max(l.most, lag)
+	_ = l.hist.RecordValue(min(max(whole, leastLag), mostLag)) // a value within the range is never refused
 }
 
-// lagUpper is the upper end of a bucket.
-func lagUpper(bucket int) time.Duration {
-	if bucket < lagSteps {
-		return time.Duration(bucket+1) * time.Microsecond
-	}
-	shift := bucket/lagSteps - 1
-	return time.Duration(uint64(bucket%lagSteps+lagSteps+1)<<shift) * time.Microsecond
-}
-
-// quantile is the lag that at least this share of the hits did not exceed, rounded up to its bucket's end.
+// quantile is the lag that this share of the hits did not exceed, rounded up.
 func (l *lagHistogram) quantile(q float64) time.Duration {
-	var total, seen uint64
-	for i := range l.buckets {
-		total += l.buckets[i].Load()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.hist == nil {
+		return 0
 	}
-	for i := range l.buckets {
-		seen += l.buckets[i].Load()
-		if seen > 0 && float64(seen) >= q*float64(total) {
-			return min(lagUpper(i), time.Duration(l.max.Load()))
-		}
-	}
-	return 0
+	all := float64(l.hist.TotalCount())
+	percent := 100 * math.Ceil(q*all) / all // HdrHistogram rounds the rank, down too
+	return min(time.Duration(l.hist.ValueAtQuantile(percent))*time.Microsecond, l.most)
+}
+
+// worst is the largest lag, exactly.
+func (l *lagHistogram) worst() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.most
 }
 
 // raise sets v to x when x is larger.

@@ -109,7 +109,7 @@ func (w *pathWatch) see(node string, h *history.Hit) {
 		w.failing, w.refused, w.since = 0, false, h.At
 	}
 	w.failing++
-	w.refused = w.refused || !vanished(h)
+	w.refused = w.refused || !h.Overdue()
 	enough := pathVanished
 	if w.refused {
 		enough = pathRefused

@@ -151,7 +151,7 @@ func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
 	for n := range 100 {
 		at := time.Duration(n) * second
 		w.other(&history.Hit{At: at, Latency: second / 2, Code: 503, Class: history.ClassApplication})
-		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
+		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
 	select {
 	case <-w.lost:
@@ -160,7 +160,7 @@ func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
 	}
 	for n := range pathVanished + 1 { // from now on nobody is answered
 		w.other(&history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous})
-		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: reasonDeadline, Error: "deadline"})
+		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
 	<-w.lost
 }
@@ -193,7 +193,7 @@ func TestThePathArmKeepsItsOwnPace(t *testing.T) {
 func TestAStalledProcessHasNoDeadPath(t *testing.T) {
 	w := newPathWatch()
 	for n := range 10 * pathVanished {
-		w.see("n", &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: reasonDeadline})
+		w.see("n", &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: history.ReasonDeadline})
 		if n%3 == 0 {
 			w.stalled()
 		}

@@ -24,43 +24,68 @@ type secrets []string
 // secretsOf are the credentials of targets and the values of headers that the user gave, the longest first.
 func secretsOf(targets []string, header http.Header) secrets {
 	var all secrets
-	add := func(value string) {
-		if len(value) < minSecret {
-			return
-		}
-		for _, form := range formsOf(value) {
-			if !slices.Contains(all, form) {
-				all = append(all, form)
-			}
-		}
-	}
-	addCredentials := func(value string) {
-		add(value)
-		scheme, credentials, _ := strings.Cut(value, " ")
-		add(credentials)
-		if strings.EqualFold(scheme, "Basic") {
-			if plain, err := base64.StdEncoding.DecodeString(credentials); err == nil {
-				_, password, _ := strings.Cut(string(plain), ":")
-				add(password)
-			}
-		}
-	}
 	for _, raw := range targets {
 		if t, err := parseTarget(raw); err == nil && t.auth != "" {
-			addCredentials(t.auth)
+			all.addCredentials(t.auth)
 		}
 	}
 	for name, values := range header {
 		for _, value := range values {
-			if name == "Authorization" || name == "Proxy-Authorization" {
-				addCredentials(value)
-				continue
-			}
-			add(value)
+			all.addField(name, value)
 		}
 	}
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	all.sort()
 	return all
+}
+
+// add takes a value that is kept secret, in all its forms. One that is too short is in every text by chance.
+func (s *secrets) add(value string) {
+	if len(value) < minSecret {
+		return
+	}
+	for _, form := range formsOf(value) {
+		if !slices.Contains(*s, form) {
+			*s = append(*s, form)
+		}
+	}
+}
+
+// addField takes the value of a header field, and each word of it: a server may write one cookie of several, or a token without its scheme.
+func (s *secrets) addField(name, value string) {
+	if name = http.CanonicalHeaderKey(name); name == "Authorization" || name == "Proxy-Authorization" {
+		s.addCredentials(value)
+		return
+	}
+	s.addWords(value)
+}
+
+// addCredentials takes what Authorization says (RFC 9110, 11.4): the scheme before the first blank is no secret.
+func (s *secrets) addCredentials(value string) {
+	s.add(value)
+	scheme, credentials, _ := strings.Cut(value, " ")
+	s.addWords(credentials)
+	if strings.EqualFold(scheme, "Basic") {
+		if plain, err := base64.StdEncoding.DecodeString(credentials); err == nil {
+			_, password, _ := strings.Cut(string(plain), ":")
+			s.addWords(password)
+		}
+	}
+}
+
+// addWords takes a value whole and word by word; of a word like name=value, the value too.
+func (s *secrets) addWords(value string) {
+	s.add(value)
+	for _, word := range strings.FieldsFunc(value, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == ';' }) {
+		s.add(word)
+		if _, named, found := strings.Cut(word, "="); found {
+			s.add(strings.Trim(named, `"`))
+		}
+	}
+}
+
+// sort puts the longest first: a shorter one may be a part of it.
+func (s *secrets) sort() {
+	slices.SortStableFunc(*s, func(a, b string) int { return len(b) - len(a) })
 }
 
 // formsOf are the ways in which a server, or an error of net/http, writes a value into a text: as it is, in a URL, in HTML, in JSON, quoted by Go.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -78,6 +79,11 @@ func TestPausedProcessIsOnRecord(t *testing.T) {
 		w := r.ended()["get"][0]
 		if w.Planned != 200 || w.Sent != 200 || w.Health.StallMax < 250*time.Millisecond || w.Health.LagMax < 250*time.Millisecond {
 			t.Errorf("window %+v, health %+v", w, w.Health)
+		}
+		if !slices.ContainsFunc(w.Health.Stalls, func(s history.Stall) bool {
+			return s.Length == w.Health.StallMax && s.At > w.Begin && s.At+s.Length < w.Begin+w.Length+time.Minute
+		}) {
+			t.Errorf("the pause of %s is not among the stalls %+v", w.Health.StallMax, w.Health.Stalls)
 		}
 		return
 	}

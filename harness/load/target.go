@@ -60,19 +60,24 @@ func Redact(raw string) string {
 
 // withoutUser replaces all that may be a password, also in what is no URL because of it.
 func withoutUser(raw string) string {
-	begin := 0
-	if i := strings.Index(raw, "://"); i >= 0 {
-		begin = i + len("://")
-	}
-	end := len(raw)
-	if u, err := url.Parse(raw); err == nil && u.Host != "" {
-		if i := strings.IndexAny(raw[begin:], "/?#"); i >= 0 {
-			end = begin + i
-		}
-	}
-	at := strings.LastIndex(raw[begin:end], "@")
-	if at < 0 {
+	begin, end, found := userIn(raw)
+	if !found {
 		return raw
 	}
-	return raw[:begin] + redacted + raw[begin+at:]
+	return raw[:begin] + redacted + raw[end:]
+}
+
+// userIn is where user and password stand in a URL, or in what somebody took for one: raw[end] is the @.
+func userIn(raw string) (begin, end int, found bool) {
+	if i := strings.Index(raw, "//"); i == 0 || i > 0 && raw[i-1] == ':' {
+		begin = i + len("//")
+	}
+	last := len(raw)
+	if u, err := url.Parse(raw); err == nil && u.Host != "" {
+		if i := strings.IndexAny(raw[begin:], "/?#"); i >= 0 {
+			last = begin + i
+		}
+	}
+	at := strings.LastIndex(raw[begin:last], "@")
+	return begin, begin + at, at >= 0
 }

@@ -86,13 +86,16 @@ func TestParseHeader(t *testing.T) {
 
 func TestSecretsAreScrubbedFromTexts(t *testing.T) {
 	s := secretsOf([]string{"http://user:pass%20word@h/", "http://h/"}, map[string][]string{
-		"Authorization": {"Bearer abcdefgh"}, "X-Key": {"0123456789"}, "Accept": {"a/b"},
+		"Authorization": {"Bearer abcdefgh"}, "X-Key": {"0123456789"}, "Accept": {"a/b"}, "Cookie": {"id=0a1b2c3d; theme=sepia"}, "X-Phrase": {"open sesame now"},
 	})
 	for text, want := range map[string]string{
 		"nothing of it: a/b":                             "nothing of it: a/b",
 		"sent Authorization: Basic dXNlcjpwYXNzIHdvcmQ=": "sent Authorization: redacted",
 		"dXNlcjpwYXNzIHdvcmQ=, pass word, abcdefgh":      "redacted, redacted, redacted",
 		"key 0123456789, again 0123456789":               "key redacted, again redacted",
+		"a word of several: sesame":                      "a word of several: redacted",
+		`one cookie of several: "0a1b2c3d"`:              `one cookie of several: "redacted"`,
+		"too short to be told from chance: open now":     "too short to be told from chance: open now",
 		"cut in key 012345":                              "cut in key redacted",
 		"cut in the password: pass":                      "cut in the password: redacted",
 	} {

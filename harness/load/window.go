@@ -122,7 +122,7 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 			return nil, errors.Join(err, closeAll(plans))
 		}
 	}
-	w.health = startMonitor(conns, w.path)
+	w.health = startMonitor(conns, w.path, g.rec.Clock())
 	g.running = true
 	go w.run(ctx)
 	return w, nil
@@ -448,7 +448,7 @@ func (a *attack) recordBegin() error {
 }
 
 func (a *attack) recordEnd(health history.Health) error {
-	health.LagP50, health.LagP99, health.LagMax = a.lag.quantile(0.5), a.lag.quantile(0.99), time.Duration(a.lag.max.Load())
+	health.LagP50, health.LagP99, health.LagMax = a.lag.quantile(0.5), a.lag.quantile(0.99), a.lag.worst()
 	health.Workers = uint64(a.most.Load())
 	event := a.event()
 	event.Ended, event.Sent, event.Health, event.Protocols = true, a.sent.Load(), &health, a.hitter.protocols.seen()

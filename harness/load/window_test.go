@@ -415,7 +415,7 @@ func TestBadPlansAreRefused(t *testing.T) {
 
 func TestUnknownArmSuggestsTheNearest(t *testing.T) {
 	_, err := NewArm("post-clsoe")
-	if err == nil || !strings.Contains(err.Error(), `did you mean "post-close"`) {
+	if err == nil || !strings.Contains(err.Error(), `did you mean post-close?`) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -27,6 +27,7 @@ const (
 // io.Writer of whole lines. The zero value is not usable: call New or Discard. All methods are safe for concurrent use.
 type Display struct {
 	memory *memory
+	redact func(string) string // takes out of a line what must not be shown; nil for nothing
 
 	mu      sync.Mutex
 	out     io.Writer
@@ -43,6 +44,21 @@ type Display struct {
 // cannot be read or written only costs the estimates; "" remembers nothing.
 func New(out io.Writer, memory string) *Display {
 	return &Display{out: out, memory: openMemory(memory), screen: screenOn(out)}
+}
+
+// Redact makes the display pass each line through a function that takes out what must not be shown. Call it before anything of the kind is shown.
+func (d *Display) Redact(redact func(string) string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.redact = redact
+}
+
+// printable is a line as it may be shown; the caller holds d.mu.
+func (d *Display) printable(line string) string {
+	if d.redact != nil {
+		line = d.redact(line)
+	}
+	return printable(line)
 }
 
 // Discard returns a display that shows and remembers nothing.
@@ -98,7 +114,7 @@ func (d *Display) Write(p []byte) (int, error) {
 // print writes lines that stay; the caller holds d.mu.
 func (d *Display) print(lines ...string) {
 	for i, line := range lines {
-		lines[i] = printable(line)
+		lines[i] = d.printable(line)
 	}
 	if d.screen != nil {
 		d.screen.draw(lines, d.rows())
@@ -152,7 +168,7 @@ func (d *Display) setStatus(rows []string, plain string) {
 	case d.screen != nil:
 		d.status = make([]string, len(rows))
 		for i, row := range rows {
-			d.status[i] = printable(row)
+			d.status[i] = d.printable(row)
 		}
 		d.draw()
 		d.keepDrawing()
@@ -174,7 +190,7 @@ func (d *Display) rows() []string {
 	const spinner = `|/-\`
 	var rows []string
 	for _, s := range d.steps {
-		rows = append(rows, printable(fmt.Sprintf("%c %s", spinner[d.frame%len(spinner)], s.status())))
+		rows = append(rows, d.printable(fmt.Sprintf("%c %s", spinner[d.frame%len(spinner)], s.status())))
 	}
 	return append(rows, d.status...)
 }

@@ -12,11 +12,13 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/load"
 )
 
 // About is what every record says of the machine and the binary: where it runs, with which versions, by which command.
 func About(ctx context.Context) history.Run {
-	return history.Run{Command: os.Args, Machine: machine(ctx), Versions: versions()}
+	command := append([]string{os.Args[0]}, load.ReadCommandLine(os.Args[1:]).Args...)
+	return history.Run{Command: command, Machine: machine(ctx), Versions: versions()}
 }
 
 // machine describes where this runs. What the system does not tell stays empty.

@@ -72,17 +72,17 @@ func (t *Track[T]) until(moment time.Duration) *Track[T] {
 // Here reports whether the object was there when the record ended.
 func (t *Track[T]) Here() bool { return t.Gone == Never }
 
-// change is a change of a Kubernetes object with its moment.
-type change struct {
-	at time.Duration
+// Change is a change of a Kubernetes object with its moment.
+type Change struct {
+	At time.Duration
 	history.Change
 }
 
 // isClustered reports whether the change is of a Kubernetes object; a process of the demo is told of without an object.
-func (c *change) isClustered() bool { return c.Resource != "pods" || c.Object != nil }
+func (c *Change) isClustered() bool { return c.Resource != "pods" || c.Object != nil }
 
 // readCluster sorts changes, given in the order of time, by object. What cannot be read is damage.
-func readCluster(changes []change, damage *[]history.Damage) Cluster {
+func readCluster(changes []Change, damage *[]history.Damage) Cluster {
 	r := clusterReader{changes: changes, damage: damage}
 	return Cluster{
 		Pods:            tracks(&r, "pods", readPod),
@@ -97,11 +97,11 @@ func readCluster(changes []change, damage *[]history.Damage) Cluster {
 }
 
 type clusterReader struct {
-	changes []change
+	changes []Change
 	damage  *[]history.Damage
 }
 
-func readPod(c *change) (PodView, error) {
+func readPod(c *Change) (PodView, error) {
 	object, err := readObject[history.PodObject](c)
 	if c.Pod == nil {
 		return PodView{}, fmt.Errorf("it holds no state")
@@ -109,7 +109,7 @@ func readPod(c *change) (PodView, error) {
 	return PodView{PodState: *c.Pod, PodObject: object}, err
 }
 
-func readObject[T any](c *change) (T, error) {
+func readObject[T any](c *Change) (T, error) {
 	var object T
 	if c.Object == nil {
 		return object, fmt.Errorf("it holds no content")
@@ -119,7 +119,7 @@ func readObject[T any](c *change) (T, error) {
 }
 
 // tracks follows every object of a resource.
-func tracks[T any](r *clusterReader, resource string, read func(*change) (T, error)) []*Track[T] {
+func tracks[T any](r *clusterReader, resource string, read func(*Change) (T, error)) []*Track[T] {
 	type name struct{ namespace, name string }
 	var all []*Track[T]
 	current := map[name]*Track[T]{}
@@ -131,13 +131,13 @@ func tracks[T any](r *clusterReader, resource string, read func(*change) (T, err
 		deleted := c.Type == "deleted"
 		object, err := read(c)
 		if err != nil && (!deleted || c.Object != nil) {
-			text := fmt.Sprintf("the change of %s %s at %s cannot be read: %v", resource, c.Name, words.Span(c.at), err)
+			text := fmt.Sprintf("the change of %s %s at %s cannot be read: %v", resource, c.Name, words.Span(c.At), err)
 			*r.damage = append(*r.damage, history.Damage{File: "events.jsonl", Text: text})
 		}
 		key := name{c.Namespace, c.Name}
 		track := current[key]
 		if track != nil && c.UID != "" && track.UID != "" && c.UID != track.UID {
-			track.Gone = min(track.Gone, c.at) // nobody saw it go
+			track.Gone = min(track.Gone, c.At) // nobody saw it go
 			track = nil
 		}
 		if err == nil && (track == nil || !track.Here() && !deleted) {
@@ -149,10 +149,10 @@ func tracks[T any](r *clusterReader, resource string, read func(*change) (T, err
 			continue
 		}
 		if err == nil {
-			track.Seen = append(track.Seen, Seen[T]{At: c.at, Object: object, By: c.By})
+			track.Seen = append(track.Seen, Seen[T]{At: c.At, Object: object, By: c.By})
 		}
 		if deleted {
-			track.Gone = min(track.Gone, c.at)
+			track.Gone = min(track.Gone, c.At)
 		}
 	}
 	return all

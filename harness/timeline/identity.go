@@ -13,7 +13,7 @@ type Identity struct {
 	Version  string // as its answers tell it
 	Hash     string // pod template hash; empty where nobody told it
 
-	shared bool // another release of the workload carries the same version
+	alone bool // watches saw one release of the workload that carries the version, and no other
 }
 
 // bare reports whether the record knows workloads by nothing but the versions of their releases, as those of format 1 do.
@@ -32,7 +32,7 @@ func (t *Timeline) Claims(id *Identity, arm *Arm, h *history.Hit) bool {
 }
 
 // Gave reports whether a release gave the answer that an arm got: the arm's answers come from its workload, the answer tells its version, and
-// the pod that gave it, where a watch saw it, is one of the release. Where no pod tells, the version must be that of one release only.
+// the pod that gave it, where a watch saw it, is one of the release. Where no pod tells, watches must have seen that the version is of one release only.
 func (t *Timeline) Gave(id *Identity, arm *Arm, h *history.Hit) bool {
 	switch {
 	case !t.Claims(id, arm, h):
@@ -45,7 +45,7 @@ func (t *Timeline) Gave(id *Identity, arm *Arm, h *history.Hit) bool {
 	if hash := t.hashOfPod(arm, h); hash != "" && id.Hash != "" {
 		return hash == id.Hash
 	}
-	return !id.shared
+	return id.alone
 }
 
 // hashOfPod is the pod template hash of the pod that gave an answer; empty when no watch tells.
@@ -71,7 +71,7 @@ func (t *Timeline) identify(id *Identity) {
 	if id.Hash == "" && len(hashes) == 1 {
 		id.Hash = hashes[0]
 	}
-	id.shared = len(hashes) > 1
+	id.alone = len(hashes) == 1 && hashes[0] == id.Hash
 }
 
 func ownedBy(rs *Track[history.ReplicaSetObject], w history.Workload) bool {

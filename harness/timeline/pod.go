@@ -17,6 +17,8 @@ type Pod struct {
 	Seen                 time.Duration // first
 	Ready                []Span        // when it was ready and not terminating
 	Stops                []Stop
+	Node, IP             string           // the last that a watch told; empty where none did
+	Statuses             []PodStatusSince // in the order of time, at least one
 }
 
 // in reports whether the pod may be one of a namespace; it may where one of the two is not told.
@@ -91,6 +93,7 @@ func (r *podReader) changed(c *podChange) {
 		pod.Ready[len(pod.Ready)-1].Until = c.at
 	}
 	pod.stopping(c)
+	pod.follow(c)
 }
 
 func (p *Pod) isReady() bool { return len(p.Ready) > 0 && p.Ready[len(p.Ready)-1].Until == Never }
@@ -129,6 +132,7 @@ func (p *Pod) end(at time.Duration) {
 	if last := len(p.Stops) - 1; last >= 0 && p.Stops[last].Gone == Never {
 		p.Stops[last].Gone = at
 	}
+	p.become(at, PodGone)
 }
 
 // readPods follows every pod through its changes, and finds out what it belongs to.

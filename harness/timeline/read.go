@@ -39,7 +39,6 @@ type timelineBuilder struct {
 	arms         map[string]*Arm
 	disturbances map[string]*Disturbance
 	pods         []podChange
-	changes      []change
 }
 
 func (b *timelineBuilder) damage(err error) { b.t.Damage = append(b.t.Damage, AsDamage(err)) }
@@ -74,8 +73,13 @@ func (b *timelineBuilder) add(e *history.Event) {
 		if arm := b.arm(e.Batch.Arm); arm.Batch == nil || arm.Batch.Hits < e.Batch.Hits {
 			arm.Batch = e.Batch
 		}
-	case e.Kind == history.KindMilestone && e.Milestone != nil && e.Milestone.Name == history.BrokenOff:
-		b.t.Broken = min(b.t.Broken, e.At)
+	case e.Kind == history.KindMilestone && e.Milestone != nil:
+		b.t.Milestones = append(b.t.Milestones, Milestone{At: e.At, Milestone: *e.Milestone})
+		if e.Milestone.Name == history.BrokenOff {
+			b.t.Broken = min(b.t.Broken, e.At)
+		}
+	case e.Kind == history.KindNote && e.Note != nil:
+		b.t.Notes = append(b.t.Notes, Note{At: e.At, Note: *e.Note})
 	case e.Kind == history.KindStep && e.Step != nil:
 		b.t.Steps = append(b.t.Steps, Step{At: e.At, Step: *e.Step})
 	case e.Kind == history.KindDisturbance && e.Disturbance != nil:
@@ -104,7 +108,7 @@ func (b *timelineBuilder) change(e *history.Event, c *history.Change) {
 			at: e.At, gone: c.Type == "deleted", namespace: c.Namespace, name: c.Name, uid: c.UID, signalled: signalled(e, c.Pod), PodState: *c.Pod,
 		})
 	}
-	b.changes = append(b.changes, change{at: e.At, Change: *c})
+	b.t.Changes = append(b.t.Changes, Change{At: e.At, Change: *c})
 }
 
 // signalled is when the process of a pod got its SIGTERM, on the clock of the run; never when it did not tell.
@@ -147,8 +151,9 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 			Unhealed: Never}
 		b.disturbances[e.ID] = d
 	}
+	d.Phases = append(d.Phases, DisturbancePhase{At: at, Phase: e.Phase, Evidence: e.Evidence})
 	d.Name, d.Target, d.Injects = cmp.Or(d.Name, e.Name), cmp.Or(d.Target, e.Target), cmp.Or(d.Injects, e.Injects)
-	d.Workload, d.Hash = cmp.Or(d.Workload, e.Workload), cmp.Or(d.Hash, e.Hash)
+	d.Workload, d.Hash, d.Fault = cmp.Or(d.Workload, e.Workload), cmp.Or(d.Hash, e.Hash), cmp.Or(d.Fault, e.Fault)
 	if len(d.Nodes) == 0 {
 		d.Nodes = e.Nodes
 	}
@@ -194,7 +199,9 @@ func (b *timelineBuilder) finish() *Timeline {
 		t.Arms = append(t.Arms, arm)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.disturbances)) {
-		t.Disturbances = append(t.Disturbances, b.disturbances[id])
+		d := b.disturbances[id]
+		slices.SortStableFunc(d.Phases, func(x, y DisturbancePhase) int { return cmp.Compare(x.At, y.At) })
+		t.Disturbances = append(t.Disturbances, d)
 	}
 	slices.SortStableFunc(t.Disturbances, func(x, y *Disturbance) int { return cmp.Compare(x.Began, y.Began) })
 	slices.SortFunc(t.Gaps, func(x, y history.Gap) int {
@@ -204,8 +211,10 @@ func (b *timelineBuilder) finish() *Timeline {
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
 	slices.SortStableFunc(t.Evictions, func(x, y Eviction) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Gaps, func(x, y history.Gap) int { return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To)) })
-	slices.SortStableFunc(b.changes, func(x, y change) int { return cmp.Compare(x.at, y.at) })
-	t.Cluster = readCluster(b.changes, &t.Damage)
+	slices.SortStableFunc(t.Milestones, func(x, y Milestone) int { return cmp.Compare(x.At, y.At) })
+	slices.SortStableFunc(t.Notes, func(x, y Note) int { return cmp.Compare(x.At, y.At) })
+	slices.SortStableFunc(t.Changes, func(x, y Change) int { return cmp.Compare(x.At, y.At) })
+	t.Cluster = readCluster(t.Changes, &t.Damage)
 	t.readPods(b.pods)
 	return t
 }

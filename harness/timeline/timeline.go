@@ -30,6 +30,11 @@ type Timeline struct {
 	Evictions []Eviction // answers of the API server, in order of time
 	Gaps      []history.Gap
 
+	// What follows is for those who show a record; each is in the order of time.
+	Changes    []Change // of all resources, also of those that Cluster does not follow
+	Milestones []Milestone
+	Notes      []Note
+
 	IDs   []string      // run ids that opening lines gave
 	Ends  int           // how often the record ends
 	Ended time.Duration // the moment of its end; never without one
@@ -81,19 +86,41 @@ func (a *Arm) Window(index int) *Window {
 	return nil
 }
 
+// Deadline is how long a hit of the arm in the window of an index may take; never where nobody said.
+func (a *Arm) Deadline(index int) time.Duration {
+	if w := a.Window(index); w != nil && w.Deadline > 0 {
+		return w.Deadline
+	}
+	return Never
+}
+
 // Disturbance is a fault or release with the moments of its phases; a phase that was not reached is never.
 type Disturbance struct {
 	ID, Name, Target              string
 	Workload                      history.Workload // that it disturbs, where that is one
 	Injects, Hash                 string           // of a release: the version that is bad on purpose, and the pod template hash
+	Fault                         history.Fault    // with Injects: how its answers are bad; none where nobody said
 	Nodes                         []string         // that are themselves what is disturbed
 	Began, Landed, Healed, Failed time.Duration
 	Unhealed                      time.Duration // healing was tried and did not come true
 	Evidence                      []history.Evidence
 	Left                          []history.Evidence // with Unhealed: what is left behind
 	Begins                        int
-	Touched                       []history.Touch // what it changes itself
-	Told                          time.Duration   // when it was last told of
+	Touched                       []history.Touch    // what it changes itself
+	Told                          time.Duration      // when it was last told of
+	Phases                        []DisturbancePhase // each that was recorded, in the order of time, at least one
+}
+
+// DisturbancePhase is one phase of a disturbance as it was recorded.
+type DisturbancePhase struct {
+	At       time.Duration
+	Phase    history.Phase
+	Evidence []history.Evidence
+}
+
+// First is when the record first tells of the disturbance: its beginning, unless that is missing.
+func (d *Disturbance) First() time.Duration {
+	return min(d.Began, d.Landed, d.Healed, d.Failed, d.Unhealed)
 }
 
 // Never is a moment that did not come.
@@ -125,6 +152,18 @@ func (d *Disturbance) Label() string {
 		return d.ID
 	}
 	return d.Name + " (" + d.ID + ")"
+}
+
+// Milestone is a named moment of the run.
+type Milestone struct {
+	At time.Duration
+	history.Milestone
+}
+
+// Note is something that is worth telling, with its moment.
+type Note struct {
+	At time.Duration
+	history.Note
 }
 
 // Step is a moment from which a release should get a share of traffic.

@@ -15,7 +15,6 @@
   }
   const list = (x) => x || [];
   const arms = list(data.arms), disturbances = list(data.disturbances), steps = list(data.steps);
-  const injected = new Set(disturbances.map((d) => d.injects).filter(Boolean));
 
   function el(tag, props, ...children) {
     const node = document.createElement(tag);
@@ -49,7 +48,7 @@
     let n = 0;
     arms.forEach((a, index) => {
       const bytes = fromBase64(a.failures.column);
-      for (const k of list(a.failures.kinds)) { k.n = 0; k.injected = k.version !== undefined && injected.has(k.version); }
+      for (const k of list(a.failures.kinds)) k.n = 0;
       let pos = 0, lastAt = 0, lastSeq = 0;
       const varint = () => { // numbers, not 32-bit operators: microseconds of a long run need more bits
         let value = 0, scale = 1, byte;
@@ -147,17 +146,16 @@
       const state = d.failed >= 0 ? "failed" : d.landed < 0 ? "unlanded" : "";
       const rows = [["target", d.target], ["began", clock(d.began)],
         ["landed", d.landed >= 0 ? clock(d.landed) : "never seen to land"], ["healed", d.healed >= 0 ? clock(d.healed) : "not seen"],
-        ["failed", d.failed >= 0 ? clock(d.failed) : ""], ["injects failures in", d.injects],
+        [d.unhealed ? "healing failed" : "failed", d.failed >= 0 ? clock(d.failed) : ""], ["injects failures in", d.injects],
         ...d.evidence.map((e) => ["saw", `${clock(e.at)} ${e.what}: ${e.saw}`])].filter(([, v]) => v);
-      const said = state === "failed" ? " (could not be made to happen)" : state ? " (never landed)" : "";
+      const said = d.unhealed ? " (was not healed)" : state === "failed" ? " (could not be made to happen)" : state ? " (never landed)" : "";
       mark(track, state, (d.target || d.name) + said, d.began, endOf(d), d.name, rows);
       if (d.landed >= 0) place(track, el("i", { className: "landed" }), d.landed, d.landed);
     }
     if (steps.length) {
       const track = lane("steps");
-      steps.forEach((s, i) => {
-        const to = i + 1 < steps.length ? steps[i + 1].at : data.end;
-        mark(track, "step", `${s.name}: ${s.weight} % ${s.canary}`, s.at, to, s.name,
+      steps.forEach((s) => {
+        mark(track, "step", `${s.name}: ${s.weight} % ${s.canary}`, s.at, s.until, s.name,
           [["from", clock(s.at)], ["stable", s.stable], ["canary", s.canary], ["share", `${s.weight} %`]]);
       });
     }
@@ -193,7 +191,7 @@
     if (!pods.length) return;
     const key = el("div", { className: "key" });
     for (const state of ["starting", "ready", "unready", "terminating"]) key.append(el("span", {}, el("i", { className: "seg " + state }), state));
-    if (data.podsBeyond) key.append(`${number(data.podsBeyond)} changes of further pods are not drawn`);
+    if (data.podsBeyond) key.append(`${number(data.podsBeyond)} further pods are not drawn`);
     shelf.append(key);
   }
   // What Kubernetes did is folded until it is asked for: it crowds out what the requests met.

@@ -1,6 +1,7 @@
 package canary
 
 import (
+	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/judge"
 )
 
@@ -17,13 +18,13 @@ func Defaults() Budgets {
 	return Budgets{ShareBudgets: DefaultShareBudgets(), BlastBudgets: DefaultBlastBudgets(), AbortBudgets: DefaultAbortBudgets()}
 }
 
-// Checks are the promises of this area, in the order they are reported in.
-func Checks(b Budgets, tolerance judge.Tolerance) []judge.Check {
+// Checks are the promises of this area, in the order they are reported in. drops are the limits of load.zero-dropped, which is one half of a promotion.
+func Checks(b Budgets, drops load.DroppedBudgets, tolerance judge.Tolerance) []judge.Check {
 	return []judge.Check{
 		TrafficShare(b.ShareBudgets, tolerance),
 		BlastRadius(b.BlastBudgets, tolerance),
 		Steps(b.Strategy, tolerance),
-		PromotesGood(tolerance),
+		PromotesGood(drops, tolerance),
 		AbortsOnErrors(b.Strategy, b.AbortBudgets, tolerance),
 		AbortsOnLatency(b.Strategy, b.AbortBudgets, tolerance),
 		AbortsOnCPU(b.Strategy, b.AbortBudgets, tolerance),

@@ -15,7 +15,7 @@ const SlugPromotes = "canary.promotes-good"
 
 // PromotesGood asks two things of every release that is not bad on purpose: that it became the stable one, and that meanwhile
 // no request was dropped, which is judged as load.zero-dropped does.
-func PromotesGood(tolerance judge.Tolerance) judge.Check {
+func PromotesGood(b load.DroppedBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugPromotes,
 		Promise: "a good version reaches 100 % with no dropped request",
@@ -32,7 +32,7 @@ func PromotesGood(tolerance judge.Tolerance) judge.Check {
 		During: duringReleases,
 		Late:   tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
-			drops := load.ZeroDropped().New(t)
+			drops := load.ZeroDropped(b).New(t)
 			return &promotes{t: t, drops: drops, HitFolder: drops.(judge.HitFolder)}
 		},
 	}

@@ -15,6 +15,18 @@ import (
 // SlugDropped is the name of the check.
 const SlugDropped = "load.zero-dropped"
 
+// DroppedBudgets are the limits of load.zero-dropped.
+type DroppedBudgets struct {
+	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
+	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
+}
+
+// DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every
+// scenario sends thousands of hits, and hundreds in its rarest arm.
+func DefaultDroppedBudgets() DroppedBudgets {
+	return DroppedBudgets{Fewest: judge.Enough, FewestOfArm: 30}
+}
+
 // ZeroDropped is the promise this project is about. A drop is an intended hit without one complete, correct answer in its
 // deadline. Three kinds of failed hits are no drops of the product, and none of them is green:
 //   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
@@ -23,41 +35,47 @@ const SlugDropped = "load.zero-dropped"
 //   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too: the path to the cluster is
 //     the harness's account, inconclusive;
 //   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
-func ZeroDropped() judge.Check {
+func ZeroDropped(b DroppedBudgets) judge.Check {
 	return judge.Check{
 		Slug:    SlugDropped,
 		Always:  true,
 		Promise: "no request is dropped: every intended hit got one complete, correct answer in its deadline",
 		Doc: judge.Doc{
 			Proves: "Every intended hit of every arm but the control arm got one complete, correct answer in its deadline, as package load " +
-				"checked it (status, length, digest). The deadline is checked again here.",
-			Cannot: "See an outage shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
+				"checked it (status, length, digest). The deadline is checked again here. The power counts the hits that were left to judge, without those excepted.",
+			Cannot: "See an outage of an arm shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
 				"transport sent again by itself count as answered; `masked` counts them, and the arms that cannot be retried are there " +
 				"to catch the same failure.",
-			Excepts: "A failed hit that the application answered whole (it has a status), from the very release that the disturbance made " +
-				"bad, between its beginning and one deadline after its end; it is counted as `injected`. The arm must get its answers " +
-				"from the workload of that release, the answer must tell its version (`injects`), and its pod, where a watch saw it, " +
-				"must be one of the release, by pod template hash; where no watch tells, the version must be that of one release only. " +
+			Excepts: "A failed hit of the kind that was injected, by the very release that was made bad, between the beginning of the disturbance " +
+				"and one deadline after its end; it is counted as `injected`. It is of that kind when it has the status that the disturbance " +
+				"says (`fault`) and nothing else is wrong with it: another status, a body unlike its length or digest, an answer past its " +
+				"deadline are drops. Slowness that was injected excuses no failure. A record that does not say the kind excuses a status " +
+				"of 500 or more. It is by that release when the arm gets its answers " +
+				"from the workload, the answer tells its version (`injects`), and its pod, where a watch saw it, " +
+				"is one of the release, by pod template hash; where no watch tells, watches must have seen that the version is of this release only. " +
 				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, or answered " +
 				"past the deadline.",
 			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead: the `path` arm, which ends at a node before " +
 				"anything of the stack, failed too, and nobody was answered; not while that node is itself what is disturbed. " +
-				"When only the harness failed (its own errors, intents never sent), or only the control arm, which points at the " +
-				"harness or the ingress; when there are no hits; and when injected failures have no end because their disturbance never " +
-				"healed.",
+				"When only the harness failed: its own errors, intents never sent, and hits that ended by their deadline alone while the " +
+				"generator's own process did not run for as long as that. When only the control arm failed, or answered past its deadline: it goes through " +
+				"the same ingress to a responder that nothing disturbs, so the harness or the ingress is at fault, and which of them nobody can tell. " +
+				"When fewer than `fewest` hits are left to judge, or than `fewestOfArm` of an arm: a zero says too little then; and when injected failures " +
+				"have no end because their disturbance never healed.",
+			Budgets: []any{b},
 		},
 		Needs: []judge.Need{Carried},
-		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, injections: t.Injections()} },
+		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, budgets: b} },
 	}
 }
 
 type drops struct {
-	t          *timeline.Timeline
-	injections []timeline.Injection
-	arms       []*armDrops
-	control    []*controlDrops
-	path       []*pathHits
+	t       *timeline.Timeline
+	budgets DroppedBudgets
+	arms    []*armDrops
+	control []*controlDrops
+	path    []*pathHits
 }
 
 // tally counts hits by what became of them.
@@ -70,6 +88,11 @@ type tally struct {
 	undecided uint64 // failed when no event is left to say whether it was injected
 	path      uint64 // failed while the path to the cluster was dead
 	control   uint64 // failures of the control arm; it is in no other number
+}
+
+// judged is how many hits were left to judge.
+func (t *tally) judged() uint64 {
+	return t.hits - t.unsent - t.harness - t.injected - t.undecided - t.path
 }
 
 func (t *tally) add(o tally) {
@@ -87,10 +110,9 @@ func (t *tally) add(o tally) {
 
 // armDrops folds the hits of an arm that goes to what is disturbed.
 type armDrops struct {
-	arm        *timeline.Arm
-	t          *timeline.Timeline
-	injections []timeline.Injection
-	known      time.Duration // Timeline.Known
+	arm     *timeline.Arm
+	excuses *timeline.Excuses
+	known   time.Duration // Timeline.Known
 
 	tally
 	bare     bare // of dropped
@@ -115,7 +137,7 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, t: f.t, injections: f.injections, known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
+	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
 	a.sequence.visit = a.outages.visit
@@ -141,10 +163,7 @@ func (a *armDrops) Hit(h *history.Hit) {
 }
 
 func (a *armDrops) enter(index int) {
-	a.window, a.deadline = index, timeline.Never
-	if w := a.arm.Window(index); w != nil && w.Deadline > 0 {
-		a.deadline = w.Deadline
-	}
+	a.window, a.deadline = index, a.arm.Deadline(index)
 }
 
 // failed decides on whose account a hit without a correct answer in time goes.
@@ -157,6 +176,10 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 	case h.Class == history.ClassHarness:
 		a.harness++
 		a.note(h, "the harness failed: "+judge.WhyFailed(h))
+		return aside
+	case a.arm.Starved(h):
+		a.harness++
+		a.note(h, "the generator's own process did not run for as long as the deadline: "+judge.WhyFailed(h))
 		return aside
 	case a.excepted(h):
 		a.injected++
@@ -175,19 +198,11 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 }
 
 func (a *armDrops) excepted(h *history.Hit) bool {
-	deadline := a.deadline
-	if deadline == timeline.Never {
-		deadline = 0
+	i := a.excuses.Failure(h)
+	if i != nil && i.Until == timeline.Never {
+		a.unhealed++
 	}
-	for i := range a.injections {
-		if a.t.Excepts(&a.injections[i], a.arm, h, deadline) {
-			if a.injections[i].Until == timeline.Never {
-				a.unhealed++
-			}
-			return true
-		}
-	}
-	return false
+	return i != nil
 }
 
 func (a *armDrops) note(h *history.Hit, text string) {
@@ -200,6 +215,7 @@ func (a *armDrops) note(h *history.Hit, text string) {
 type controlDrops struct {
 	arm          *timeline.Arm
 	hits, failed uint64
+	starved      uint64 // failed on the harness's own account; in no other number
 	found        judge.Findings
 	seconds      map[int64]bool // of the run, in which a hit failed
 	answered     moments
@@ -208,7 +224,11 @@ type controlDrops struct {
 func (c *controlDrops) Hit(h *history.Hit) {
 	c.hits++
 	c.answered.add(h)
-	if !h.Failed() && !h.Unsent && h.Code != 0 {
+	switch {
+	case !h.Failed() && !h.Unsent && h.Code != 0 && h.Latency <= c.arm.Deadline(h.Window):
+		return
+	case c.arm.Starved(h):
+		c.starved++
 		return
 	}
 	c.failed++
@@ -239,6 +259,7 @@ func (f *drops) Result() judge.Promise {
 	}
 	for _, c := range f.control {
 		sum.control += c.failed
+		sum.harness += c.starved
 		found.Merge(&c.found)
 	}
 	if sum.path > 0 {
@@ -254,18 +275,31 @@ func (f *drops) Result() judge.Promise {
 	p.Found += uint64(len(outages))
 	p.Hits, p.Dropped, p.Injected, p.Masked = sum.hits, sum.dropped, sum.injected, sum.masked
 	if p.Dropped == 0 {
-		p.Power = loadPower(p.Hits-sum.unsent-sum.harness-sum.path, timeline.LoadedTime(windows), outageSeen(windows, gaps))
+		p.Power = loadPower(sum.judged(), p.Hits-sum.unsent, timeline.LoadedTime(windows), outageSeen(gaps))
 	}
 	p.Verdict, p.Reason = sum.verdict(p.Power)
-	p.Routes = routesOf(f.arms)
-	if sum.path > 0 && sum.dropped == 0 { // what failed of a route was the path's
-		for i := range p.Routes {
-			if r := &p.Routes[i]; r.Verdict == judge.Fail {
-				r.Verdict, r.Reason = p.Verdict, p.Reason
-			}
+	if p.Verdict == judge.Pass {
+		f.enough(&sum, &p)
+	}
+	p.Routes = routesOf(f.arms, f.budgets.FewestOfArm)
+	return p
+}
+
+// enough takes the pass from a zero in too few hits.
+func (f *drops) enough(sum *tally, p *judge.Promise) {
+	if judged := sum.judged(); judged < f.budgets.Fewest {
+		p.Verdict = judge.Inconclusive
+		p.Reason = fmt.Sprintf("%s left to judge without a drop, %s needed for a zero to say something", words.Plural(judged, "hit"), words.Count(f.budgets.Fewest))
+		return
+	}
+	for _, a := range f.arms {
+		if judged := a.judged(); judged < f.budgets.FewestOfArm {
+			p.Verdict = judge.Inconclusive
+			p.Reason = fmt.Sprintf("arm %s: %s left to judge without a drop, %s needed for a zero to say something", a.arm.Name, words.Plural(judged, "hit"),
+				words.Count(f.budgets.FewestOfArm))
+			return
 		}
 	}
-	return p
 }
 
 // verdict weighs the numbers; power is set when there are hits and none was dropped.
@@ -326,9 +360,10 @@ func (a *armDrops) blamePath(dark []timeline.Span) {
 			f.Text = "the path to the cluster was dead, the harness's account: " + f.Text
 		}
 	}
-	if a.path > 0 && overlaps(dark, a.outages.worst.from, a.outages.worst.until) {
-		a.outages.worst = outage{} // of the path, and no outage of the stack
+	if a.path > 0 {
+		a.outages.leaveOut(dark) // they are of the path, and no outages of the stack
 	}
+	a.routes.blamePath(dark)
 }
 
 // blame adds to a drop what else happened then: the disturbance that was on, and failures of the control arm.

@@ -20,11 +20,12 @@ type HeldBudgets struct {
 	Stall  time.Duration `json:"stall"`  // time the generator's process did not run, at most
 	Files  float64       `json:"files"`  // share of the limit of open files in use, 0 to 1, at most
 	Around uint64        `json:"around"` // hits before and after each disturbance, at least
+	Quiet  time.Duration `json:"quiet"`  // time during a disturbance in which no hit was started, at most
 }
 
 // DefaultHeldBudgets holds for scenarios that say nothing else.
 func DefaultHeldBudgets() HeldBudgets {
-	return HeldBudgets{Lag: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Files: 0.9, Around: 10}
+	return HeldBudgets{Lag: 200 * time.Millisecond, Stall: 200 * time.Millisecond, Files: 0.9, Around: 10, Quiet: time.Second}
 }
 
 // Held judges the generator, not the product. A load that did not run as planned proves nothing about the product,
@@ -36,8 +37,9 @@ func Held(b HeldBudgets) judge.Check {
 		Promise: "the load really ran: every planned hit was sent in time, before, during and after each disturbance",
 		Doc: judge.Doc{
 			Proves: "The load ran as planned: as many hits as planned were sent, none started later than `lag`, there were at least " +
-				"`around` hits before and after each disturbance and one during it, and the generator was healthy: it never stalled " +
-				"longer than `stall` and used at most `files` of its open files. How busy the machine was is a figure only.",
+				"`around` hits before and after each disturbance and one during it, no time of it longer than `quiet` passed without a hit that was " +
+				"started, and the generator was healthy: it never stalled " +
+				"longer than `stall`, nor than the deadline of a hit, and used at most `files` of its open files. How busy the machine was is a figure only.",
 			Cannot: "Tell whether the plan itself was enough; the power of `load.zero-dropped` says what the load could have missed.",
 			Inconclusive: "On any of these, where a dead path to the cluster cost hits, or when the generator's health was not recorded. It never fails: a load that did not run says nothing " +
 				"about the product. It is no pass either, so a run with a broken load is never green.",
@@ -76,6 +78,7 @@ type armHeld struct {
 	lagOver time.Duration
 	path    *pathHits // of the arm that watches the path to the cluster
 	others  moments   // when any other arm was answered
+	covers  []cover   // of an arm that counts: when it started hits, by disturbance
 	bare    bare      // of other arms: hits that brought nothing of an answer
 }
 
@@ -86,6 +89,11 @@ func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
 		a.path = &pathHits{arm: arm}
 	} else {
 		a.others, a.bare = moments{}, bare{}
+	}
+	if !arm.Control {
+		for _, d := range f.t.Disturbances {
+			a.covers = append(a.covers, f.coverOf(d))
+		}
 	}
 	f.arms = append(f.arms, a)
 	return a
@@ -106,6 +114,9 @@ func (a *armHeld) Hit(h *history.Hit) {
 		return
 	}
 	a.counts[a.starts.Find(h.At)]++
+	for i := range a.covers {
+		a.covers[i].add(h.At)
+	}
 	if lag := h.Lag(); lag > a.lagMax {
 		a.worse(h, lag)
 	}
@@ -142,8 +153,9 @@ func (f *held) Result() judge.Promise {
 	if f.loaded() == 0 {
 		found.Note(judge.Finding{Text: "no arm but the control arm sent a hit"})
 	}
-	for _, d := range f.t.Disturbances {
+	for i, d := range f.t.Disturbances {
 		p.Figures = append(p.Figures, f.around(d, &found)...)
+		f.throughout(i, d, &found)
 	}
 	p.Reason = fmt.Sprintf("%s of %s planned hits were sent; the worst start lag was %s (budget %s)", words.Count(p.Hits), words.Count(planned),
 		words.Span(worst), words.Span(f.budgets.Lag))
@@ -224,8 +236,12 @@ func (f *held) window(arm *timeline.Arm, w *timeline.Window, found *judge.Findin
 	if h.LagMax > f.budgets.Lag {
 		note("the generator saw a start lag of %s (budget %s)", words.Span(h.LagMax), words.Span(f.budgets.Lag))
 	}
-	if h.StallMax > f.budgets.Stall {
-		note("the generator's process did not run for %s (budget %s)", words.Span(h.StallMax), words.Span(f.budgets.Stall))
+	stall := f.budgets.Stall
+	if w.Deadline > 0 {
+		stall = min(stall, w.Deadline)
+	}
+	if h.StallMax > stall {
+		note("the generator's process did not run for %s (budget %s)", words.Span(h.StallMax), words.Span(stall))
 	}
 	if h.FilesLimit > 0 && float64(h.FilesMax) > f.budgets.Files*float64(h.FilesLimit) {
 		note("%d of %d open files in use (budget %s)", h.FilesMax, h.FilesLimit, words.Percent(f.budgets.Files))
@@ -258,6 +274,25 @@ func (f *held) around(d *timeline.Disturbance, found *judge.Findings) []judge.Fi
 		}
 	}
 	return figures
+}
+
+// throughout asks that hits were started through the whole of a disturbance.
+func (f *held) throughout(i int, d *timeline.Disturbance, found *judge.Findings) {
+	all := f.coverOf(d)
+	for _, a := range f.arms {
+		if !a.arm.Control {
+			all.merge(&a.covers[i])
+		}
+	}
+	if quiet := all.quiet(); quiet.Until-quiet.From > f.budgets.Quiet {
+		found.Note(judge.Finding{At: quiet.From, Until: quiet.Until, Text: fmt.Sprintf("no hit was started for %s of the %s that %s lasted (budget %s)",
+			words.Span(quiet.Until-quiet.From), words.Span(all.Until-all.From), d.Label(), words.Span(f.budgets.Quiet))})
+	}
+}
+
+// coverOf is an empty cover of the time of a disturbance. One whose beginning was not recorded has none.
+func (f *held) coverOf(d *timeline.Disturbance) cover {
+	return newCover(timeline.Span{From: d.Began, Until: f.t.Clamp(d.Until())})
 }
 
 // load is how many hits the arms that count sent in a span, and how much of it was under load.

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/timeline"
@@ -13,7 +15,7 @@ const (
 	answered outcome = iota + 1 // correctly: an outage is over
 	dropped                     // an outage goes on
 	aside                       // excepted, or the harness's own: says nothing either way
-	unsent                      // as aside, and nothing looked at the stack at that moment
+	unsent                      // as aside
 	granted                     // answered correctly, by one that may take its time
 )
 
@@ -117,13 +119,14 @@ func (s *sequence) finish() {
 type outages struct {
 	arm *timeline.Arm
 
-	// The run of failures that is going on, and the worst so far.
-	current, worst outage
+	current outage   // the run of failures that is going on
+	closed  []outage // the longest that are over
+	worst   outage   // of closed, once finished
 
 	index  int32
 	window *timeline.Window
 	blind  blindness
-	gaps   map[*timeline.Window]time.Duration // the longest time in which nothing looked, of each window
+	gaps   map[*timeline.Window]time.Duration // of each window the longest time in which no hit that was judged both began and ended
 }
 
 // outage is a run of failures without a correct answer in between.
@@ -138,8 +141,8 @@ func (o *outages) visit(s slot) {
 	if s.window != o.index || o.gaps == nil {
 		o.enter(s.window)
 	}
-	if s.outcome != unsent && o.window != nil {
-		o.blind.saw(s.at, s.end)
+	if judged := s.outcome == answered || s.outcome == dropped; judged && o.window != nil {
+		o.blind.saw(s.at, s.end) // what was excepted, or failed in the harness, does not see whether others are answered
 	}
 	switch s.outcome {
 	case answered:
@@ -162,10 +165,31 @@ func (o *outages) failed(s slot) {
 
 func (o *outages) close(until time.Duration) {
 	o.current.until = max(until, o.current.from)
-	if o.current.until-o.current.from > o.worst.until-o.worst.from || o.worst.hits == 0 {
-		o.worst = o.current
+	if o.closed = append(o.closed, o.current); len(o.closed) >= 2*maxOutages {
+		slices.SortStableFunc(o.closed, longerFirst)
+		o.closed = o.closed[:maxOutages]
 	}
 	o.current = outage{}
+}
+
+// maxOutages is how many outages of an arm are kept, of more the longest.
+const maxOutages = 500
+
+func longerFirst(a, b outage) int { return cmp.Compare(b.until-b.from, a.until-a.from) }
+
+// leaveOut takes those that overlap one of the spans.
+func (o *outages) leaveOut(spans []timeline.Span) {
+	o.closed = slices.DeleteFunc(o.closed, func(c outage) bool { return overlaps(spans, c.from, c.until) })
+	o.pick()
+}
+
+// pick finds the worst one, the first of those that are as long.
+func (o *outages) pick() {
+	o.worst = outage{}
+	slices.SortStableFunc(o.closed, longerFirst)
+	if len(o.closed) > 0 {
+		o.worst = o.closed[0]
+	}
 }
 
 // enter starts a window: the time from the end of its predecessor is no gap, the time to its first hit is.
@@ -194,6 +218,7 @@ func (o *outages) finish() {
 	if o.current.hits > 0 {
 		o.close(o.current.lastEnd)
 	}
+	o.pick()
 	if o.gaps == nil {
 		o.gaps = map[*timeline.Window]time.Duration{}
 	}

@@ -9,32 +9,25 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 )
 
-// loadPower is zeroPower with the rate of the load and the shortest outage that cannot slip through.
-func loadPower(n uint64, loaded, outage time.Duration) *judge.Power {
-	p := judge.ZeroPower(n, "hits")
+// loadPower is ZeroPower of the hits that were left to judge, with the rate of the load and the shortest outage that cannot slip through.
+func loadPower(judged, sent uint64, loaded, outage time.Duration) *judge.Power {
+	p := judge.ZeroPower(judged, "hits")
 	if p == nil {
 		return nil
 	}
 	if loaded > 0 {
-		p.Rate = float64(n) / loaded.Seconds()
+		p.Rate = float64(sent) / loaded.Seconds()
 	}
 	p.OutageSeen = outage
-	p.Text += fmt.Sprintf("; an outage of every arm for %s or longer is always seen", words.Span(outage))
+	p.Text += fmt.Sprintf("; an outage of any arm for %s or longer is always seen", words.Span(outage))
 	return p
 }
 
-// outageSeen is how long an outage of every arm must be to be seen for certain: in every segment of time, the arm that looked most
-// often counts. gaps holds the longest time of each window in which no hit both began and ended. It overstates where arms take turns.
-func outageSeen(windows []*timeline.Window, gaps map[*timeline.Window]time.Duration) time.Duration {
-	var worst time.Duration
-	for _, s := range timeline.Segments(windows) {
-		best := timeline.Never
-		for _, w := range windows {
-			if w.Begin <= s.From && s.Until <= w.Until() {
-				best = min(best, gaps[w])
-			}
-		}
-		worst = max(worst, best)
+// outageSeen is how long an outage of one arm must be to be seen for certain, whichever arm it is: the longest time of all windows in which no
+// hit that was judged both began and ended.
+func outageSeen(gaps map[*timeline.Window]time.Duration) (worst time.Duration) {
+	for _, gap := range gaps {
+		worst = max(worst, gap)
 	}
 	return worst
 }

@@ -43,8 +43,8 @@ func Responsive(b ResponsiveBudgets, slow time.Duration) judge.Check {
 			Cannot: "See that few wait: one answer of a hundred may take as long as its deadline allows, while others are answered meanwhile. " +
 				"An arm with fewer than 1 000 answers, or a strategy that does not say what is slow, leaves the second half " +
 				"unjudged, and the reason says so.",
-			Excepts: "Answers of the very release that the disturbance made bad, as in `load.zero-dropped`: by workload and release, never by a " +
-				"time. Answers of the routes that the scenario calls `long`. Failed hits are for `load.zero-dropped`; here they only do not end a stall.",
+			Excepts: "Answers of the very release that the disturbance made slow, by workload and release as in `load.zero-dropped`, and never by a " +
+				"time; where errors were injected its good answers are judged as any other. Answers of the routes that the scenario calls `long`. Failed hits are for `load.zero-dropped`; here they only do not end a stall.",
 			Fails: "On one longer time, or on 11 slow ones of 1 000 answers.",
 			Inconclusive: "When it was long, or slow, only because the generator started hits late or did not run itself; when the arm that ends at a node, " +
 				"before the stack, stalled at that moment too; when no hit is left to judge; when answers are excepted for a disturbance that never healed.",
@@ -52,24 +52,24 @@ func Responsive(b ResponsiveBudgets, slow time.Duration) judge.Check {
 		},
 		Needs: []judge.Need{Carried},
 		New: func(t *timeline.Timeline) judge.Fold {
-			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow), injections: t.Injections()}
+			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow)}
 		},
 	}
 }
 
 type responsive struct {
-	t          *timeline.Timeline
-	budgets    ResponsiveBudgets
-	limit      time.Duration // of slow answers; 0 where nobody said
-	injections []timeline.Injection
-	arms       []*armWaits
-	path       []*pathWaits
+	t       *timeline.Timeline
+	budgets ResponsiveBudgets
+	limit   time.Duration // of slow answers; 0 where nobody said
+	arms    []*armWaits
+	path    []*pathWaits
 }
 
 // armWaits folds the hits of an arm that goes to what is disturbed.
 type armWaits struct {
 	*responsive
 	arm       *timeline.Arm
+	excuses   *timeline.Excuses
 	sequence  sequence
 	waits     waits
 	stalls    []waited // longer than the budget, that do not overlap: as many as fit into the time
@@ -94,7 +94,7 @@ func (f *responsive) Arm(arm *timeline.Arm) judge.HitFold {
 	case arm.Control:
 		return nil
 	}
-	a := &armWaits{responsive: f, arm: arm, quick: quickness{limit: f.limit}, latencies: newLatencies(), long: longRoutes{routes: f.budgets.Long}, window: -1}
+	a := &armWaits{responsive: f, arm: arm, excuses: f.t.ExcusesOf(arm), quick: quickness{limit: f.limit}, latencies: newLatencies(), long: longRoutes{routes: f.budgets.Long}, window: -1}
 	a.waits = waits{tell: a.waited}
 	a.sequence.visit = a.visit
 	f.arms = append(f.arms, a)
@@ -103,10 +103,7 @@ func (f *responsive) Arm(arm *timeline.Arm) judge.HitFold {
 
 func (a *armWaits) Hit(h *history.Hit) {
 	if h.Window != a.window {
-		a.window, a.deadline = h.Window, timeline.Never
-		if w := a.arm.Window(h.Window); w != nil && w.Deadline > 0 {
-			a.deadline = w.Deadline
-		}
+		a.window, a.deadline = h.Window, a.arm.Deadline(h.Window)
 	}
 	what := a.outcome(h)
 	if what == answered {
@@ -121,7 +118,7 @@ func (a *armWaits) Hit(h *history.Hit) {
 func (a *armWaits) outcome(h *history.Hit) outcome {
 	good := h.Class == history.ClassOK && !h.Unsent && h.Code != 0 && h.Latency <= a.deadline
 	switch {
-	case h.Unsent || h.Class == history.ClassHarness:
+	case h.Unsent || h.Class == history.ClassHarness || !good && a.arm.Starved(h):
 		return aside
 	case a.onPurpose(h, good):
 		a.excepted++
@@ -139,23 +136,17 @@ func (a *armWaits) outcome(h *history.Hit) outcome {
 	return answered
 }
 
-// onPurpose reports whether the answer is of a release that is bad on purpose, while it is.
+// onPurpose reports whether the answer is slow, or failed, because that was injected.
 func (a *armWaits) onPurpose(h *history.Hit, good bool) bool {
-	deadline := a.deadline
-	if deadline == timeline.Never {
-		deadline = 0
+	excuse := a.excuses.Failure
+	if good {
+		excuse = a.excuses.Slowness
 	}
-	for i := range a.injections {
-		injection := &a.injections[i]
-		meanwhile := h.End() >= injection.From && (injection.Until == timeline.Never || h.End() <= injection.Until+deadline)
-		if good && meanwhile && a.t.Gave(&injection.Identity, a.arm, h) || !good && a.t.Excepts(injection, a.arm, h, deadline) {
-			if injection.Until == timeline.Never {
-				a.unhealed++
-			}
-			return true
-		}
+	i := excuse(h)
+	if i != nil && i.Until == timeline.Never {
+		a.unhealed++
 	}
-	return false
+	return i != nil
 }
 
 // visit takes hits in the order they were intended in.
@@ -257,12 +248,12 @@ func (a *armWaits) rule(f judge.Finding, broken bool, r *judge.Ruling) {
 	r.Unsure(f)
 }
 
-// paused is how long the generator's process did not run at most while somebody waited. The moment is not recorded, only the window.
+// paused is how long the generator's process did not run at most while somebody waited.
 func (a *armWaits) paused(s waited) time.Duration {
 	var longest time.Duration
 	for _, w := range a.arm.Windows {
-		if w.Health != nil && w.Begin <= s.end && s.due <= w.Until() {
-			longest = max(longest, w.Health.StallMax)
+		if w.Begin <= s.end && s.due <= w.Until() {
+			longest = max(longest, w.StalledAtMost(s.sent, s.end))
 		}
 	}
 	return longest

@@ -23,9 +23,6 @@ const (
 	maxArmRoutes = 128 // that are counted apart in one arm
 	maxRouteURLs = 1 << 14
 	otherRoutes  = "other routes"
-
-	// tellsNothing is the most hits of which none failing says nothing: by the rule of three all others may still.
-	tellsNothing = 3
 )
 
 // armRoutes counts the hits of one arm by route.
@@ -44,6 +41,7 @@ type routeKey struct{ route, method, url string }
 type routeCounts struct {
 	judge.Route
 	latencies *hdrhistogram.Histogram // in microseconds
+	bare      bare                    // of Dropped
 }
 
 // newArmRoutes counts the routes of an arm. arms are all of the run: where they go to several hosts, a route names its own.
@@ -91,7 +89,7 @@ func (r *armRoutes) find(key routeKey) *routeCounts {
 		c, ok = r.routes[name]
 	}
 	if !ok {
-		c = &routeCounts{Route: judge.Route{Name: name}, latencies: newLatencies()}
+		c = &routeCounts{Route: judge.Route{Name: name}, latencies: newLatencies(), bare: bare{}}
 		r.routes[name] = c
 	}
 	if len(r.known) >= maxRouteURLs {
@@ -182,12 +180,24 @@ func (c *routeCounts) add(h *history.Hit, what outcome, injected bool) {
 	switch {
 	case what == dropped:
 		c.Dropped++
+		if judge.IsBare(h) {
+			c.bare.add(h)
+		}
 	case what == answered:
 		_ = c.latencies.RecordValue(min(h.Latency.Microseconds(), c.latencies.HighestTrackableValue())) // so it is in range
 	case injected:
 		c.Injected++
 	default:
 		c.Harness++
+	}
+}
+
+// blamePath puts what brought nothing of an answer while the path to the cluster was dead on the harness's account.
+func (r *armRoutes) blamePath(dark []timeline.Span) {
+	for _, c := range r.routes {
+		n := c.bare.within(dark)
+		c.Dropped -= n
+		c.Harness += n
 	}
 }
 
@@ -203,8 +213,8 @@ func (c *routeCounts) merge(o *routeCounts) {
 }
 
 // routesOf are the routes of all arms: those with drops first, then those with most hits. It is nil where there is one route only: the
-// promise itself says what became of it.
-func routesOf(arms []*armDrops) []judge.Route {
+// promise itself says what became of it. Below fewest hits without a drop a route says nothing.
+func routesOf(arms []*armDrops, fewest uint64) []judge.Route {
 	all := map[string]*routeCounts{}
 	for _, arm := range arms {
 		for name, c := range arm.routes.routes {
@@ -224,7 +234,7 @@ func routesOf(arms []*armDrops) []judge.Route {
 	sorted = bounded(sorted)
 	routes := make([]judge.Route, len(sorted))
 	for i, c := range sorted {
-		routes[i] = c.judged()
+		routes[i] = c.judged(fewest)
 	}
 	return routes
 }
@@ -234,7 +244,7 @@ func bounded(sorted []*routeCounts) []*routeCounts {
 	if len(sorted) <= maxRoutes {
 		return sorted
 	}
-	rest := &routeCounts{Route: judge.Route{Name: otherRoutes}, latencies: newLatencies()}
+	rest := &routeCounts{Route: judge.Route{Name: otherRoutes}, latencies: newLatencies(), bare: bare{}}
 	var kept []*routeCounts
 	for _, c := range sorted {
 		if c.Name == otherRoutes || len(kept) >= maxRoutes-1 {
@@ -247,7 +257,7 @@ func bounded(sorted []*routeCounts) []*routeCounts {
 }
 
 // judged says whether the promise held for this route.
-func (c *routeCounts) judged() judge.Route {
+func (c *routeCounts) judged(fewest uint64) judge.Route {
 	r := c.Route
 	if c.latencies.TotalCount() > 0 {
 		at := func(percentile float64) time.Duration {
@@ -261,7 +271,7 @@ func (c *routeCounts) judged() judge.Route {
 		r.Verdict, r.Reason = judge.Fail, fmt.Sprintf("%s of %s dropped", words.Count(r.Dropped), words.Plural(r.Sent, "hit"))
 	case r.Harness+r.Unsent > 0:
 		r.Verdict, r.Reason = judge.Inconclusive, fmt.Sprintf("%s failed in the harness itself or cannot be decided, %s never sent", words.Plural(r.Harness, "hit"), words.Count(r.Unsent))
-	case judged <= tellsNothing:
+	case judged < fewest || judged == 0:
 		r.Verdict, r.Reason = judge.Inconclusive, fmt.Sprintf("%s without a drop: too few to say anything", words.Plural(judged, "hit"))
 	default:
 		power := judge.ZeroPower(judged, "hits")

@@ -136,7 +136,7 @@ func (a *armGrace) Hit(h *history.Hit) {
 
 // failed finds the stop that a failed hit was in flight at. A whole answer that is bad is no torn request.
 func (a *armGrace) failed(h *history.Hit) {
-	if h.Unsent || h.Class == history.ClassHarness || !mayBeTorn(h) {
+	if h.Unsent || h.Class == history.ClassHarness || a.arm.Starved(h) || !mayBeTorn(h) {
 		return
 	}
 	for i := range a.stops {

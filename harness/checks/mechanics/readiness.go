@@ -29,7 +29,7 @@ func Readiness(tolerance judge.Tolerance) judge.Check {
 			Proves: "No hit was answered by a pod outside the times the watches saw it ready and not terminating, with `propagation` " +
 				"allowed after such a time for routers to follow, and `watch` before it for a watch that tells late.",
 			Cannot: "See what happens within these tolerances, nor hits whose answer does not name a pod.",
-			Fails: "On one such hit, and on a pod that answers 503 itself, unless its release is bad on purpose: whoever sent the request " +
+			Fails: "On one such hit, and on a pod that answers 503 itself, unless its release answers 503 on purpose: whoever sent the request " +
 				"took it for ready.",
 			Inconclusive: "When no pod became ready or unready under load, with fewer than 300 answers from the pods that did (one that answers " +
 				"nobody shows nothing), or when some answers name pods that no watch saw.",
@@ -64,11 +64,9 @@ type ready struct {
 }
 
 type armReady struct {
-	t          *timeline.Timeline
-	arm        *timeline.Arm
-	pods       podFinder
-	tolerance  judge.Tolerance
-	injections []timeline.Injection
+	pods      podFinder
+	tolerance judge.Tolerance
+	excuses   *timeline.Excuses
 
 	judged, outside, unseen uint64
 	changed                 uint64 // of judged: from pods that became ready or unready under load
@@ -96,7 +94,7 @@ func (f *ready) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
 		return nil
 	}
-	a := &armReady{t: f.t, arm: arm, pods: podFinder{t: f.t, namespace: arm.Workload.Namespace}, tolerance: f.tolerance, injections: f.t.Injections()}
+	a := &armReady{pods: podFinder{t: f.t, namespace: arm.Workload.Namespace}, tolerance: f.tolerance, excuses: f.t.ExcusesOf(arm)}
 	f.arms = append(f.arms, a)
 	return judge.WhileKnown(f.t, a)
 }
@@ -117,16 +115,9 @@ func (a *armReady) Hit(h *history.Hit) {
 	switch {
 	case !mayAnswer(pods, h.At, h.End(), a.tolerance):
 		a.note(h, "pod %s answered a request started when it was not ready: %s", h.Pod, readyText(pods, h.At))
-	case h.Code == http.StatusServiceUnavailable && !a.meant(h):
+	case h.Code == http.StatusServiceUnavailable && a.excuses.Failure(h) == nil:
 		a.note(h, "pod %s got a request and answered that it cannot serve: whoever sent it took it for ready", h.Pod)
 	}
-}
-
-// meant reports whether the answer is of a release that is bad on purpose.
-func (a *armReady) meant(h *history.Hit) bool {
-	return slices.ContainsFunc(a.injections, func(i timeline.Injection) bool {
-		return h.End() >= i.From && a.t.Gave(&i.Identity, a.arm, h)
-	})
 }
 
 func (a *armReady) note(h *history.Hit, format string, args ...any) {

@@ -1,11 +1,9 @@
 package accesslog
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Format is a kind of access log.
@@ -102,8 +100,5 @@ func named(name string) (*Format, error) {
 			return &f, nil
 		}
 	}
-	nearest := slices.MinFunc(FormatNames(), func(a, b string) int {
-		return levenshtein.ComputeDistance(name, a) - levenshtein.ComputeDistance(name, b)
-	})
-	return nil, fmt.Errorf("unknown log format %q: did you mean %q? The formats are %s", name, nearest, strings.Join(FormatNames(), ", "))
+	return nil, words.Unknown("log format", name, FormatNames())
 }

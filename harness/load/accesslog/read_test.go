@@ -125,7 +125,7 @@ func TestRefusedLogs(t *testing.T) {
 	traefik := Formats()[1].Example + "\n"
 	zipped := gzipped(t, strings.Repeat(get(0, "/"), 1000))
 	for name, c := range map[string]struct{ format, log, want string }{
-		"unknown format":                   {"traefic-json", "", `unknown log format "traefic-json": did you mean "traefik-json"?`},
+		"unknown format":                   {"traefic-json", "", `there is no log format "traefic-json": did you mean traefik-json?`},
 		"empty":                            {"", "", "it is empty: want lines like 192.0.2.1"},
 		"blank lines":                      {"", "\n \n", "it holds no line of a log"},
 		"only unsafe requests":             {"", line(0, "POST / HTTP/1.1", 200), "it holds no request that can be replayed: left out 1 unsafe-method"},
