@@ -497,3 +497,33 @@ func TestUndisturbedOfOldRecords(t *testing.T) {
 	assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Inconclusive)
 	assertVerdict(t, cleanRun().judged(t), load.SlugUndisturbed, judge.Skipped)
 }
+
+// accountedScaleIn takes a pod away at 4 s and gives it back at 5 s, of which all is told.
+func accountedScaleIn(t testing.TB, r *recording) {
+	r.stackAt0(t)
+	r.disturbance("d1", "scale-in", "", 3900*ms, 4600*ms, 5500*ms)
+	for i := range r.events {
+		if d := r.events[i].Disturbance; d != nil && d.Phase != history.Began {
+			d.Touched = []history.Touch{{Effect: history.Changes, Resource: "rollouts", Namespace: testApp.Namespace, Name: testApp.Name}}
+		}
+	}
+	r.rollout(3950*ms, "h1", "h1", 0, func(o *history.RolloutObject) { o.Generation = 2 })
+	r.replicaSet(3980*ms, "modified", "v1", "h1", 1, "")
+	r.endPod(4*time.Second, "pod-a", "rs-h1", "n1", "")
+	r.rollout(5*time.Second, "h1", "h1", 0, func(o *history.RolloutObject) { o.Generation = 3 })
+	r.replicaSet(5050*ms, "modified", "v1", "h1", 2, "")
+	r.newPod(5100*ms, "pod-e", "rs-h1", "n1", "v1")
+	signed(r)
+}
+
+func TestUndisturbedOfAScaleIn(t *testing.T) {
+	accounted(t, accountedScaleIn, []verdictCase{
+		{name: "a scale-in", want: judge.Pass, reason: "5 changes", spoil: func(*recording) {}},
+		{name: "the other pod too", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
+			r.endPod(4200*ms, "pod-b", "rs-h1", "n2", "")
+		}},
+		{name: "scaled by hand meanwhile", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			r.wrote("rollouts", "bitvaultd", 5*time.Second, history.Author{Manager: "kubectl", Operation: "Update", Subresource: "scale"})
+		}},
+	})
+}
