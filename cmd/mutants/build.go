@@ -70,13 +70,17 @@ func mutantTell(id int) {
 `
 
 // build compiles the tests of every package with all mutants in them. The tree is not touched: the changed files lie over it.
-func build(ctx context.Context, scratch string, sources []source, patterns []string) ([]program, error) {
+func build(ctx context.Context, scratch string, sources []source, mutated, tested []string) ([]program, error) {
 	overlay, err := lay(scratch, sources)
 	if err != nil {
 		return nil, err
 	}
+	packages := exec.CommandContext(ctx, "go", append([]string{"build", "-overlay", overlay}, mutated...)...)
+	if out, err := packages.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("compile the mutants: %w\n%s", err, out)
+	}
 	list := exec.CommandContext(ctx, "go", append([]string{"list", "-f",
-		`{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{"\t"}}{{.Dir}}{{"\t"}}{{join .TestImports " "}} {{join .XTestImports " "}}{{end}}`}, patterns...)...)
+		`{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{"\t"}}{{.Dir}}{{"\t"}}{{join .TestImports " "}} {{join .XTestImports " "}}{{end}}`}, tested...)...)
 	list.Stderr = os.Stderr
 	listed, err := list.Output()
 	if err != nil {

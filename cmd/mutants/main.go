@@ -36,6 +36,7 @@ type options struct {
 	out     string
 	docs    string
 	again   bool
+	match   string
 }
 
 func main() {
@@ -47,6 +48,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "out/mutants.json", "file for the results")
 	flag.StringVar(&o.docs, "docs", "docs/mutants.md", "file that says why a mutant may live")
 	flag.BoolVar(&o.again, "again", false, "try only those that lived by the results of the last run")
+	flag.StringVar(&o.match, "match", "", "try all whose name holds this, such as 'held.go Hit: '")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -76,7 +78,7 @@ func run(ctx context.Context, o options, mutated, tested []string) error {
 		return fmt.Errorf("make a folder for the test programs: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	programs, err := build(ctx, scratch, sources, tested)
+	programs, err := build(ctx, scratch, sources, mutated, tested)
 	if err != nil {
 		return err
 	}
@@ -99,6 +101,9 @@ func (o options) choose(all []*mutant) ([]*mutant, error) {
 		return o.lived(all)
 	}
 	chosen := slices.Clone(all)
+	if o.match != "" {
+		o.n, chosen = 0, slices.DeleteFunc(chosen, func(m *mutant) bool { return !strings.Contains(m.Name(), o.match) })
+	}
 	rng := rand.New(rand.NewPCG(o.seed, 0))
 	rng.Shuffle(len(chosen), func(i, k int) { chosen[i], chosen[k] = chosen[k], chosen[i] })
 	if o.n > 0 {

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"go/types"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -345,7 +346,7 @@ func (c *changer) constant(s *site, e ast.Expr, tv types.TypeAndValue) {
 		}
 	case tv.Value.Kind() == constant.Int && isPlain(tv.Type):
 		n, exact := constant.Int64Val(tv.Value)
-		if !exact || n >= 1<<31 {
+		if !exact || n >= math.MaxInt32 {
 			return
 		}
 		if isByte := s.typ == "byte" || s.typ == "uint8"; !isByte || n < 255 {

@@ -54,6 +54,10 @@ func survey(ctx context.Context, scratch string, programs []program, workers int
 			path := filepath.Join(scratch, fmt.Sprintf("reached-%d", i))
 			begin := time.Now()
 			ended := s.run(ctx, []test{*t}, envReached+"="+path, 10*time.Minute)
+			if !ended.passed { // once may come of a busy machine
+				begin = time.Now()
+				ended = s.run(ctx, []test{*t}, envReached+"="+path, 10*time.Minute)
+			}
 			if t.took = time.Since(begin); !ended.passed {
 				return fmt.Errorf("%s of %s does not pass although nothing was changed:\n%s", t.name, t.program.pkg, ended.output)
 			}
