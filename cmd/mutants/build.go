@@ -28,7 +28,7 @@ const switches = `package %s
 import (
 	mutantos "os"
 	mutantstrconv "strconv"
-	mutantsync "sync"
+	mutantatomic "sync/atomic"
 )
 
 var mutantOn = func() int {
@@ -38,22 +38,20 @@ var mutantOn = func() int {
 	return -1
 }()
 
-var mutantReached = func() *mutantsync.Map {
-	if mutantos.Getenv(%[3]q) == "" {
-		return nil
-	}
-	return new(mutantsync.Map)
-}()
+var (
+	mutantTells = mutantos.Getenv(%[3]q) != ""
+	mutantTold  [%[4]d]mutantatomic.Bool
+)
 
 func mutantIsOn(id int) bool {
-	if mutantReached != nil {
+	if mutantTells && !mutantTold[id].Load() {
 		mutantTell(id)
 	}
 	return id == mutantOn
 }
 
 func mutantTell(id int) {
-	if _, told := mutantReached.LoadOrStore(id, true); told {
+	if mutantTold[id].Swap(true) {
 		return
 	}
 	f, err := mutantos.OpenFile(mutantos.Getenv(%[3]q), mutantos.O_CREATE|mutantos.O_WRONLY|mutantos.O_APPEND, 0o644)
@@ -70,8 +68,8 @@ func mutantTell(id int) {
 `
 
 // build compiles the tests of every package with all mutants in them. The tree is not touched: the changed files lie over it.
-func build(ctx context.Context, scratch string, sources []source, mutated, tested []string) ([]program, error) {
-	overlay, err := lay(scratch, sources)
+func build(ctx context.Context, scratch string, sources []source, mutants int, mutated, tested []string) ([]program, error) {
+	overlay, err := lay(scratch, sources, mutants)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +104,14 @@ func build(ctx context.Context, scratch string, sources []source, mutated, teste
 }
 
 // lay writes the changed files and tells go which ones they stand for.
-func lay(scratch string, sources []source) (string, error) {
+func lay(scratch string, sources []source, mutants int) (string, error) {
 	over := map[string]string{}
 	put := func(path, text string) error {
 		over[path] = filepath.Join(scratch, fmt.Sprintf("%d.go", len(over)))
 		return os.WriteFile(over[path], []byte(text), 0o644)
 	}
 	for _, s := range sources {
-		if err := put(filepath.Join(s.dir, "mutant_switches.go"), fmt.Sprintf(switches, s.name, envOn, envReached)); err != nil {
+		if err := put(filepath.Join(s.dir, "mutant_switches.go"), fmt.Sprintf(switches, s.name, envOn, envReached, mutants)); err != nil {
 			return "", fmt.Errorf("write the mutants: %w", err)
 		}
 		for _, path := range sortedKeys(s.files) {

@@ -78,7 +78,7 @@ func run(ctx context.Context, o options, mutated, tested []string) error {
 		return fmt.Errorf("make a folder for the test programs: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	programs, err := build(ctx, scratch, sources, mutated, tested)
+	programs, err := build(ctx, scratch, sources, len(all), mutated, tested)
 	if err != nil {
 		return err
 	}
