@@ -162,6 +162,11 @@ func anyRecord(t *rapid.T, dir string) {
 	}
 	rec, err := history.Create(dir, run, history.StoppedClock(time.Now(), anyTime(t, "over")))
 	noError(t, err)
+	for _, e := range plausible {
+		if rapid.IntRange(0, 9).Draw(t, "left out") < 9 {
+			noError(t, rec.Append(e))
+		}
+	}
 	for range rapid.IntRange(0, 25).Draw(t, "events") {
 		noError(t, rec.Append(anyEvent(t)))
 	}
@@ -179,6 +184,67 @@ func anyRecord(t *rapid.T, dir string) {
 	}
 	noError(t, rec.Close(rapid.SampledFrom([]history.Outcome{history.EndFinished, history.EndFinished, history.EndTimedOut, "", "odd"}).Draw(t, "outcome"), ""))
 }
+
+// plausible is a bad release that is aborted and a drain, under load: what judges need before they say anything. Any of it may be left out.
+var plausible = func() []history.Event {
+	app := history.Workload{Namespace: "n", Kind: "Rollout", Name: "a"}
+	var all []history.Event
+	at := func(ms int, kind history.Kind, set func(*history.Event)) {
+		e := history.Event{At: time.Duration(ms)*time.Millisecond + 1, Kind: kind}
+		set(&e)
+		all = append(all, e)
+	}
+	change := func(ms int, resource, name, object string) {
+		at(ms, history.KindChange, func(e *history.Event) {
+			e.Change = &history.Change{Type: "modified", Resource: resource, Namespace: "n", Name: name, Object: json.RawMessage(object)}
+			if resource == "pods" {
+				e.Change.Pod = &history.PodState{Version: "v1", Node: "a", Phase: "Running", Ready: ms == 0, Terminating: ms != 0}
+			}
+		})
+	}
+	phase := func(ms int, id, name, injects string, phase history.Phase) {
+		at(ms, history.KindDisturbance, func(e *history.Event) {
+			e.Disturbance = &history.Disturbance{ID: id, Name: name, Target: "node a", Phase: phase, Workload: app, Injects: injects, Evidence: []history.Evidence{{What: "w", Saw: "s"}}}
+		})
+	}
+	for i, arm := range []string{"get", "post", "control"} {
+		at(0, history.KindWindow, func(e *history.Event) {
+			e.Window = &history.Window{Arm: arm, Index: 1, Control: arm == "control", Workload: app, Length: time.Duration(20+i) * time.Millisecond, Planned: 10, Deadline: time.Second}
+		})
+	}
+	change(0, "nodes", "a", objects["nodes"][0])
+	change(0, "pods", "pod-a", objects["pods"][0])
+	change(0, "poddisruptionbudgets", "guard", objects["poddisruptionbudgets"][0])
+	for i, object := range objects["replicasets"] {
+		change(0, "replicasets", fmt.Sprint("rs", i), object)
+	}
+	change(0, "traefikservices", "split", objects["traefikservices"][0])
+	for i, object := range objects["rollouts"][:3] {
+		change(5*i, "rollouts", "a", object)
+	}
+	change(6, "analysisruns", "first", objects["analysisruns"][0])
+	change(9, "analysisruns", "first", objects["analysisruns"][1])
+	phase(2, "d1", "regression", "v2", history.Began)
+	phase(3, "d1", "regression", "v2", history.Landed)
+	phase(12, "d1", "regression", "v2", history.Healed)
+	for _, step := range []struct {
+		ms     int
+		weight float64
+	}{{0, 0}, {5, 10}, {10, 0}} {
+		at(step.ms, history.KindStep, func(e *history.Event) {
+			e.Step = &history.Step{Workload: app, Name: "step", Stable: "v1", Canary: "v2", Weight: step.weight}
+		})
+	}
+	phase(7, "d2", "drain", "", history.Began)
+	at(8, history.KindEviction, func(e *history.Event) {
+		e.Eviction = &history.Eviction{Disturbance: "d2", Namespace: "n", Pod: "pod-a", Node: "a", Code: 201}
+	})
+	change(9, "pods", "pod-a", objects["pods"][0])
+	phase(11, "d2", "drain", "", history.Landed)
+	phase(4, "d3", "readiness-lost", "", history.Began)
+	phase(10, "d3", "readiness-lost", "", history.Landed)
+	return all
+}()
 
 func anyHit(t *rapid.T, seq uint64) history.Hit {
 	h := history.Hit{Seq: seq, Code: 200, At: time.Duration(seq) * time.Millisecond, Latency: time.Millisecond, Window: 1, Method: "GET", URL: "http://127.0.0.1/", Version: "v1", Pod: "pod-a"}

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,5 +110,29 @@ func TestOpenFilesAreCounted(t *testing.T) {
 	}
 	if health := r.ended()["get"][0].Health; health.FilesMax < many || health.FilesLimit < health.FilesMax {
 		t.Errorf("%d open files of %d are recorded, with %d open and some more", health.FilesMax, health.FilesLimit, many)
+	}
+}
+
+// What the command line gives goes with every request, with credentials in the target and without, before what the arm says.
+func TestWhatGoesWithARequest(t *testing.T) {
+	own, given := http.Header{"A": {"own"}, "B": {"own"}}, http.Header{"B": {"given"}}
+	for name, c := range map[string]struct {
+		own, given http.Header
+		auth       string
+		want       http.Header
+	}{
+		"nothing given":         {own, nil, "", own},
+		"given":                 {own, given, "", http.Header{"A": {"own"}, "B": {"given"}}},
+		"credentials":           {own, nil, "Basic x", http.Header{"A": {"own"}, "B": {"own"}, "Authorization": {"Basic x"}}},
+		"given and credentials": {own, given, "Basic x", http.Header{"A": {"own"}, "B": {"given"}, "Authorization": {"Basic x"}}},
+		"credentials of both":   {own, http.Header{"Authorization": {"Bearer y"}}, "Basic x", http.Header{"A": {"own"}, "B": {"own"}, "Authorization": {"Bearer y"}}},
+		"only what is given":    {nil, given, "", http.Header{"B": {"given"}}},
+	} {
+		if got := headerOf(c.own, c.given, c.auth); !maps.EqualFunc(got, c.want, slices.Equal) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if len(own) != 2 || own.Get("B") != "own" {
+		t.Errorf("what the arm says was changed to %v", own)
 	}
 }
