@@ -207,23 +207,27 @@ const (
 	hung
 )
 
-// fails says what becomes of tests with a mutant switched on. A failure has to come twice: one that comes once may come of a busy machine.
+// fails says what becomes of tests with a mutant switched on. What kills it has to come twice: a failure that comes once, or an end that
+// is long in coming, may come of a busy machine.
 func (s *suite) fails(ctx context.Context, batch []test, m *mutant) end {
 	var usual time.Duration
 	for _, t := range batch {
 		usual += t.took
 	}
 	patience := 30*time.Second + 10*usual
+	last := failed
 	for range 2 {
 		ended := s.run(ctx, batch, fmt.Sprintf("%s=%d", envOn, m.ID), patience)
 		switch {
-		case ended.hung:
-			return hung
 		case ended.passed:
 			return passed
+		case ended.hung:
+			last, patience = hung, 3*patience
+		default:
+			last = failed
 		}
 	}
-	return failed
+	return last
 }
 
 type ended struct {

@@ -1,10 +1,14 @@
 package checks_test
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks/load"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
 
@@ -53,4 +57,21 @@ func TestTheLatenciesOfARoute(t *testing.T) {
 			t.Errorf("route %s: latencies %+v, want those of 10 ms to 1 s in steps of 20", route.Name, l)
 		}
 	}
+}
+
+// In a record of format 1 no sum ties run.json to the events: the id does.
+func TestRunJSONOfAnotherRunIsNotWhole(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	must(t, os.CopyFS(dir, os.DirFS(filepath.Join("testdata", "green"))))
+	assertVerdict(t, judgeDir(t, dir, history.AcceptUnprotected()), load.SlugComplete, judge.Pass)
+	path := filepath.Join(dir, "run.json")
+	data, err := os.ReadFile(path)
+	must(t, err)
+	var run map[string]any
+	must(t, json.Unmarshal(data, &run))
+	run["id"] = "another"
+	data, err = json.Marshal(run)
+	must(t, err)
+	must(t, os.WriteFile(path, append(data, '\n'), 0o644))
+	assertVerdict(t, judgeDir(t, dir, history.AcceptUnprotected()), load.SlugComplete, judge.Inconclusive)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -134,5 +135,19 @@ func TestWhatGoesWithARequest(t *testing.T) {
 	}
 	if len(own) != 2 || own.Get("B") != "own" {
 		t.Errorf("what the arm says was changed to %v", own)
+	}
+}
+
+// What is no URL may be one without its scheme, and hold a password all the same.
+func TestAPasswordOfWhatIsNoURLIsNotTold(t *testing.T) {
+	for _, raw := range []string{"admin:pa/ss@host:80/x", "http://admin:pa/ss@host/x", "admin:pa?ss@host", "http://admin:pa#ss@host:99999/"} {
+		if told := Redact(raw); strings.Contains(told, "pa") || strings.Contains(told, "ss@") {
+			t.Errorf("%q is told as %q", raw, told)
+		}
+	}
+	for _, raw := range []string{"http://host/a@b", "https://host:8080/?mail=a@b"} {
+		if told := Redact(raw); told != raw {
+			t.Errorf("%q holds no password and is told as %q", raw, told)
+		}
 	}
 }
