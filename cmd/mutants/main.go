@@ -174,7 +174,7 @@ func (o options) report(all []*mutant, results []result, took time.Duration) err
 			continue
 		}
 		why := "not explained in " + o.docs
-		if strings.Contains(string(docs), "`"+r.Name()+"`") {
+		if strings.Contains(string(docs), "`"+strings.ReplaceAll(r.Name(), "|", `\|`)+"`") { // as a table writes it
 			why = "explained"
 		}
 		fmt.Printf("lived  %s:%d  %s  (%d tests reach it; %s)\n", r.File, r.Line, r.Name(), r.Tests, why)
