@@ -7,7 +7,7 @@ BIN := bin/rollproof
 MODULES := $(sort $(filter-out fixtures/images/node/coredns/,$(dir $(wildcard fixtures/images/*/main.go fixtures/images/*/*/main.go))))
 
 .PHONY: help run demo test smoke teeth build images docker docker-down cluster cluster-down chromium lint \
-        test-docker test-kind bench clean
+        test-docker test-kind bench mutants clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -76,6 +76,10 @@ lint: ## gofmt, go vet, staticcheck
 bench: ## speed against what there is: ratios of medians of one run; leave the machine alone meanwhile
 	go test -tags bench -run '^TestBench' -count 1 -timeout 60m -p 1 -v ./harness/...
 	ROLLPROOF_BENCH_HITS=10000000 go test -tags bench -run xxx -bench Report -benchtime 1x ./reports
+
+SEED := 1
+mutants: ## what the tests of judges, load and record are worth: 300 changed conditions and bounds, of which 95 % must be seen; SEED=n draws others
+	go run ./cmd/mutants -n 300 -seed $(SEED)
 
 clean: ## remove what make made in this folder
 	rm -rf bin out

@@ -36,7 +36,7 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 func judgeRecord(cmd *cobra.Command, dir, to string, slugs []string, options ...history.Option) (*history.History, judge.Result, error) {
 	h, err := history.Open(dir, options...)
 	if err != nil {
-		return nil, judge.Result{}, err
+		return nil, judge.Result{}, errors.Join(err, withdraw(to))
 	}
 	all, err := checks.Of(h.Run())
 	if err != nil {

@@ -41,8 +41,14 @@ func TestReadinessIsLost(t *testing.T) {
 		spoil func(r *recording)
 		want  judge.Verdict
 	}{
-		"out and in again":       {func(*recording) {}, judge.Pass},
-		"a router that stays":    {func(r *recording) { r.answers("pod-b", 4*time.Second, 4200*ms) }, judge.Fail},
+		"out and in again":    {func(*recording) {}, judge.Pass},
+		"a router that stays": {func(r *recording) { r.answers("pod-b", 4*time.Second, 4200*ms) }, judge.Fail},
+		"failures of the unready pod are for load.zero-dropped": {func(r *recording) {
+			for _, h := range r.between("get", 4*time.Second, 4200*ms) {
+				status503(h, "v1")
+				h.Pod = "pod-b"
+			}
+		}, judge.Pass},
 		"its share stays away":   {func(r *recording) { r.noAnswers("pod-b", 6400*ms) }, judge.Fail},
 		"nobody takes notice":    {func(r *recording) { r.keepReady("pod-b"); r.answers("pod-b", 3*time.Second, 7*time.Second) }, judge.Fail},
 		"it did not land either": {func(r *recording) { r.keepReady("pod-b"); r.forget(history.Landed); r.forget(history.Healed) }, judge.Inconclusive},
