@@ -61,7 +61,7 @@ test-docker: docker ## the tests that need a Docker engine
 	go test -tags docker -count 1 -timeout 20m ./harness/images/... ./harness/docker/...
 
 test-kind: images ## the end-to-end tests on real kind clusters: cluster, stack, disturbances, and runs that do not go to plan
-	go test -tags kind -timeout 30m -count 1 -p 1 -v ./harness/cluster ./fixtures/stack ./cmd/rollproof
+	go test -tags kind -timeout 30m -count 1 -p 1 -v ./harness/site/kind ./fixtures/stack ./cmd/rollproof
 	@trap '$(BIN) cluster down --name disrupt-test' EXIT; set -ex; $(BIN) cluster up --name disrupt-test; \
 	  export ROLLPROOF_KIND_KUBECONFIG=$$($(BIN) cluster status --name disrupt-test --output json | sed -nE 's/.*"kubeconfig": *"([^"]+)".*/\1/p'); \
 	  go test -tags kind -timeout 30m -count 1 -v ./harness/disrupt

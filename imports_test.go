@@ -21,27 +21,34 @@ var allowed = map[string][]string{
 	"harness/wait":     {},
 	"harness/docker":   {"harness/progress", "harness/flock", "harness/wait"},
 	"harness/images":   {"harness/progress", "harness/flock", "harness/docker", "harness/words"},
-	"harness/cluster":  {"harness/progress", "harness/docker", "harness/images", "harness/wait"},
-	"harness/words":    {},
-	"harness/timeline": {"harness/history", "harness/words"},
-	"harness/judge":    {"harness/history", "harness/timeline", "harness/words"},
-	"harness/checks":   {"harness/history", "harness/timeline", "harness/judge", "harness/words"},
-	"harness/load":     {"harness/history", "harness/words"},
-	"harness/ledger":   {"harness/history"},
-	"harness/observe":  {"harness/history", "harness/wait"},
-	"harness/disrupt":  {"harness/history", "harness/cluster", "harness/wait"},
-	"harness/run":      {"harness"},
-	"harness/suite":    {"harness/history", "harness/judge"},
-	"reports":          {"harness/history", "harness/timeline", "harness/judge", "harness/suite", "harness/words"},
-	"fixtures":         {"harness"},
-	"scenarios":        {"harness/run", "harness/disrupt", "harness/judge", "harness/checks", "harness/words", "fixtures"},
-	"suites":           {""},
-	"cmd":              {""},
+	"harness/kube":     {},
+	// A kind of site is a folder of its own below site, and knows no other.
+	"harness/site":          {"harness/kube", "harness/words"},
+	"harness/site/existing": {"harness/site"},
+	"harness/site/kind":     {"harness/site", "harness/kube", "harness/words", "harness/progress", "harness/docker", "harness/images", "harness/wait"},
+	"harness/words":         {},
+	"harness/timeline":      {"harness/history", "harness/words"},
+	"harness/judge":         {"harness/history", "harness/timeline", "harness/words"},
+	"harness/checks":        {"harness/history", "harness/timeline", "harness/judge", "harness/words"},
+	"harness/probe":         {"harness/history"},
+	"harness/load":          {"harness/history", "harness/probe", "harness/words"},
+	"harness/ledger":        {"harness/history", "harness/probe"},
+	"harness/observe":       {"harness/history", "harness/kube", "harness/wait"},
+	"harness/disrupt":       {"harness/history", "harness/kube", "harness/wait"},
+	"harness/run":           {"harness"},
+	"harness/suite":         {"harness/history", "harness/judge"},
+	"reports":               {"harness/history", "harness/timeline", "harness/judge", "harness/suite", "harness/words"},
+	"fixtures":              {"harness"},
+	"scenarios":             {"harness/run", "harness/disrupt", "harness/judge", "harness/checks", "harness/words", "fixtures"},
+	"suites":                {""},
+	"cmd":                   {""},
 }
 
 // inTests are exceptions: what the tests of a package import besides what the table allows. Each says why.
 var inTests = map[string][]string{
-	"harness/disrupt": {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
+	"harness/site/existing": {"harness/observe/apitest"},                    // the API server of the tests
+	"harness/site/kind":     {"harness/site/existing"},                      // a cluster of ours, named as if somebody else had made it
+	"harness/disrupt":       {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
 }
 
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.
@@ -141,21 +148,24 @@ func violations(pkg ruled) []string {
 // forbiddenIn reports whether a room may not import a path, which is one of ours below the module.
 func forbiddenIn(room, path string) (ours string, forbidden bool) {
 	ours, isOurs := strings.CutPrefix(path, module+"/")
-	return ours, isOurs && !inside(ours, room) && !mayImport(room, ours)
+	home, _ := roomOf(ours)
+	return ours, isOurs && home != room && !mayImport(room, ours)
 }
 
-func roomOf(rel string) (string, bool) {
-	for room := range allowed {
-		if inside(rel, room) {
-			return room, true
+// roomOf is the innermost room of the table that a path lies in.
+func roomOf(rel string) (room string, found bool) {
+	for r := range allowed {
+		if inside(rel, r) && len(r) > len(room) {
+			room, found = r, true
 		}
 	}
-	return "", false
+	return room, found
 }
 
 func mayImport(room, path string) bool {
+	home, _ := roomOf(path)
 	for _, ok := range allowed[room] {
-		if ok == "" || inside(path, ok) {
+		if _, isRoom := allowed[ok]; ok == "" || home == ok || !isRoom && inside(path, ok) { // a room within a room is named by itself
 			return true
 		}
 	}
@@ -190,7 +200,11 @@ func TestViolationsAreSeen(t *testing.T) {
 		{"harness/run", "scenarios/canary", true},
 		{"harness/run", "harness/judge", false},
 		{"scenarios/canary", "harness/disrupt", false},
-		{"scenarios/canary", "harness/cluster", true},
+		{"scenarios/canary", "harness/site/kind", true},
+		{"harness/site/kind", "harness/site", false},
+		{"harness/site/existing", "harness/site/kind", true},
+		{"harness/site", "harness/site/kind", true},
+		{"harness/run", "harness/site/kind", false},
 		{"suites/teeth", "scenarios/canary", false},
 		{"util", "harness/history", true},
 	}

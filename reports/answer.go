@@ -20,7 +20,12 @@ const droppedSlug = "load.zero-dropped"
 func answer(t *Timeline, res judge.Result) string {
 	what, seen := t.happened(), t.traffic(res)
 	told := func(traffic string) string {
-		if len(what) == 0 {
+		switch {
+		case t.unloaded() && len(what) == 0:
+			return "Nothing was disturbed, and no load was planned"
+		case t.unloaded():
+			return joined(what, 3, "more disturbances") + "; no load was planned"
+		case len(what) == 0:
 			return upper(traffic) + "; nothing was disturbed"
 		}
 		return joined(what, 3, "more disturbances") + "; " + traffic
@@ -33,6 +38,9 @@ func answer(t *Timeline, res judge.Result) string {
 	}
 	return told(seen.plain()) + ", but that proves nothing: " + unproven(res) + "."
 }
+
+// unloaded reports whether the run was to have no load, and has none: then nothing is said of any.
+func (t *Timeline) unloaded() bool { return t.run.WithoutLoad() && len(t.folds) == 0 }
 
 // upper begins one of our own sentences; names from a record keep their spelling.
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

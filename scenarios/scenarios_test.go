@@ -13,7 +13,9 @@ import (
 	"bitvault.dev/rollproof/fixtures/stack"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
@@ -23,14 +25,14 @@ func TestTheListIsComplete(t *testing.T) {
 	byFile := map[string]bool{}
 	for _, s := range all {
 		area, what, ok := strings.Cut(s.Name, "/")
-		if !ok || s.Proves == "" || len(s.Labels) == 0 || len(s.Checks) == 0 || s.Stack == nil || s.Before == 0 || s.After == 0 {
+		if !ok || s.Proves == "" || len(s.Labels) == 0 || len(s.Checks) == 0 || (s.Before == 0) != (s.After == 0) {
 			t.Errorf("scenario %q is incomplete: %+v", s.Name, s)
 		}
-		if len(s.Disturbances()) == 0 {
-			t.Errorf("scenario %s disturbs nothing", s.Name)
+		if err := s.Valid(); err != nil {
+			t.Error(err)
 		}
-		if _, err := checks.All(checks.DefaultBudgets()).Find(s.Checks...); err != nil {
-			t.Errorf("scenario %s: %v", s.Name, err)
+		if !s.NoCluster && len(s.Disturbances()) == 0 {
+			t.Errorf("scenario %s disturbs nothing", s.Name)
 		}
 		byFile[filepath.Join(area, strings.ReplaceAll(what, "-", "_")+".go")] = true
 	}
@@ -46,6 +48,43 @@ func TestTheListIsComplete(t *testing.T) {
 	for file := range byFile {
 		if _, err := os.Stat(file); err != nil {
 			t.Errorf("a scenario has no file of its own: %v", err)
+		}
+	}
+}
+
+// A scenario that stops, kills or signals processes says so: a cluster whose nodes nobody can reach must skip it, and not fail in the middle.
+// Whoever measures CPU says that too.
+func TestScenariosSayWhatTheyNeedOfACluster(t *testing.T) {
+	w := bitvault.World{}
+	all := All(w)
+	for _, f := range teeth.All(w) {
+		if err := f.Scenario.Valid(); err != nil {
+			t.Error(err)
+		}
+		all = append(all, f.Scenario)
+	}
+	said := map[run.Capability]int{}
+	for _, s := range all {
+		for _, act := range s.Acts {
+			for _, d := range act.Disturbances() {
+				_, freezes := d.(disrupt.Freeze)
+				_, signals := d.(disrupt.Unready)
+				kill, _ := d.(disrupt.KillPod)
+				if (freezes || signals || kill.How == disrupt.Killed) && !slices.Contains(s.Needs.Capabilities, run.NodeShell) {
+					t.Errorf("%s: %s reaches for a node, and the scenario does not say that it needs %s", s.Name, d.Name(), run.NodeShell)
+				}
+			}
+		}
+		if slices.Contains(s.Checks, "canary.aborts-on-cpu") && !slices.Contains(s.Needs.Capabilities, run.Metrics) {
+			t.Errorf("%s: CPU is judged, and the scenario does not say that it needs %s", s.Name, run.Metrics)
+		}
+		for _, c := range s.Needs.Capabilities {
+			said[c]++
+		}
+	}
+	for _, c := range run.Capabilities() {
+		if said[c] == 0 {
+			t.Errorf("no scenario needs %s: a capability that nobody asks for is one too many", c)
 		}
 	}
 }

@@ -167,14 +167,15 @@ func TestAttackOverMutualTLS(t *testing.T) {
 		code     int
 		protocol string
 	}{
-		{[]string{"--cacert", ca, "--cert", certificate, "--key", key}, exitPass, "HTTP/1.1"},
-		{[]string{"--cacert", ca, "--cert", both, "--http2"}, exitPass, "HTTP/2.0"},
-		{[]string{"--insecure", "--cert", both}, exitPass, "HTTP/1.1"},
+		// Ten handshakes are too few for a pass. That nothing failed is seen below.
+		{[]string{"--cacert", ca, "--cert", certificate, "--key", key}, exitInconclusive, "HTTP/1.1"},
+		{[]string{"--cacert", ca, "--cert", both, "--http2"}, exitInconclusive, "HTTP/2.0"},
+		{[]string{"--insecure", "--cert", both}, exitInconclusive, "HTTP/1.1"},
 		{[]string{"--cacert", ca}, exitBroken, ""},
 		{[]string{"--cert", both}, exitBroken, ""}, // the server's own certificate is one that nobody knows
 	} {
 		out := filepath.Join(t.TempDir(), "run")
-		args := append([]string{"attack", "--target", server.URL, "--rate", "400/s", "--duration", "800ms", "--out", out}, c.args...)
+		args := append([]string{"attack", "--target", server.URL, "--rate", "50/s", "--duration", "200ms", "--out", out}, c.args...)
 		if code, _, stderr := rollproofCommand(t.Context(), args...); code != c.code {
 			t.Errorf("%v: exit code %d, want %d: %s", c.args, code, c.code, stderr)
 		}

@@ -11,10 +11,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitvault.dev/rollproof/harness/cluster"
 	"bitvault.dev/rollproof/harness/docker"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/progress"
+	"bitvault.dev/rollproof/harness/site"
+	"bitvault.dev/rollproof/harness/site/existing"
+	"bitvault.dev/rollproof/harness/site/kind"
 )
 
 func newClusterCommand() *cobra.Command {
@@ -49,13 +51,13 @@ On failure logs are collected, the message names their folder, and everything ma
   rollproof cluster up --name second --config my-kind.yaml
   export KUBECONFIG=$(rollproof cluster status -o json | jq -r .kubeconfig)`,
 		Args: cobra.NoArgs,
-		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", cluster.EndsWithin),
+		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", kind.EndsWithin),
 			makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return clusterUp(cmd.Context(), cmd.OutOrStdout(), displayOf(cmd), f)
 		},
 	}
-	cmd.Flags().StringVar(&f.name, "name", cluster.DefaultName, "name of the cluster")
+	cmd.Flags().StringVar(&f.name, "name", kind.DefaultName, "name of the cluster")
 	cmd.Flags().StringVar(&f.config, "config", "", "kind configuration (default kind-config.yaml in the project's root)")
 	cmd.Flags().StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	cmd.Flags().BoolVar(&f.retain, "retain", false, "on failure or Ctrl-C keep what was made, for a look")
@@ -68,13 +70,13 @@ func clusterUp(ctx context.Context, out io.Writer, display *progress.Display, f 
 	if err != nil {
 		return err
 	}
-	config, err := cluster.LoadConfigIn(root, f.config)
+	config, err := kind.LoadConfigIn(root, f.config)
 	if err != nil {
 		return err
 	}
 	exportTo := ""
 	if f.export {
-		if exportTo, err = cluster.UserKubeconfig(); err != nil {
+		if exportTo, err = kind.UserKubeconfig(); err != nil {
 			return err
 		}
 	}
@@ -85,19 +87,19 @@ func clusterUp(ctx context.Context, out io.Writer, display *progress.Display, f 
 	if err != nil {
 		return err
 	}
-	manager, err := cluster.NewManager(ctx, cluster.ManagerOptions{Images: cluster.FromStore(store), Progress: display})
+	manager, err := kind.NewManager(ctx, kind.ManagerOptions{Images: kind.FromStore(store), Progress: display})
 	if err != nil {
 		return err
 	}
 	defer manager.Close()
-	c, report, err := manager.Up(ctx, cluster.UpOptions{
+	c, report, err := manager.Up(ctx, kind.UpOptions{
 		Name: f.name, Config: config, Retain: f.retain, ExportTo: exportTo, LogsDir: filepath.Join(root, "out"),
 	})
 	printUp(out, c, report, err)
 	return err
 }
 
-func printUp(out io.Writer, c *cluster.Cluster, report cluster.UpReport, err error) {
+func printUp(out io.Writer, c *kind.Cluster, report kind.UpReport, err error) {
 	for _, cleaned := range report.Cleaned {
 		fmt.Fprintf(out, "removed %s, which a killed run had left\n", cleaned)
 	}
@@ -125,7 +127,7 @@ func newClusterDownCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "down", Short: "Remove the cluster with everything that belongs to it", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			manager, err := cluster.NewManager(cmd.Context(), cluster.ManagerOptions{})
+			manager, err := kind.NewManager(cmd.Context(), kind.ManagerOptions{})
 			if err != nil {
 				return err
 			}
@@ -142,7 +144,7 @@ func newClusterDownCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", cluster.DefaultName, "name of the cluster")
+	cmd.Flags().StringVar(&name, "name", kind.DefaultName, "name of the cluster")
 	return cmd
 }
 
@@ -173,30 +175,30 @@ An existing cluster is described by --kubeconfig and --context together; the cur
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", cluster.DefaultName, "name of the cluster")
+	cmd.Flags().StringVar(&name, "name", kind.DefaultName, "name of the cluster")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster that rollproof did not make")
 	cmd.Flags().StringVar(&kubeContext, "context", "", "context in that kubeconfig")
 	return cmd
 }
 
-func clusterStatus(ctx context.Context, name, kubeconfig, kubeContext string) (cluster.Status, error) {
+func clusterStatus(ctx context.Context, name, kubeconfig, kubeContext string) (site.Status, error) {
 	if kubeconfig != "" || kubeContext != "" {
-		c, err := cluster.Existing(ctx, kubeconfig, kubeContext)
+		s, err := existing.Open(ctx, kubeconfig, kubeContext)
 		if err != nil {
-			return cluster.Status{}, err
+			return site.Status{}, err
 		}
-		return c.Status(ctx)
+		return s.Status(ctx)
 	}
-	manager, err := cluster.NewManager(ctx, cluster.ManagerOptions{})
+	manager, err := kind.NewManager(ctx, kind.ManagerOptions{})
 	if err != nil {
-		return cluster.Status{}, err
+		return site.Status{}, err
 	}
 	defer manager.Close()
 	return manager.Status(ctx, name)
 }
 
-func printStatus(out io.Writer, s cluster.Status, output string) error {
+func printStatus(out io.Writer, s site.Status, output string) error {
 	if output == "json" {
 		return json.NewEncoder(out).Encode(s)
 	}

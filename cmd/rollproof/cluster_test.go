@@ -10,7 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"bitvault.dev/rollproof/harness/cluster"
+	"bitvault.dev/rollproof/harness/site"
+	"bitvault.dev/rollproof/harness/site/kind"
 )
 
 // runCommand runs the command line as main does, without a process.
@@ -65,7 +66,7 @@ func TestBadInputToClusterCommandsIsOneLineAndExit3(t *testing.T) {
 }
 
 // status is a cluster whose second worker is gone.
-var status = cluster.Status{Name: "c", Provider: "kind", Kubeconfig: "/nonexistent", Note: "c-worker2: Ready is Unknown", Nodes: []cluster.NodeStatus{
+var status = site.Status{Name: "c", Provider: "kind", Kubeconfig: "/nonexistent", Note: "c-worker2: Ready is Unknown", Nodes: []site.NodeStatus{
 	{Name: "c-control-plane", Role: "control-plane", Ready: true, Version: "v1.36.3"}, {Name: "c-worker2", Role: "worker", Version: "v1.36.3"}}}
 
 func TestStatusForPeople(t *testing.T) {
@@ -95,7 +96,7 @@ func TestStatusAsJSONIsAStableContract(t *testing.T) {
 
 func TestUpTellsEveryCheck(t *testing.T) {
 	var out bytes.Buffer
-	report := cluster.UpReport{Cleaned: []string{"cluster old"}, Results: []cluster.Result{
+	report := kind.UpReport{Cleaned: []string{"cluster old"}, Results: []kind.Result{
 		{Name: "dns answers", Passed: true, Seconds: 1.25, Evidence: "10.96.0.1 from 3 nodes"},
 		{Name: "volume binds", Seconds: 90, Error: "claim is Pending"}}}
 	printUp(&out, nil, report, errors.New("a check failed"))

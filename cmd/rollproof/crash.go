@@ -41,6 +41,9 @@ func clusterOf(root *cobra.Command) string {
 	if err != nil || cmd.Annotations[makesCluster] == "" || cmd.ParseFlags(args) != nil {
 		return ""
 	}
+	if existing := cmd.Flag("kubeconfig"); existing != nil && existing.Changed { // it is not ours to remove
+		return ""
+	}
 	return cmd.Flag("name").Value.String()
 }
 

@@ -33,8 +33,8 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 )
 
-// site is the real command, and a cluster of its own that it runs scenarios on.
-type site struct{ binary, name, out string }
+// bench is the real command, and a cluster of its own that it runs scenarios on.
+type bench struct{ binary, name, out string }
 
 const (
 	soon     = time.Minute     // for what takes seconds on a quiet machine
@@ -44,7 +44,7 @@ const (
 // TestAcceptance is what a user sees when a run does not go to plan: interrupted, crowded, or with its cluster broken under it. It needs
 // the images (`make images`) and the host ports of kind-config.yaml.
 func TestAcceptance(t *testing.T) {
-	s := &site{binary: filepath.Join(t.TempDir(), "rollproof"), name: "acceptance", out: t.TempDir()}
+	s := &bench{binary: filepath.Join(t.TempDir(), "rollproof"), name: "acceptance", out: t.TempDir()}
 	if out, err := exec.Command("go", "build", "-o", s.binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v %s", err, out)
 	}
@@ -69,7 +69,7 @@ type process struct {
 }
 
 // start runs the command. It ends with the test at the latest.
-func (s *site) start(t *testing.T, args ...string) *process {
+func (s *bench) start(t *testing.T, args ...string) *process {
 	t.Helper()
 	t.Logf("rollproof %s", strings.Join(args, " "))
 	p := &process{cmd: exec.Command(s.binary, args...), began: time.Now(), ended: make(chan struct{}), more: make(chan struct{})}
@@ -103,7 +103,7 @@ func (s *site) start(t *testing.T, args ...string) *process {
 	return p
 }
 
-func (s *site) run(t *testing.T, scenarios ...string) *process {
+func (s *bench) run(t *testing.T, scenarios ...string) *process {
 	t.Helper()
 	return s.start(t, append([]string{"run", "--name", s.name, "--out", s.out, "--keep"}, scenarios...)...)
 }
@@ -171,7 +171,7 @@ func (p *process) ends(t *testing.T, code int, bound time.Duration) string {
 }
 
 // client reaches the cluster by the kubeconfig that the command tells of.
-func (s *site) client(t *testing.T) (kubernetes.Interface, dynamic.Interface) {
+func (s *bench) client(t *testing.T) (kubernetes.Interface, dynamic.Interface) {
 	t.Helper()
 	raw, err := exec.Command(s.binary, "cluster", "status", "--name", s.name, "--output", "json").Output()
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *site) client(t *testing.T) (kubernetes.Interface, dynamic.Interface) {
 }
 
 // healed fails when something that a run does to the cluster is still done.
-func (s *site) healed(t *testing.T) {
+func (s *bench) healed(t *testing.T) {
 	t.Helper()
 	kube, dyn := s.client(t)
 	nodes, err := kube.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
@@ -212,7 +212,7 @@ func (s *site) healed(t *testing.T) {
 }
 
 // record reads the newest record below out, and judges it as it lies there.
-func (s *site) record(t *testing.T) (*history.History, judge.Result) {
+func (s *bench) record(t *testing.T) (*history.History, judge.Result) {
 	t.Helper()
 	dirs, err := filepath.Glob(filepath.Join(s.out, "*-*"))
 	if err != nil || len(dirs) == 0 {
@@ -229,7 +229,7 @@ func (s *site) record(t *testing.T) (*history.History, judge.Result) {
 	return h, result
 }
 
-func (s *site) interruptedWhileMade(t *testing.T) {
+func (s *bench) interruptedWhileMade(t *testing.T) {
 	for _, phase := range []string{"nodes", "publish probe image"} {
 		p := s.run(t, "canary/promotes-good")
 		p.says(t, "  "+phase, 2*time.Minute)
@@ -244,7 +244,7 @@ func (s *site) interruptedWhileMade(t *testing.T) {
 	}
 }
 
-func (s *site) interruptedInEveryPhase(t *testing.T) {
+func (s *bench) interruptedInEveryPhase(t *testing.T) {
 	phases := []struct{ scenario, said string }{
 		{"mechanics/pdb", "installing the stack"},
 		{"mechanics/pdb", "starting to observe"},
@@ -280,7 +280,7 @@ func (s *site) interruptedInEveryPhase(t *testing.T) {
 	s.run(t, "mechanics/readiness").ends(t, exitPass, eventual)
 }
 
-func (s *site) twoRuns(t *testing.T) {
+func (s *bench) twoRuns(t *testing.T) {
 	first := s.run(t, "mechanics/readiness")
 	first.says(t, "load before the first act", 2*time.Minute)
 	second := s.run(t, "mechanics/readiness").ends(t, exitCouldNotRun, soon)
@@ -290,7 +290,7 @@ func (s *site) twoRuns(t *testing.T) {
 	first.ends(t, exitPass, eventual)
 }
 
-func (s *site) prometheusDown(t *testing.T) {
+func (s *bench) prometheusDown(t *testing.T) {
 	p := s.run(t, "canary/promotes-good")
 	p.says(t, "waiting for v2 to be promoted", 3*time.Minute)
 	kube, _ := s.client(t)
@@ -308,7 +308,7 @@ func (s *site) prometheusDown(t *testing.T) {
 	s.run(t, "mechanics/readiness").ends(t, exitPass, eventual)
 }
 
-func (s *site) clusterDeleted(t *testing.T) {
+func (s *bench) clusterDeleted(t *testing.T) {
 	p := s.run(t, "canary/promotes-good")
 	p.says(t, "waiting for v2 to be promoted", 3*time.Minute)
 	ctx, cancel := context.WithTimeout(t.Context(), soon)

@@ -399,3 +399,26 @@ func TestMergedTeeth(t *testing.T) {
 		})
 	}
 }
+
+// A record that was put in the place of another one is seen by each thing that it says of itself.
+func TestAForeignRecordIsSeen(t *testing.T) {
+	whole := performed(t, t.TempDir(), "run", suiteTerms(t, 1, twoAsked...), suite.Shard{}, heldVerdict, heldVerdict)
+	h, err := history.Open(whole.RecordOf(whole.Runs[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(s *suite.Suite, r *suite.Run){
+		"":                  func(*suite.Suite, *suite.Run) {},
+		"another sum":       func(_ *suite.Suite, r *suite.Run) { r.Record = whole.Runs[1].Record },
+		"another scenario":  func(_ *suite.Suite, r *suite.Run) { r.Scenario = whole.Runs[1].Scenario },
+		"another pace":      func(s *suite.Suite, _ *suite.Run) { s.Pace = "spec" },
+		"another rollproof": func(s *suite.Suite, _ *suite.Run) { s.Build.Version = "v9" },
+		"another image":     func(s *suite.Suite, _ *suite.Run) { s.Images = map[string]string{"bitvaultd": "sha256:bb"} },
+	} {
+		s, r := *whole, whole.Runs[0]
+		change(&s, &r)
+		if odd := foreign(h, &s, r); (odd != "") != (name != "") {
+			t.Errorf("%s: seen is %q", name, odd)
+		}
+	}
+}

@@ -14,10 +14,12 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
-	"bitvault.dev/rollproof/harness/cluster"
+	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
@@ -35,11 +37,12 @@ type labFlags struct {
 	shard                              suite.Shard
 	repeat                             int
 	resume                             string
+	existing                           lab.Existing
 }
 
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.cluster, "name", cluster.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster; made when it is not there")
 	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
@@ -58,16 +61,24 @@ func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenari
 		return nil, fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
 	display := displayOf(cmd)
-	l, err := lab.Open(cmd.Context(), lab.Options{
-		Name: f.cluster, Config: f.config, Images: f.images, Pace: f.pace, Rate: rate, Holder: holder, Scenarios: planned, Display: display, Say: display.Say,
+	return lab.Open(cmd.Context(), lab.Options{
+		Name: f.cluster, Config: f.config, Images: f.images, Keep: f.keep, Existing: f.existing, Pace: f.pace, Rate: rate, Holder: holder,
+		Scenarios: planned, Display: display, Say: display.Say,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// registerExisting adds what names a cluster that somebody else made.
+func (f *labFlags) registerExisting(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.existing.Kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster, with the stack on it, that rollproof did not make")
+	flags.StringVar(&f.existing.Context, "context", "", "context in that kubeconfig; its current context is never used")
+	flags.StringVar(&f.existing.URL, "url", "", "where the ingress of the stack on that cluster answers this machine")
+	flags.StringVar(&f.existing.Next, "next", "", "image that is released on that cluster, by digest")
+	for _, ours := range []string{"name", "config", "images", "keep"} {
+		for _, theirs := range []string{"kubeconfig", "context", "url", "next"} {
+			cmd.MarkFlagsMutuallyExclusive(ours, theirs)
+		}
 	}
-	if f.keep {
-		l.Keep()
-	}
-	return l, nil
 }
 
 // listed is the world that scenarios are chosen in before there is a cluster: how long they take hangs on the pace.
@@ -115,6 +126,10 @@ Each run is recorded in a directory of its own, judged, and reported there: open
 Without names and label all scenarios are run; "rollproof list" shows them. A cluster that a scenario leaves broken is thrown away,
 and the next one gets a new one. Ctrl-C heals what was disturbed before it ends.
 
+An existing cluster, which rollproof did not make, is named by --kubeconfig and --context together. Nothing is installed on it: the
+stack must be there, answer at --url, and its owner must have annotated its namespace with rollproof.dev/allow-disruption=true. What
+does not fit such a cluster is skipped with the reason. One that is left broken is left so, and nothing further is run on it.
+
 What was asked for and what has become of it is kept in suite.json, in a directory of its own. --resume goes on with a suite that was
 broken off, by Ctrl-C, a kill or a lost machine: it performs what has no verdict yet, and leaves what has one. "rollproof report --merge"
 puts the shards of a suite together.`,
@@ -122,6 +137,7 @@ puts the shards of a suite together.`,
   rollproof run --label smoke
   rollproof run --label canary --pace spec
   rollproof run --shard 2/4
+  rollproof run mechanics/pdb --kubeconfig staging.yaml --context staging --url http://vault.staging.example
   rollproof run --resume out/20261126-021700-suite`,
 		Annotations: map[string]string{onInterrupt: runEnds, makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -133,6 +149,7 @@ puts the shards of a suite together.`,
 		},
 	}
 	f.register(cmd)
+	f.registerExisting(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
 	return cmd
 }
@@ -152,17 +169,22 @@ func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, n
 		return err
 	}
 	defer func() { err = errors.Join(err, k.release()) }()
-	planned, err := lab.Planned(lab.Options{Config: f.config})
-	if err != nil {
+	if err := f.existing.Valid(); err != nil {
 		return err
 	}
 	left := at(wanted, k.Runs, k.left)
-	if none := unmet(left, planned); len(none) == len(left) {
-		k.skip(none)
-		if err := k.start(f.out, nil); err != nil {
+	if f.existing == (lab.Existing{}) {
+		planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})
+		if err != nil {
 			return err
 		}
-		return summarise(cmd.OutOrStdout(), k.Suite)
+		if none := unmet(left, planned); len(none) == len(left) {
+			k.skip(none)
+			if err := k.start(f.out, nil); err != nil {
+				return err
+			}
+			return summarise(cmd.OutOrStdout(), k.Suite)
+		}
 	}
 	load.TuneMemory()
 	l, err := f.open(cmd, "rollproof run", left)
@@ -198,7 +220,9 @@ func performerOf(cmd *cobra.Command, l *lab.Lab, out string) run.Performer {
 		},
 		Begin: func(s run.Scenario, nth, of int) {
 			display.Say("%s (%d of %d, usually %v): %s", s.Name, nth, of, s.Usually().Round(time.Second), s.Proves)
-			warnBeyond(display, carriedCluster, l.World.TotalRate())
+			if s.Before > 0 { // it has load
+				warnBeyond(display, carriedCluster, l.World.TotalRate())
+			}
 		},
 		Report: func(ctx context.Context, o run.Outcome) error {
 			display.Status()
@@ -225,7 +249,7 @@ func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
 func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 	var skipped []run.Performed
 	for _, s := range wanted {
-		if lacks := s.Needs.Unmet(c); lacks != "" {
+		if lacks := s.Unmet(c); lacks != "" {
 			skipped = append(skipped, run.Performed{Outcome: run.Outcome{Scenario: s.Name, Skipped: lacks}})
 		}
 	}
@@ -233,7 +257,7 @@ func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 }
 
 func newListCommand() *cobra.Command {
-	var pace string
+	var pace, config string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios: what each proves, judges and needs, and how long it takes",
@@ -244,24 +268,54 @@ func newListCommand() *cobra.Command {
 				return err
 			}
 			all := scenarios.All(bitvault.World{Strategy: strategy})
+			skipped, err := skippedHere(all, config)
+			if err != nil {
+				return err
+			}
 			w := &bytes.Buffer{}
 			var total time.Duration
 			for _, s := range all {
 				total += s.Usually()
 				fmt.Fprintf(w, "%s\n    %s\n    judges  %s\n", s.Name, s.Proves, strings.Join(s.Checks, ", "))
 				fmt.Fprintf(w, "    takes   about %v on a ready stack\n", s.Usually().Round(5*time.Second))
-				if s.Needs.Workers > 0 {
-					fmt.Fprintf(w, "    needs   %d workers\n", s.Needs.Workers)
+				if needs := needsOf(s); needs != "" {
+					fmt.Fprintf(w, "    needs   %s\n", needs)
+				}
+				if lacks := skipped[s.Name]; lacks != "" {
+					fmt.Fprintf(w, "    skipped %s\n", lacks)
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged by load.held, load.zero-dropped, disruption.landed and stack.healed too.\n",
-				len(all), total.Round(time.Minute), strategy.Pace)
+			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged too by load.held and load.zero-dropped where it has load, "+
+				"disruption.landed where it disturbs something, stack.healed where it has a cluster.\n", len(all), total.Round(time.Minute), strategy.Pace)
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
+	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios are to fit (default kind-config.yaml in the project's root)")
 	return cmd
+}
+
+// needsOf says what a scenario needs of a cluster; "" where any will do.
+func needsOf(s run.Scenario) string {
+	if s.NoCluster {
+		return "no cluster"
+	}
+	return s.Needs.String()
+}
+
+// skippedHere says why scenarios would be skipped on the cluster of a configuration, by their names. Outside of the project there is none to ask,
+// unless it is named.
+func skippedHere(all []run.Scenario, config string) (map[string]string, error) {
+	if _, err := images.FindRoot("."); err != nil && config == "" {
+		return nil, nil
+	}
+	planned, err := lab.Planned(lab.Options{Config: config, Scenarios: all})
+	why := map[string]string{}
+	for _, p := range unmet(all, planned) {
+		why[p.Scenario] = p.Skipped
+	}
+	return why, err
 }
 
 // statusOf shows on a display how far a run is.
@@ -275,34 +329,21 @@ func statusOf(display *progress.Display) func(run.Status) {
 
 // statusRows are how far a run is, with the rate since the status before, and what it does.
 func statusRows(s, before run.Status) []string {
-	now, then := hits(s), hits(before)
-	since := s.Elapsed
-	if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && now.Sent >= then.Sent {
-		since -= before.Elapsed
-	} else {
-		then = load.Status{}
-	}
-	rate := float64(now.Sent-then.Sent) / max(since.Seconds(), 1)
-	line := fmt.Sprintf("%s of about %s  %s  %d hits, %.0f/s, %d failed", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second),
-		s.Scenario, now.Sent, rate, now.Failed)
-	if now.Unsent > 0 {
-		line += fmt.Sprintf(", %d not sent", now.Unsent)
+	line := fmt.Sprintf("%s of about %s  %s", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second), s.Scenario)
+	for i, now := range s.Probes {
+		var then probe.Status
+		since := s.Elapsed
+		if before.Scenario == s.Scenario && s.Elapsed > before.Elapsed && i < len(before.Probes) && now.Sent >= before.Probes[i].Sent {
+			then, since = before.Probes[i], s.Elapsed-before.Elapsed
+		}
+		line += fmt.Sprintf("  %d %s, %.0f/s, %d failed", now.Sent, now.Unit, float64(now.Sent-then.Sent)/max(since.Seconds(), 1), now.Failed)
+		if now.Unsent > 0 {
+			line += fmt.Sprintf(", %d not sent", now.Unsent)
+		}
 	}
 	doing := s.Doing
 	if s.Saw != "" {
 		doing += ": " + s.Saw
 	}
 	return []string{line, doing}
-}
-
-// hits is the load over all arms but those that go to what nothing disturbs.
-func hits(s run.Status) load.Status {
-	var all load.Status
-	for _, arm := range s.Load {
-		if arm.Control {
-			continue
-		}
-		all.Sent, all.Failed, all.Unsent = all.Sent+arm.Sent, all.Failed+arm.Failed, all.Unsent+arm.Unsent
-	}
-	return all
 }

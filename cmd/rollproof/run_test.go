@@ -13,7 +13,7 @@ import (
 
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/harness/judge"
-	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/harness/suite"
@@ -173,11 +173,11 @@ func TestStatusInALogFile(t *testing.T) {
 		show := statusOf(progress.New(&out, ""))
 		for s := range 12 {
 			show(run.Status{Scenario: "canary/promotes-good", Doing: "waiting for v2", Elapsed: time.Duration(s) * time.Second, Usually: 134 * time.Second,
-				Load: []load.Status{{Sent: uint64(150 * s), Failed: 2}, {Sent: uint64(50 * s), Unsent: 1}}})
+				Probes: []probe.Status{{Unit: "hits", Sent: uint64(200 * s), Failed: 2, Unsent: 1}, {Unit: "writes", Sent: uint64(20 * s)}}})
 			time.Sleep(time.Second)
 		}
 	})
-	const want = "10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  waiting for v2\n"
+	const want = "10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  200 writes, 20/s, 0 failed  waiting for v2\n"
 	if _, line, _ := strings.Cut(out.String(), "  "); line != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
 	}
@@ -186,7 +186,7 @@ func TestStatusInALogFile(t *testing.T) {
 // The rate is that of the time since the status before, and of a new scenario from its beginning.
 func TestTheRateIsOfNow(t *testing.T) {
 	at := func(scenario string, elapsed time.Duration, sent uint64) run.Status {
-		return run.Status{Scenario: scenario, Elapsed: elapsed, Load: []load.Status{{Sent: sent}}, Saw: "v2 has done 1 of 5 steps"}
+		return run.Status{Scenario: scenario, Elapsed: elapsed, Probes: []probe.Status{{Sent: sent}}, Saw: "v2 has done 1 of 5 steps"}
 	}
 	for name, c := range map[string]struct {
 		now, before run.Status

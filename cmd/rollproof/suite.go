@@ -17,13 +17,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitvault.dev/rollproof/harness/cluster"
+	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/harness/flock"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios/teeth"
@@ -83,11 +84,16 @@ func (f *labFlags) complete(t *suite.Terms) (err error) {
 	if t.Build, err = thisBuild(); err != nil {
 		return err
 	}
+	if f.existing != (lab.Existing{}) {
+		t.Config = f.existing.Kubeconfig + ", context " + f.existing.Context
+		t.Cluster, err = sumOfFile(f.existing.Kubeconfig)
+		return err
+	}
 	root, err := images.FindRoot(".")
 	if err != nil {
 		return err
 	}
-	config, err := cluster.LoadConfigIn(root, f.config)
+	config, err := kind.LoadConfigIn(root, f.config)
 	if err != nil {
 		return err
 	}

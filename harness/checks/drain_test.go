@@ -182,6 +182,9 @@ func TestHealed(t *testing.T) {
 			edit(r, "nodes", "n1", 0, func(o *history.NodeObject) { o.Unschedulable = true })
 		}},
 		{name: "a node not Ready", want: judge.Fail, reason: "node n2 is not Ready", spoil: func(r *recording) { r.node(8*time.Second, "n2", history.NodeObject{}) }},
+		{name: "a node not Ready before", want: judge.Pass, spoil: func(r *recording) {
+			edit(r, "nodes", "n2", 0, func(o *history.NodeObject) { o.Ready = false })
+		}},
 		{name: "a node gone", want: judge.Fail, reason: "node n2 is gone", spoil: func(r *recording) { r.change(8*time.Second, "deleted", "nodes", "n2", nil, history.NodeObject{}) }},
 		{name: "a rollout left aborted", want: judge.Fail, reason: "left aborted", spoil: func(r *recording) {
 			r.rollout(8*time.Second, "h2", "h2", 0, func(o *history.RolloutObject) { o.Abort, o.Phase = true, "Degraded" })

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -63,6 +64,9 @@ func (d Drain) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	budget := cmp.Or(d.Budget, 5*time.Minute)
 	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("not within %s", budget))
 	defer cancel()
+	if err := a.allow(ctx, d); err != nil { // who picked this node may have asked for another one before
+		return nil, err
+	}
 	cordoned, err := d.cordon(ctx, a)
 	if err != nil {
 		return nil, err
@@ -72,7 +76,7 @@ func (d Drain) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	if err != nil {
 		return evidence, err
 	}
-	if err := d.allowedNow(ctx, a); err != nil { // the cordon took a moment: pods may have come
+	if err := a.allow(ctx, d); err != nil { // the cordon took a moment: pods may have come
 		return evidence, err
 	}
 	sight, err := a.watchPods(ctx, d.Node, version)
@@ -82,14 +86,6 @@ func (d Drain) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	defer sight.stop()
 	ends, err := d.evictAll(ctx, a, pods, sight)
 	return append(evidence, ends...), err
-}
-
-func (d Drain) allowedNow(ctx context.Context, a *Act) error {
-	namespaces, err := d.Namespaces(ctx, a.Env)
-	if err != nil {
-		return err
-	}
-	return a.allowed(ctx, namespaces)
 }
 
 func (d Drain) evictAll(ctx context.Context, a *Act, pods []corev1.Pod, sight *sight) ([]history.Evidence, error) {
@@ -167,25 +163,16 @@ func (d Drain) pods(ctx context.Context, e *Env) ([]corev1.Pod, string, error) {
 	if d.Node == "" {
 		return nil, "", errors.New("name a node")
 	}
-	list, err := e.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + d.Node})
+	list, err := e.podsOn(ctx, d.Node)
 	if err != nil {
-		return nil, "", fmt.Errorf("list the pods of node %s: %w", d.Node, err)
+		return nil, "", err
 	}
-	pods := slices.DeleteFunc(list.Items, stays)
+	pods := slices.DeleteFunc(list.Items, func(p corev1.Pod) bool { return !kube.Evictable(&p) })
 	if bare := slices.IndexFunc(pods, func(p corev1.Pod) bool { return metav1.GetControllerOf(&p) == nil }); bare >= 0 && !d.Force {
 		return nil, "", fmt.Errorf("pod %s/%s belongs to no workload and would not come back: move it, or drain with Force",
 			pods[bare].Namespace, pods[bare].Name)
 	}
 	return pods, list.ResourceVersion, nil
-}
-
-// stays reports whether a drain leaves a pod alone: static pods and those of DaemonSets would be back at once.
-func stays(pod corev1.Pod) bool {
-	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; static {
-		return true
-	}
-	owner := metav1.GetControllerOf(&pod)
-	return owner != nil && owner.Kind == "DaemonSet"
 }
 
 // cordon makes the node unschedulable and looks that it is. One that was so before is left so by the healing.

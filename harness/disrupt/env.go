@@ -10,11 +10,13 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -24,7 +26,7 @@ type Disturbance interface {
 	Name() string
 	// Target says what is disturbed, for people.
 	Target() string
-	// Namespaces names those that would be disturbed; the guard must allow each. It only reads.
+	// Namespaces names those that would be disturbed; the guard must allow each, or the nodes that they lose pods on. It only reads.
 	Namespaces(ctx context.Context, e *Env) ([]string, error)
 	// Do disturbs and returns what it saw of it. Whatever must be undone is first given to a.OnHeal.
 	Do(ctx context.Context, a *Act) ([]history.Evidence, error)
@@ -43,16 +45,34 @@ type Injecting interface {
 	Injects() (version string, fault history.Fault)
 }
 
-// Guard decides whether a namespace may be disturbed; the error says why not.
-type Guard interface {
-	Allow(ctx context.Context, namespace string) error
+// Picking is a Disturbance of nodes that it picks when it begins. One that knows them before has a method Nodes instead, see Nodes.
+type Picking interface {
+	PickNodes(ctx context.Context, e *Env) ([]string, error)
 }
 
-// GuardFunc is a function as a Guard.
+// Guard decides what may be disturbed; the error says why not. A site.Guard is one.
+type Guard interface {
+	// Allow decides over the pods and workloads of a namespace.
+	Allow(ctx context.Context, namespace string) error
+	// AllowNode decides over a node. evictable are the namespaces that have pods on it which a drain would evict.
+	AllowNode(ctx context.Context, node string, evictable []string) error
+}
+
+// GuardFunc is a function as a Guard of namespaces. A node may be disturbed where each namespace may that would lose a pod.
 type GuardFunc func(ctx context.Context, namespace string) error
 
 // Allow calls f.
 func (f GuardFunc) Allow(ctx context.Context, namespace string) error { return f(ctx, namespace) }
+
+// AllowNode calls f for each namespace.
+func (f GuardFunc) AllowNode(ctx context.Context, _ string, evictable []string) error {
+	for _, namespace := range evictable {
+		if err := f(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // NodeExec runs a command as root on a node and returns its standard output.
 type NodeExec interface {
@@ -188,7 +208,53 @@ func (e *Env) allow(ctx context.Context, d Disturbance) error {
 	if len(namespaces) == 0 {
 		return errors.New("it names no namespace that the guard could allow")
 	}
+	nodes, err := pickedNodes(ctx, e, d)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		evictable, err := e.allowedNode(ctx, node)
+		if err != nil {
+			return err
+		}
+		// Leave for a node is leave for what a drain of it evicts.
+		namespaces = slices.DeleteFunc(namespaces, func(ns string) bool { return slices.Contains(evictable, ns) })
+	}
 	return e.allowed(ctx, namespaces)
+}
+
+// pickedNodes are the nodes that a disturbance is aimed at themselves, now.
+func pickedNodes(ctx context.Context, e *Env, d Disturbance) ([]string, error) {
+	if picking, ok := d.(Picking); ok {
+		return picking.PickNodes(ctx, e)
+	}
+	return Nodes(d), nil
+}
+
+// allowedNode asks the guard for a node, and returns the namespaces of the pods that a drain would evict from it.
+func (e *Env) allowedNode(ctx context.Context, node string) (evictable []string, err error) {
+	list, err := e.podsOn(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if pod := &list.Items[i]; kube.Evictable(pod) && !slices.Contains(evictable, pod.Namespace) {
+			evictable = append(evictable, pod.Namespace)
+		}
+	}
+	if err := e.Guard.AllowNode(ctx, node, evictable); err != nil {
+		return nil, fmt.Errorf("the guard refuses node %q: %w", node, err)
+	}
+	return evictable, nil
+}
+
+// podsOn lists the pods of a node.
+func (e *Env) podsOn(ctx context.Context, node string) (*corev1.PodList, error) {
+	list, err := e.Kube.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName=" + node})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of node %s: %w", node, err)
+	}
+	return list, nil
 }
 
 func (e *Env) allowed(ctx context.Context, namespaces []string) error {

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 )
 
 // How a pod is made to end. They are different faults: outages differ tenfold.
@@ -132,7 +133,7 @@ func (e *Env) ended(ctx context.Context, pod *corev1.Pod, container, id string) 
 	if err != nil {
 		return false, "", err
 	}
-	c, _ := containerOf(now, container)
+	c, _ := kube.Container(now, container)
 	for _, end := range []*corev1.ContainerStateTerminated{c.State.Terminated, c.LastTerminationState.Terminated} {
 		if end != nil && end.ContainerID == id {
 			saw := fmt.Sprintf("it ended with exit code %d (%s), %d restarts", end.ExitCode, end.Reason, c.RestartCount)
@@ -140,15 +141,6 @@ func (e *Env) ended(ctx context.Context, pod *corev1.Pod, container, id string) 
 		}
 	}
 	return false, fmt.Sprintf("container %s, %d restarts", c.ContainerID, c.RestartCount), nil
-}
-
-func containerOf(pod *corev1.Pod, name string) (corev1.ContainerStatus, bool) {
-	for _, c := range pod.Status.ContainerStatuses {
-		if c.Name == name {
-			return c, true
-		}
-	}
-	return corev1.ContainerStatus{}, false
 }
 
 // gone reports whether a pod of this uid is gone; another of its name may be there.
@@ -164,11 +156,7 @@ func (e *Env) gone(ctx context.Context, pod *corev1.Pod) (bool, string, error) {
 }
 
 // ready reports whether a pod is Ready and not about to go.
-func ready(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
-}
+func ready(pod *corev1.Pod) bool { return kube.PodServes(pod) }
 
 // workloadBound is how long a workload may take to replace a pod.
 const workloadBound = 5 * time.Minute
@@ -214,10 +202,8 @@ func (e *Env) wanted(ctx context.Context, namespace string, owner *metav1.OwnerR
 		return 0, nil
 	case err != nil:
 		return 0, err
-	case replicas == nil:
-		return 1, nil
 	}
-	return int(*replicas), nil
+	return int(kube.Replicas(replicas)), nil
 }
 
 func (e *Env) whole(ctx context.Context, namespace string, owner *metav1.OwnerReference) (bool, string, error) {

@@ -24,6 +24,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/observe"
 )
 
@@ -81,7 +82,7 @@ func realCluster(t *testing.T) *cluster {
 // workload is three pods that do nothing, and a budget that lets one go at a time.
 func (c *cluster) workload(image string) {
 	c.Helper()
-	labels := map[string]string{"app": "vault", observe.VersionLabel: "v1"}
+	labels := map[string]string{"app": "vault", kube.VersionLabel: "v1"}
 	three, one, grace := int32(3), intstr.FromInt32(1), int64(1)
 	_, err := c.kube.CoreV1().Namespaces().Create(c.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: shop}}, metav1.CreateOptions{})
 	c.must(err)
@@ -121,7 +122,7 @@ func (c *cluster) awaitReady(version string) {
 		for u := range s.All("pods", shop) {
 			all++
 			for _, cond := range conditions(u.Object) {
-				if cond["type"] == "Ready" && cond["status"] == "True" && u.GetLabels()[observe.VersionLabel] == version && u.GetDeletionTimestamp() == nil {
+				if cond["type"] == "Ready" && cond["status"] == "True" && u.GetLabels()[kube.VersionLabel] == version && u.GetDeletionTimestamp() == nil {
 					good++
 				}
 			}

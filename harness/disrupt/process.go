@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"bitvault.dev/rollproof/harness/kube"
 )
 
 // process is the first process of a container, as its node knows it.
@@ -29,7 +31,7 @@ func (a *Act) process(ctx context.Context, pod *corev1.Pod, container string) (p
 		return process{}, errors.New("no command can be run on this cluster's nodes")
 	}
 	p := process{nodes: a.Nodes, node: pod.Spec.NodeName, pod: pod.Name, container: cmp.Or(container, pod.Spec.Containers[0].Name)}
-	was, ok := containerOf(pod, p.container)
+	was, ok := kube.Container(pod, p.container)
 	_, id, _ := strings.Cut(was.ContainerID, "://")
 	if !ok || id == "" {
 		return p, fmt.Errorf("container %s of pod %s does not run", p.container, pod.Name)

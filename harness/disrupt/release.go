@@ -22,10 +22,8 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 )
-
-// versionLabel names the version of a pod, for package observe and for people.
-const versionLabel = "app.kubernetes.io/version"
 
 // Release gives a workload another pod template: another image, other arguments, another version. It has landed when a new
 // ReplicaSet has a pod whose container runs. It says nothing of how the rollout goes on.
@@ -65,7 +63,7 @@ func (r Regression) Namespaces(ctx context.Context, e *Env) ([]string, error) {
 	switch {
 	case len(r.Args) == 0 && r.Image == "":
 		return nil, errors.New("a regression without Args or Image switches no fault on")
-	case r.Fault == history.Fault{}:
+	case r.Fault.IsZero():
 		return nil, errors.New("a regression without a Fault excuses nothing: say which status its answers have, or that they are slow")
 	}
 	return r.Release.Namespaces(ctx, e)
@@ -108,7 +106,7 @@ type workload struct {
 
 var workloads = map[string]workload{
 	"Rollout": {schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"},
-		"rollout.argoproj.io/revision", "rollouts-pod-template-hash"},
+		"rollout.argoproj.io/revision", kube.ArgoHashLabel},
 	"Deployment": {schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"},
 		"deployment.kubernetes.io/revision", appsv1.DefaultDeploymentUniqueLabelKey},
 }
@@ -144,7 +142,7 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	}
 	a.hash = r.hash(set)
 	evidence := []history.Evidence{{What: "ReplicaSet " + set.Name, Saw: fmt.Sprintf("pod template hash %s, before %s", r.hash(set), before)}}
-	if got := set.Spec.Template.Labels[versionLabel]; got != r.Version {
+	if got := set.Spec.Template.Labels[kube.VersionLabel]; got != r.Version {
 		return evidence, fmt.Errorf("the new ReplicaSet %s is of version %q, want %s: somebody else releases too", set.Name, got, r.Version)
 	}
 	pod, err := r.awaitPod(ctx, a.Env, set, bound)
@@ -246,7 +244,7 @@ func (r Release) change(u *unstructured.Unstructured) error {
 	if err := unstructured.SetNestedSlice(u.Object, containers, "spec", "template", "spec", "containers"); err != nil {
 		return err
 	}
-	labels := map[string]string{versionLabel: r.Version}
+	labels := map[string]string{kube.VersionLabel: r.Version}
 	maps.Copy(labels, r.Labels)
 	for k, v := range labels {
 		if err := unstructured.SetNestedField(u.Object, v, "spec", "template", "metadata", "labels", k); err != nil {
@@ -369,10 +367,10 @@ func (r Release) awaitPod(ctx context.Context, e *Env, set *appsv1.ReplicaSet, b
 }
 
 func (r Release) started(pod *corev1.Pod) (bool, string) {
-	c, ok := containerOf(pod, cmp.Or(r.Container, pod.Spec.Containers[0].Name))
+	c, ok := kube.Container(pod, cmp.Or(r.Container, pod.Spec.Containers[0].Name))
 	saw := fmt.Sprintf("%s, image %q, Ready %v", pod.Status.Phase, c.ImageID, ready(pod))
-	if c.State.Waiting != nil {
-		saw += ", waiting: " + c.State.Waiting.Reason + " " + c.State.Waiting.Message
+	if why := kube.Waiting(c); why != "" {
+		saw += ", waiting: " + why
 	}
 	_, digest, _ := strings.Cut(r.Image, "@")
 	return ok && c.ContainerID != "" && c.ImageID != "" && strings.Contains(c.ImageID, digest), saw
@@ -391,8 +389,8 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 			if err != nil {
 				return nil, err
 			}
-			if now.stable != "" && now.stable != before {
-				return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + now.stable + " is the stable one"}}, nil
+			if now.Stable != "" && now.Stable != before {
+				return []history.Evidence{{What: r.Target(), Saw: "stays: pod template hash " + now.Stable + " is the stable one"}}, nil
 			}
 		}
 		err := r.update(ctx, a.Env, func(u *unstructured.Unstructured) error {
@@ -417,31 +415,27 @@ func (r Release) onHeal(a *Act, was *unstructured.Unstructured, before string) {
 // skipCanary has a Rollout that goes back to a template take it at once, where that is not the stable one any more, as `kubectl argo
 // rollouts promote --full` does: it was proved good before, and by its steps the bad one would go on answering for as long as a canary takes.
 func (r Release) skipCanary(ctx context.Context, e *Env, hash string) ([]history.Evidence, error) {
-	var now rolloutStatus
+	var now kube.Rollout
 	err := e.await(ctx, "the Rollout to go back", workloadBound, func(ctx context.Context) (bool, string, error) {
 		var err error
 		now, err = r.status(ctx, e)
-		return now.current == hash, fmt.Sprintf("current pod template hash %q, stable %q", now.current, now.stable), err
+		return now.Current == hash, fmt.Sprintf("current pod template hash %q, stable %q", now.Current, now.Stable), err
 	})
-	if err != nil || now.stable == hash {
+	if err != nil || now.Stable == hash {
 		return nil, err
 	}
 	_, err = r.api(e).Patch(ctx, r.Workload, types.MergePatchType, []byte(`{"status":{"promoteFull":true}}`), metav1.PatchOptions{FieldManager: Manager}, "status")
 	if err != nil {
 		return nil, fmt.Errorf("promote the old template of Rollout %s in full: %w", r.Workload, err)
 	}
-	return []history.Evidence{{What: "rollout " + r.Workload, Saw: "is promoted in full to pod template hash " + hash + ", stable until now was " + now.stable}}, nil
+	return []history.Evidence{{What: "rollout " + r.Workload, Saw: "is promoted in full to pod template hash " + hash + ", stable until now was " + now.Stable}}, nil
 }
 
-// rolloutStatus is what a Rollout says of its releases, by pod template hash. Other kinds have none of it.
-type rolloutStatus struct{ current, stable string }
-
-func (r Release) status(ctx context.Context, e *Env) (rolloutStatus, error) {
+// status is what a Rollout says of its releases. Other kinds have none of it.
+func (r Release) status(ctx context.Context, e *Env) (kube.Rollout, error) {
 	u, err := r.get(ctx, e)
 	if err != nil {
-		return rolloutStatus{}, err
+		return kube.Rollout{}, err
 	}
-	current, _, _ := unstructured.NestedString(u.Object, "status", "currentPodHash")
-	stable, _, _ := unstructured.NestedString(u.Object, "status", "stableRS")
-	return rolloutStatus{current, stable}, nil
+	return kube.ReadRollout(u)
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/observe/apitest"
 )
 
@@ -74,7 +75,7 @@ func (c *controller) step() {
 			return
 		}
 	}
-	version := template["metadata"].(map[string]any)["labels"].(map[string]any)[versionLabel]
+	version := template["metadata"].(map[string]any)["labels"].(map[string]any)[kube.VersionLabel]
 	if c.version != "" {
 		version = c.version
 	}
@@ -161,7 +162,7 @@ func TestARegressionSaysWhatItInjects(t *testing.T) {
 	}
 	landed := b.tape.events[len(b.tape.events)-1].Disturbance
 	for _, set := range c.sets() {
-		version, _, _ := unstructured.NestedString(set.Object, "spec", "template", "metadata", "labels", versionLabel)
+		version, _, _ := unstructured.NestedString(set.Object, "spec", "template", "metadata", "labels", kube.VersionLabel)
 		if isNew := version == "v2-errors"; isNew != (set.GetLabels()[c.hashLabel] == landed.Hash) {
 			t.Errorf("landed with hash %q; ReplicaSet %s of version %q has %q", landed.Hash, set.GetName(), version, set.GetLabels()[c.hashLabel])
 		}

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	watchtools "k8s.io/client-go/tools/watch"
+
+	"bitvault.dev/rollproof/harness/kube"
 )
 
 // sight watches the pods of one node, because looking now and then misses the last words of a pod that ends at once.
@@ -69,12 +71,7 @@ func (s *sight) follow() {
 }
 
 func (s *sight) note(pod *corev1.Pod, gone bool) {
-	now := seen{terminating: pod.DeletionTimestamp != nil, gone: gone}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			now.reason = c.Reason
-		}
-	}
+	now := seen{terminating: pod.DeletionTimestamp != nil, gone: gone, reason: kube.Disruption(pod)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pods[pod.UID] = now

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -121,9 +122,9 @@ func (u Unready) noticed(ctx context.Context, a *Act, was *corev1.Pod, on bool) 
 		if err != nil {
 			return e, fmt.Errorf("get pod %s: %w", was.Name, err)
 		}
-		e.Saw = fmt.Sprintf("uid %s, Ready %v, %d restarts", now.UID, ready(now), restarts(now))
-		if now.UID != was.UID || restarts(now) != restarts(was) {
-			return e, fmt.Errorf("pod %s did not live on: %s, before uid %s, %d restarts", was.Name, e.Saw, was.UID, restarts(was))
+		e.Saw = fmt.Sprintf("uid %s, Ready %v, %d restarts", now.UID, ready(now), kube.Restarts(now))
+		if now.UID != was.UID || kube.Restarts(now) != kube.Restarts(was) {
+			return e, fmt.Errorf("pod %s did not live on: %s, before uid %s, %d restarts", was.Name, e.Saw, was.UID, kube.Restarts(was))
 		}
 		if ready(now) == on {
 			return e, nil
@@ -132,11 +133,4 @@ func (u Unready) noticed(ctx context.Context, a *Act, was *corev1.Pod, on bool) 
 			return e, ctx.Err()
 		}
 	}
-}
-
-func restarts(pod *corev1.Pod) (n int32) {
-	for _, c := range pod.Status.ContainerStatuses {
-		n += c.RestartCount
-	}
-	return n
 }

@@ -256,6 +256,9 @@ type Fault struct {
 	Slow   bool   `json:"slow,omitempty"`   // they take longer
 }
 
+// IsZero reports whether nobody said how answers are bad.
+func (f Fault) IsZero() bool { return f == Fault{} }
+
 // Evidence is an observation that a disturbance happened, made by looking and not by having asked for it.
 type Evidence struct {
 	What string `json:"what"`

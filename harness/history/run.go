@@ -3,6 +3,7 @@ package history
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,9 +28,18 @@ type Run struct {
 	Checks []string `json:"checks,omitempty"`
 	// Disturbances names what the scenario plans to do to the stack: each must land, or the run proves nothing.
 	Disturbances []string `json:"disturbances,omitempty"`
+	// Probes names what the scenario plans to be at work meanwhile, e.g. ProbeLoad: one that left nothing in the record is missing. It is empty
+	// where none is planned, and nil where nobody says.
+	Probes []string `json:"probes,omitzero"`
 	// Budgets are the limits that verdicts hang on where they differ from the defaults; package checks gives them their shape.
 	Budgets json.RawMessage `json:"budgets,omitempty"`
 }
+
+// WithoutLoad reports whether the run planned to have no HTTP load.
+func (r Run) WithoutLoad() bool { return r.Probes != nil && !slices.Contains(r.Probes, ProbeLoad) }
+
+// ProbeLoad is the name of the probe that makes HTTP load.
+const ProbeLoad = "load"
 
 // Machine is where the run happened.
 type Machine struct {

@@ -165,7 +165,7 @@ func parseDefinition(component string, data []byte) (*Definition, error) {
 	}
 	d := &Definition{Name: component}
 	if err := yaml.UnmarshalStrict([]byte(text), d); err != nil {
-		return nil, fmt.Errorf("%s: %s", where, oneLine(err))
+		return nil, fmt.Errorf("%s: %s", where, words.OneLine(err.Error()))
 	}
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
@@ -191,7 +191,7 @@ func (d *Definition) check() error {
 	}
 	for field, value := range map[string]string{"ref": d.Ref, "upstream": d.Upstream} {
 		if _, err := name.ParseReference(value); value != "" && err != nil {
-			return fmt.Errorf("%s: %s", field, oneLine(err))
+			return fmt.Errorf("%s: %s", field, words.OneLine(err.Error()))
 		}
 	}
 	if d.Debootstrap == nil && d.Dockerfile == "" && len(d.Go) == 0 && len(d.Files) == 0 && d.From == "" {
@@ -257,7 +257,7 @@ func (g GoBuild) check() error {
 	}
 	if s := g.Source; s != nil {
 		if err := module.Check(s.Module, s.Version); err != nil {
-			return fmt.Errorf("source: %s", oneLine(err))
+			return fmt.Errorf("source: %s", words.OneLine(err.Error()))
 		}
 		if !strings.HasPrefix(s.Sum, "h1:") || len(s.Packages) == 0 {
 			return fmt.Errorf("source %s: sum (h1:...) and packages are both needed", s.Module)
@@ -271,7 +271,7 @@ func (g GoBuild) check() error {
 
 func (p Preload) check() error {
 	if _, err := name.ParseReference(p.As); err != nil {
-		return fmt.Errorf("as: %s", oneLine(err))
+		return fmt.Errorf("as: %s", words.OneLine(err.Error()))
 	}
 	if (p.Component == "") == (len(p.Binaries) == 0) {
 		return fmt.Errorf("%s: give either a component or binaries", p.As)
@@ -360,7 +360,6 @@ func unknown(component string, all map[string]*Definition) error {
 func localPath(p string) bool { return p != "" && filepath.IsLocal(filepath.FromSlash(p)) }
 
 // oneLine makes an error of a library fit into one line.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // regularFiles lists the files of a folder (or the one file) in order, relative to it, with `/`. Links and devices are refused.
 func regularFiles(root string) ([]string, error) {

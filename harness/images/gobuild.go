@@ -22,6 +22,8 @@ import (
 	"syscall"
 
 	"golang.org/x/mod/modfile"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // goCommand is the go command in a folder, with nothing of the user's environment that would change what is built.
@@ -281,7 +283,7 @@ func (s *Store) downloadModule(ctx context.Context, src *Source) (string, error)
 	var found struct{ Dir, Sum, Error string }
 	if err := goJSON(ctx, s.cache, &found, "mod", "download", "-json", src.Module+"@"+src.Version); err != nil {
 		return "", fmt.Errorf("module %s@%s does not resolve: %s; check version and GOPROXY", src.Module, src.Version,
-			cmp.Or(lastLine(found.Error), oneLine(err)))
+			cmp.Or(lastLine(found.Error), words.OneLine(err.Error())))
 	}
 	if found.Sum != src.Sum {
 		return "", fmt.Errorf("module %s@%s has checksum %s, pinned is %s: refusing to build it", src.Module, src.Version, found.Sum, src.Sum)
@@ -296,7 +298,7 @@ func editModule(file string, src *Source) error {
 	}
 	mod, err := modfile.Parse("go.mod", data, nil)
 	if err != nil {
-		return fmt.Errorf("%s: %s", src.Module, oneLine(err))
+		return fmt.Errorf("%s: %s", src.Module, words.OneLine(err.Error()))
 	}
 	for _, gone := range src.DropReplace {
 		if err := mod.DropReplace(gone, ""); err != nil {

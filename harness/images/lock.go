@@ -20,6 +20,8 @@ import (
 
 	"golang.org/x/mod/modfile"
 	"sigs.k8s.io/yaml"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // assembly is part of every key. Raise it when a change of this package changes what comes out of the same inputs.
@@ -305,7 +307,7 @@ func readModule(dir string) (*moduleFile, error) {
 	}
 	f, err := modfile.Parse("go.mod", data, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", dir, oneLine(err))
+		return nil, fmt.Errorf("%s: %s", dir, words.OneLine(err.Error()))
 	}
 	sums := map[string]string{}
 	text, err := os.ReadFile(filepath.Join(dir, "go.sum"))

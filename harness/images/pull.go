@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // registryPatience is how long --images=auto waits for a registry before it builds from source.
@@ -32,7 +34,7 @@ func (b *builder) pull(ctx context.Context, d *Definition) (*record, error) {
 	digest, err := b.fetch(ctx, d)
 	if err != nil {
 		return nil, step.Done(fmt.Errorf("component %s: pull %s: %s; check upstream in fixtures/images/%s/%s, or use --images=source",
-			d.Name, d.Upstream, oneLine(err), d.Name, definitionFile))
+			d.Name, d.Upstream, words.OneLine(err.Error()), d.Name, definitionFile))
 	}
 	b.records.Lock()
 	defer b.records.Unlock()
@@ -59,7 +61,7 @@ func (s *Store) pick(ctx context.Context, names []string) (from, why string) {
 	defer cancel()
 	for _, registry := range registries {
 		if err := s.reachable(ctx, registry); err != nil {
-			return "source", fmt.Sprintf("registry %s does not answer within %s: %s", registry, registryPatience, oneLine(err))
+			return "source", fmt.Sprintf("registry %s does not answer within %s: %s", registry, registryPatience, words.OneLine(err.Error()))
 		}
 	}
 	return "pull", strings.Join(registries, ", ") + " answers"
@@ -124,13 +126,13 @@ func (s *Store) Publish(ctx context.Context, addr string, img Image) (digestRef 
 	}
 	target, err := name.ParseReference(addr+"/"+repo+tag, name.Insecure)
 	if err != nil {
-		return "", fmt.Errorf("publish component %s: %s", img.Component, oneLine(err))
+		return "", fmt.Errorf("publish component %s: %s", img.Component, words.OneLine(err.Error()))
 	}
 	if strings.HasPrefix(tag, "@") && tag != "@"+img.Digest {
 		return "", fmt.Errorf("publish component %s: its ref names digest %s, the image has %s", img.Component, tag[1:], img.Digest)
 	}
 	if err := remote.Write(target, stored, remote.WithContext(ctx)); err != nil {
-		return "", fmt.Errorf("publish component %s to %s: %s", img.Component, addr, oneLine(err))
+		return "", fmt.Errorf("publish component %s to %s: %s", img.Component, addr, words.OneLine(err.Error()))
 	}
 	return repo + "@" + img.Digest, nil
 }
@@ -140,7 +142,7 @@ func (s *Store) Publish(ctx context.Context, addr string, img Image) (digestRef 
 func mirrored(ref string) (repo, tag string, err error) {
 	parsed, err := name.ParseReference(ref)
 	if err != nil {
-		return "", "", errors.New(oneLine(err))
+		return "", "", errors.New(words.OneLine(err.Error()))
 	}
 	upstream := parsed.Context().RegistryStr()
 	if upstream == name.DefaultRegistry {

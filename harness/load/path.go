@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/probe"
 )
 
 // What the path arm is like. It is slow enough to cost nothing beside any load, and quick enough that a dead path is noticed within
@@ -32,6 +33,8 @@ type Path struct {
 	// for each port: the program of one port can die alone. Every hit knocks at each door. Leave them empty where the kernel itself leads
 	// to the node: who refuses a connection then may be the stack.
 	Doors []string
+	// Disturbed says that the node itself is what is disturbed: that it does not answer says nothing of the path.
+	Disturbed bool
 }
 
 // PathArm watches a path by requests to url, which a responder on the node answers. It opens a new connection for each hit.
@@ -65,7 +68,7 @@ func knocking(doors []string, dial dialFunc) dialFunc {
 	}
 }
 
-// PathLostError says that the path to the cluster carries nothing any more.
+// PathLostError says that the path to the cluster carries nothing any more, which takes less than a second to notice. It ends the window.
 type PathLostError struct {
 	Node   string
 	Reason string // of the last failure
@@ -81,14 +84,14 @@ type pathWatch struct {
 	answered atomic.Int64 // when the last hit of another arm was answered, with whatever status
 
 	mu      sync.Mutex
-	failing int            // in a row
-	refused bool           // one of them, and did not vanish
-	since   time.Duration  // start of the first of them
-	err     *PathLostError // set once; lost is closed then
-	lost    chan struct{}
+	failing int           // in a row
+	refused bool          // one of them, and did not vanish
+	since   time.Duration // start of the first of them
+	lost    bool
+	tell    func(error) // is told once that the path is lost
 }
 
-func newPathWatch() *pathWatch { return &pathWatch{lost: make(chan struct{})} }
+func newPathWatch(tell func(error)) *pathWatch { return &pathWatch{tell: tell} }
 
 // other takes a hit of another arm.
 func (w *pathWatch) other(h *history.Hit) {
@@ -98,7 +101,10 @@ func (w *pathWatch) other(h *history.Hit) {
 }
 
 // see takes a hit of the path arm.
-func (w *pathWatch) see(node string, h *history.Hit) {
+func (w *pathWatch) see(path *Path, h *history.Hit) {
+	if path.Disturbed {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !h.Failed() || time.Duration(w.answered.Load()) > h.At {
@@ -114,9 +120,9 @@ func (w *pathWatch) see(node string, h *history.Hit) {
 	if w.refused {
 		enough = pathRefused
 	}
-	if w.failing >= enough && w.err == nil {
-		w.err = &PathLostError{Node: node, Reason: h.Error}
-		close(w.lost)
+	if w.failing >= enough && !w.lost {
+		w.lost = true
+		w.tell(&probe.CutOffError{Err: &PathLostError{Node: path.Node, Reason: h.Error}})
 	}
 }
 
@@ -125,18 +131,4 @@ func (w *pathWatch) stalled() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failing = 0
-}
-
-// PathLost is closed when the path to the cluster carries nothing any more, which takes less than a second to notice; PathError then
-// says what was seen. It is never closed when no arm watches the path.
-func (w *Window) PathLost() <-chan struct{} { return w.path.lost }
-
-// PathError says why the path is lost. It is nil before.
-func (w *Window) PathError() error {
-	w.path.mu.Lock()
-	defer w.path.mu.Unlock()
-	if w.path.err == nil {
-		return nil
-	}
-	return w.path.err
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/probe"
 )
 
 // way is a path whose end can be made to refuse, or to swallow, what comes.
@@ -81,7 +82,8 @@ func (w *way) start(t *testing.T, doors ...string) *Window {
 	}
 	t.Cleanup(func() {
 		window.Stop()
-		if err := errors.Join(window.Wait(), rec.Close(history.EndFinished, "")); err != nil {
+		_ = window.Wait() // each test says how it must end
+		if err := rec.Close(history.EndFinished, ""); err != nil {
 			t.Error(err)
 		}
 	})
@@ -101,68 +103,72 @@ func TestALostPathIsNoticed(t *testing.T) {
 			w := newWay(t)
 			window := w.start(t, w.door.Addr().String())
 			select {
-			case <-window.PathLost():
-				t.Fatalf("an open path is called lost: %v", window.PathError())
+			case <-window.Done():
+				t.Fatalf("an open path is called lost: %v", window.Wait())
 			case <-time.After(300 * time.Millisecond): // some hits of the arm
-			}
-			if err := window.PathError(); err != nil {
-				t.Errorf("an open path has the error %v", err)
 			}
 			w.cut.Store(true)
 			shut(w)
 			select {
-			case <-window.PathLost():
+			case <-window.Done():
 			case <-time.After(30 * time.Second):
 				t.Fatal("nobody noticed")
 			}
 			var lost *PathLostError
-			if err := window.PathError(); !errors.As(err, &lost) || lost.Node != "node-1" || lost.Reason == "" {
-				t.Errorf("it is lost because of %v", err)
+			var cut *probe.CutOffError
+			if err := window.Wait(); !errors.As(err, &lost) || !errors.As(err, &cut) || lost.Node != "node-1" || lost.Reason == "" {
+				t.Errorf("it ended because of %v", err)
 			}
 		})
 	}
 }
 
+// watchPath is a watch, and what it told.
+func watchPath() (w *pathWatch, told func() error) {
+	var lost error
+	return newPathWatch(func(err error) { lost = errors.Join(lost, err) }), func() error { return lost }
+}
+
 // A hit now and then that fails is no lost path.
 func TestAPathThatComesBackIsNotLost(t *testing.T) {
-	w := newPathWatch()
+	w, lost := watchPath()
 	bad, good := &history.Hit{Class: history.ClassAmbiguous, Error: "x"}, &history.Hit{}
 	for range 100 {
 		for range pathRefused - 1 {
-			w.see("n", bad)
+			w.see(&Path{Node: "n"}, bad)
 		}
-		w.see("n", good)
+		w.see(&Path{Node: "n"}, good)
 	}
-	select {
-	case <-w.lost:
-		t.Error("it is called lost")
-	default:
+	if err := lost(); err != nil {
+		t.Errorf("it is called lost: %v", err)
 	}
 	for range pathRefused {
-		w.see("n", bad)
+		w.see(&Path{Node: "n"}, bad)
 	}
-	<-w.lost
+	if lost() == nil {
+		t.Error("it is not called lost")
+	}
 }
 
 // On a busy machine the path arm's short deadline passes while the load is answered: the path is slow, and not lost.
 func TestAPathThatIsOnlySlowIsNotLost(t *testing.T) {
-	w := newPathWatch()
+	w, lost := watchPath()
 	second := time.Second
 	for n := range 100 {
 		at := time.Duration(n) * second
 		w.other(&history.Hit{At: at, Latency: second / 2, Code: 503, Class: history.ClassApplication})
-		w.see("n", &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
+		w.see(&Path{Node: "n"}, &history.Hit{At: at, Latency: second / 2, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
-	select {
-	case <-w.lost:
-		t.Error("it is called lost")
-	default:
+	if err := lost(); err != nil {
+		t.Errorf("it is called lost: %v", err)
 	}
 	for n := range pathVanished + 1 { // from now on nobody is answered
 		w.other(&history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous})
-		w.see("n", &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
+		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(100+n) * second, Class: history.ClassAmbiguous, Reason: history.ReasonDeadline, Error: "deadline"})
 	}
-	<-w.lost
+	if lost() == nil {
+		t.Error("it is not called lost")
+	}
 }
 
 // The path arm has a rate and a deadline of its own, whatever the load is.
@@ -191,16 +197,25 @@ func TestThePathArmKeepsItsOwnPace(t *testing.T) {
 
 // A machine that stands still answers nobody, and has no dead path.
 func TestAStalledProcessHasNoDeadPath(t *testing.T) {
-	w := newPathWatch()
+	w, lost := watchPath()
 	for n := range 10 * pathVanished {
-		w.see("n", &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: history.ReasonDeadline})
+		w.see(&Path{Node: "n"}, &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Reason: history.ReasonDeadline})
 		if n%3 == 0 {
 			w.stalled()
 		}
 	}
-	select {
-	case <-w.lost:
-		t.Error("it is called lost")
-	default:
+	if err := lost(); err != nil {
+		t.Errorf("it is called lost: %v", err)
+	}
+}
+
+// A node that is itself what is disturbed answers nobody, and that says nothing of the path to it.
+func TestAPathToADisturbedNodeIsNotLost(t *testing.T) {
+	w, lost := watchPath()
+	for n := range 10 * pathVanished {
+		w.see(&Path{Node: "n", Disturbed: true}, &history.Hit{At: time.Duration(n), Class: history.ClassAmbiguous, Error: "x"})
+	}
+	if err := lost(); err != nil {
+		t.Errorf("it is called lost: %v", err)
 	}
 }

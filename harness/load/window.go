@@ -111,7 +111,8 @@ func (g *Generator) Start(ctx context.Context, plan Plan) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Window{gen: g, plan: plan, begin: g.rec.Clock().Now() + lead, path: newPathWatch(), halt: make(chan struct{}), done: make(chan struct{})}
+	w := &Window{gen: g, plan: plan, begin: g.rec.Clock().Now() + lead, halt: make(chan struct{}), done: make(chan struct{})}
+	w.path = newPathWatch(w.fail)
 	conns := &connCount{}
 	for i, p := range plans {
 		g.windows++
@@ -137,7 +138,8 @@ func (w *Window) Stop() {
 }
 
 // Wait returns when every hit has ended and is recorded. Its error says why the window did not go to plan: the record could not be
-// written, the traffic file could not be read, or the context was cancelled. Failed hits are no error.
+// written, the traffic file could not be read, the context was cancelled, or the path to the cluster was lost, which is a *PathLostError in
+// a *probe.CutOffError. Failed hits are no error.
 func (w *Window) Wait() error {
 	<-w.done
 	return w.err
@@ -361,7 +363,7 @@ func (a *attack) record(h *history.Hit) {
 		c.masked.Add(1)
 	}
 	if path := a.plan.arm.Path; path != nil {
-		a.window.path.see(path.Node, h)
+		a.window.path.see(path, h)
 	} else {
 		a.window.path.other(h)
 	}

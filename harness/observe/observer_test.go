@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/observe/apitest"
 	"bitvault.dev/rollproof/harness/wait"
 )
@@ -102,7 +103,7 @@ func pod(name string, ready bool) map[string]any {
 	}
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
-		"metadata": map[string]any{"name": name, "namespace": "shop", "labels": map[string]any{VersionLabel: "v1"},
+		"metadata": map[string]any{"name": name, "namespace": "shop", "labels": map[string]any{kube.VersionLabel: "v1"},
 			"managedFields": []any{map[string]any{"manager": "secret"}}},
 		"status": map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": status}}},
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 )
 
 // steps folds what Rollouts say into Step events: one for each change of the canary's weight, one for a promotion, one for an
@@ -137,7 +138,7 @@ func (s *steps) finish() {
 		for _, st := range p.queue {
 			s.record(history.Event{Kind: history.KindNote, Note: &history.Note{Text: fmt.Sprintf(
 				"step %s of rollout %s/%s at %s is not in the record: the version of ReplicaSet hash %s or %s is unknown: give the pod template the label %s",
-				st.name, k.namespace, k.name, st.at, st.stable.hash, st.canary.hash, VersionLabel)}})
+				st.name, k.namespace, k.name, st.at, st.stable.hash, st.canary.hash, kube.VersionLabel)}})
 		}
 		p.queue = nil
 	}

@@ -16,14 +16,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/kube"
 )
-
-// VersionLabel names the version of a pod, as a label or an annotation.
-const VersionLabel = "app.kubernetes.io/version"
 
 // Labels and annotations of Argo Rollouts 1.10, pkg/apis/rollouts/v1alpha1/types.go.
 const (
-	argoHashLabel       = "rollouts-pod-template-hash"
 	argoStepLabel       = "step-index"
 	argoScaleDownAt     = "scale-down-deadline"
 	argoQueryOfMetadata = "ResolvedPrometheusQuery"
@@ -56,14 +53,7 @@ func trimPod(u *unstructured.Unstructured) (*history.PodState, any, error) {
 		Terminating: pod.DeletionTimestamp != nil,
 	}
 	object := history.PodObject{Labels: pod.Labels, Owner: controllerOf(pod.ObjectMeta)}
-	for _, c := range pod.Status.Conditions {
-		switch {
-		case c.Type == corev1.PodReady:
-			state.Ready = c.Status == corev1.ConditionTrue
-		case c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue:
-			object.Disruption = c.Reason
-		}
-	}
+	state.Ready, object.Disruption = kube.PodReady(&pod), kube.Disruption(&pod)
 	for _, c := range pod.Status.ContainerStatuses {
 		object.Containers = append(object.Containers, containerState(c))
 		if at := signalledAt(c); state.Terminating && !at.IsZero() {
@@ -105,7 +95,7 @@ func signalledAt(c corev1.ContainerStatus) time.Time {
 // versionOf is the version of a pod, or of a pod template: its label, its annotation, or the value of a container's argument
 // -version; empty where none says.
 func versionOf(meta metav1.ObjectMeta, spec corev1.PodSpec) string {
-	if v := cmp.Or(meta.Labels[VersionLabel], meta.Annotations[VersionLabel]); v != "" {
+	if v := cmp.Or(meta.Labels[kube.VersionLabel], meta.Annotations[kube.VersionLabel]); v != "" {
 		return v
 	}
 	for _, c := range spec.Containers {
@@ -134,11 +124,7 @@ func controllerOf(meta metav1.ObjectMeta) *history.Owner {
 func trimNode(u *unstructured.Unstructured) (history.NodeObject, error) {
 	node, err := decode[corev1.Node](u)
 	o := history.NodeObject{Unschedulable: node.Spec.Unschedulable, KubeletVersion: node.Status.NodeInfo.KubeletVersion}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			o.Ready = c.Status == corev1.ConditionTrue
-		}
-	}
+	o.Ready, _ = kube.NodeReady(&node)
 	return o, err
 }
 
@@ -177,7 +163,7 @@ func trimReplicaSet(u *unstructured.Unstructured) (history.ReplicaSetObject, err
 	rs, err := decode[appsv1.ReplicaSet](u)
 	o := history.ReplicaSetObject{
 		Owner:       controllerOf(rs.ObjectMeta),
-		Hash:        cmp.Or(rs.Labels[argoHashLabel], rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]),
+		Hash:        cmp.Or(rs.Labels[kube.ArgoHashLabel], rs.Labels[appsv1.DefaultDeploymentUniqueLabelKey]),
 		Version:     versionOf(rs.Spec.Template.ObjectMeta, rs.Spec.Template.Spec),
 		Replicas:    rs.Status.Replicas,
 		Ready:       rs.Status.ReadyReplicas,
@@ -260,7 +246,7 @@ type analysisRun struct {
 func trimAnalysisRun(u *unstructured.Unstructured) (history.AnalysisRunObject, error) {
 	run, err := decode[analysisRun](u)
 	o := history.AnalysisRunObject{
-		Owner: controllerOf(run.ObjectMeta), Hash: run.Labels[argoHashLabel], Step: run.Labels[argoStepLabel],
+		Owner: controllerOf(run.ObjectMeta), Hash: run.Labels[kube.ArgoHashLabel], Step: run.Labels[argoStepLabel],
 		Args: run.Spec.Args, Phase: run.Status.Phase, Message: run.Status.Message,
 	}
 	for _, r := range run.Status.Results {

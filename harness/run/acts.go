@@ -34,6 +34,7 @@ type Stage struct {
 	Cluster Cluster
 	Disrupt *disrupt.Env
 	Observe Observer
+	Record  disrupt.Recorder
 	Say     Say
 
 	see func(saw string) // is told what is seen while something is waited for; may be nil
@@ -43,6 +44,17 @@ type Stage struct {
 type Observer interface {
 	Await(ctx context.Context, name string, bound time.Duration, cond func(observe.State) (done bool, saw string)) error
 }
+
+// unobserved is the Observer of a scenario without a cluster.
+type unobserved struct{}
+
+func (unobserved) Await(_ context.Context, name string, _ time.Duration, _ func(observe.State) (bool, string)) error {
+	return fmt.Errorf("wait for %s: the scenario has no cluster that could be looked at", name)
+}
+
+func (unobserved) Lost() <-chan struct{} { return nil }
+
+func (unobserved) Stop() error { return nil }
 
 // Hold lets the load go on for a time.
 type Hold time.Duration

@@ -4,20 +4,23 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"strings"
 	"time"
+
+	"bitvault.dev/rollproof/harness/checks/stack"
 )
 
 // Site is what scenarios are performed on. It remembers that one of them left it broken.
 type Site interface {
 	// Ready is the cluster as it is, or a new one where the last scenario left it broken.
 	Ready(ctx context.Context) (Cluster, error)
-	// Break remembers that the cluster was left broken, and by which scenario.
-	Break(by string)
+	// Break remembers that the cluster was left broken: by which scenario, and how.
+	Break(left string)
 }
 
 // Performer performs scenarios one after another on a site, for the command line and for suites alike. Its functions may be nil.
 type Performer struct {
-	Site   Site
+	Site   Site   // nil where no scenario needs a cluster
 	Runner Runner // on whichever cluster the site has at the time
 	// Begin is told of the scenario that is performed next, the nth of how many, counted from 1.
 	Begin func(s Scenario, nth, of int)
@@ -36,15 +39,16 @@ type Performed struct {
 }
 
 // Perform performs scenarios until there are no more, the context ends, or the site has no cluster for the next. It returns what became
-// of each, in their order. The error says why not all were begun, unless that is the context's end; and what Done returned.
+// of each, in their order. The error says why not all were begun, unless that is the context's end; and what Done returned. Where one of the
+// scenarios is not valid, none is begun.
 func (p Performer) Perform(ctx context.Context, scenarios ...Scenario) ([]Performed, error) {
 	var all []Performed
-	var errs []error
+	errs := invalid(scenarios)
 	for i, s := range scenarios {
 		next := Performed{Outcome: Outcome{Scenario: s.Name}, NotBegun: true}
 		if len(errs) == 0 && ctx.Err() == nil {
 			var err error
-			if p.Runner.Cluster, err = p.Site.Ready(ctx); err != nil {
+			if p.Runner.Cluster, err = p.cluster(ctx, s); err != nil {
 				errs = append(errs, err)
 			} else {
 				next = p.one(ctx, s, i+1, len(scenarios))
@@ -60,6 +64,25 @@ func (p Performer) Perform(ctx context.Context, scenarios ...Scenario) ([]Perfor
 	return all, errors.Join(errs...)
 }
 
+// invalid says what is wrong with scenarios that cannot be performed.
+func invalid(scenarios []Scenario) []error {
+	var errs []error
+	for _, s := range scenarios {
+		if err := s.Valid(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// cluster is what a scenario is performed on. The site is not asked where it needs none.
+func (p Performer) cluster(ctx context.Context, s Scenario) (Cluster, error) {
+	if s.NoCluster {
+		return Cluster{}, nil
+	}
+	return p.Site.Ready(ctx)
+}
+
 // one performs a scenario on the cluster that there is.
 func (p Performer) one(ctx context.Context, s Scenario, nth, of int) Performed {
 	if p.Begin != nil {
@@ -67,13 +90,34 @@ func (p Performer) one(ctx context.Context, s Scenario, nth, of int) Performed {
 	}
 	began := time.Now()
 	outcome, err := p.Runner.Run(ctx, s)
-	if !outcome.Healed() {
-		p.Site.Break(s.Name)
+	if !s.NoCluster && !outcome.Healed() {
+		p.Site.Break(outcome.left())
 	}
 	if outcome.History != nil && p.Report != nil {
 		err = errors.Join(err, p.Report(context.WithoutCancel(ctx), outcome))
 	}
 	return Performed{Outcome: outcome, Took: time.Since(began), Err: err}
+}
+
+// left says which scenario left the cluster broken, and what it left.
+func (o Outcome) left() string {
+	var findings []string
+	for _, p := range o.Result.Promises {
+		if p.Slug != stack.SlugHealed {
+			continue
+		}
+		for _, f := range p.Findings {
+			findings = append(findings, f.Text)
+		}
+	}
+	text := o.Scenario + " left it"
+	switch {
+	case len(findings) > 0:
+		return text + ": " + strings.Join(findings, "; ")
+	case o.Early != nil:
+		return text + ": " + o.Early.Error()
+	}
+	return text + ": nobody saw whether all is healed"
 }
 
 // together is all that some maps hold; a later one wins.

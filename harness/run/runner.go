@@ -1,29 +1,33 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
-	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/observe"
+	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
 // endTimeout bounds each of the two things that happen after an interrupt or a failure: what is being healed already, and ending the
-// load, healing the rest and closing the record.
+// probes, healing the rest and closing the record.
 const endTimeout = 2 * time.Minute
+
+// probesEndWithin bounds how long probes may take to end once they are stopped: one that hangs must not keep the stack from being healed.
+const probesEndWithin = time.Minute
 
 // EndsWithin is how long a run goes on at most once it is interrupted.
 const EndsWithin = 2 * endTimeout
@@ -56,18 +60,18 @@ type Outcome struct {
 	Dir      string // of the record
 	History  *history.History
 	Result   judge.Result
-	// Early says why the acts ended before their plan; the judges know what that means for the promises. It is a load.PathLostError
+	// Early says why the acts ended before their plan; the judges know what that means for the promises. It is a *probe.CutOffError
 	// where the way to the cluster was lost.
 	Early error
 }
 
-// Healed reports whether the next scenario may use the cluster: nothing is left broken, and load still gets there.
+// Healed reports whether the next scenario may use the cluster: nothing is left broken, and probes still get there.
 func (o Outcome) Healed() bool {
-	if lost := (*load.PathLostError)(nil); errors.As(o.Early, &lost) {
+	if cut := (*probe.CutOffError)(nil); errors.As(o.Early, &cut) {
 		return false
 	}
 	for _, p := range o.Result.Promises {
-		if p.Slug == "stack.healed" {
+		if p.Slug == stack.SlugHealed {
 			return p.Verdict == judge.Pass
 		}
 	}
@@ -81,29 +85,34 @@ type Status struct {
 	Saw      string        // what was seen last of what is waited for; empty while nothing is
 	Elapsed  time.Duration // of the record
 	Usually  time.Duration // how long the whole of it usually takes
-	Load     []load.Status
+	Probes   []probe.Status
 }
 
 // Run performs a scenario and judges its record. The error says that it could not be run as planned; a broken promise is no
 // error. What was recorded before an error is judged all the same, and never a pass.
 func (r *Runner) Run(ctx context.Context, s Scenario) (Outcome, error) {
 	out := Outcome{Scenario: s.Name}
-	if out.Skipped = s.Needs.Unmet(r.Cluster); out.Skipped != "" {
+	if err := s.Valid(); err != nil {
+		return out, err
+	}
+	p := &performance{runner: r, scenario: s}
+	if !s.NoCluster {
+		p.cluster = r.Cluster.disturbedAt(s.nodes())
+	}
+	if out.Skipped = s.Unmet(p.cluster); out.Skipped != "" {
 		return out, nil
 	}
-	aim, err := s.Stack.Ready(ctx, r.Cluster, r.tell)
+	err := p.ready(ctx)
 	if err != nil {
 		return out, fmt.Errorf("set up %s: %w", s.Name, err)
 	}
-	rec, err := r.record(s)
-	if err != nil {
+	if p.rec, err = p.record(); err != nil {
 		return out, err
 	}
-	out.Dir = rec.Dir()
+	out.Dir = p.rec.Dir()
 	if r.Recording != nil {
 		r.Recording(out.Dir)
 	}
-	p := &performance{runner: r, scenario: s, aim: aim, rec: rec}
 	if out.Early, err = p.perform(ctx); err != nil {
 		err = fmt.Errorf("run %s: %w; what was recorded until then is in %s", s.Name, err, out.Dir)
 	}
@@ -118,10 +127,21 @@ func (o *Outcome) judge(ctx context.Context) (err error) {
 	return err
 }
 
-func (r *Runner) record(s Scenario) (*history.Recorder, error) {
-	run := r.About
-	run.Scenario, run.Pace, run.Checks, run.Disturbances = s.Name, r.Pace, s.Checks, s.Disturbances()
-	run.Versions = together(run.Versions, r.Cluster.Versions)
+// ready makes the stack ready, where the scenario has one.
+func (p *performance) ready(ctx context.Context) (err error) {
+	if p.scenario.Stack != nil {
+		if p.aim, err = p.scenario.Stack.Ready(ctx, p.cluster, p.runner.tell); err != nil {
+			return err
+		}
+	}
+	return p.aim.fits(p.scenario)
+}
+
+// record begins the record.
+func (p *performance) record() (*history.Recorder, error) {
+	s, run := p.scenario, p.runner.About
+	run.Scenario, run.Pace, run.Checks, run.Disturbances, run.Probes = s.Name, p.runner.Pace, s.Checks, s.Disturbances(), p.aim.names()
+	run.Versions = together(run.Versions, p.cluster.Versions)
 	var err error
 	if run.Budgets, err = json.Marshal(s.budgets()); err != nil {
 		return nil, fmt.Errorf("record the budgets of %s: %w", s.Name, err)
@@ -129,18 +149,19 @@ func (r *Runner) record(s Scenario) (*history.Recorder, error) {
 	clock := history.NewClock()
 	started := clock.Started().UTC().Format("20060102-150405")
 	run.ID = started + "-" + strings.ReplaceAll(s.Name, "/", "-")
-	return history.Create(filepath.Join(r.Out, run.ID), run, clock)
+	return history.Create(filepath.Join(p.runner.Out, run.ID), run, clock)
 }
 
 // performance is one run of a scenario, from the open record to the closed one.
 type performance struct {
 	runner   *Runner
 	scenario Scenario
+	cluster  Cluster // as the scenario gets it
 	aim      Aim
 	rec      *history.Recorder
 
 	observer observer
-	window   *load.Window
+	probes   []probe.Running // of the aim, in its order: those that were started
 	stage    *Stage
 	settled  bool // it was tried to let the stack come to rest
 	live     live
@@ -150,11 +171,10 @@ type performance struct {
 // harness did all it should; err says that the harness could not.
 func (p *performance) perform(ctx context.Context) (early, err error) {
 	defer p.show()()
-	releaseLog := load.CatchLog()
 	early, err = p.acts(ctx)
 	broken := p.markBroken(ctx, early, err)
-	restless, ended := p.end(ctx)
-	early, err = errors.Join(early, restless), errors.Join(err, broken, ended, releaseLog(p.rec))
+	later, ended := p.end(ctx, errors.Join(early, err))
+	early, err = errors.Join(early, later), errors.Join(err, broken, ended)
 	outcome, reason := history.EndFinished, ""
 	if failed := errors.Join(err, early); failed != nil {
 		outcome, reason = outcomeOf(ctx, early, err), failed.Error()
@@ -174,7 +194,10 @@ func (p *performance) markBroken(ctx context.Context, early, err error) error {
 func outcomeOf(ctx context.Context, early, err error) history.Outcome {
 	var timeout *wait.Timeout
 	var restless *restlessError
+	var cut *probe.CutOffError
 	switch {
+	case errors.As(early, &cut):
+		return history.EndFailed
 	case err == nil && (errors.As(early, &timeout) && timeout.Err == nil || errors.As(early, &restless)):
 		return history.EndTimedOut
 	case ctx.Err() != nil:
@@ -248,60 +271,54 @@ func isForTheJudges(ctx context.Context, err error) bool {
 		return true
 	}
 	var vain *VainError
-	return errors.As(err, &vain) && ctx.Err() == nil && !errors.Is(err, errLoadEnded) && !errors.Is(err, errClusterLost)
+	var ended *probeEndedError
+	return errors.As(err, &vain) && ctx.Err() == nil && !errors.As(err, &ended) && !errors.Is(err, errClusterLost)
 }
 
 // forTheJudges tells a lost path, which the record shows, from an error of the run.
 func forTheJudges(err error) (early, other error) {
-	if lost := (*load.PathLostError)(nil); errors.As(err, &lost) {
+	if cut := (*probe.CutOffError)(nil); errors.As(err, &cut) {
 		return err, nil
 	}
 	return nil, err
 }
 
-// begin starts to observe and to load.
+// begin starts to observe and to probe.
 func (p *performance) begin(ctx context.Context) error {
 	env, err := p.environment()
 	if err != nil {
 		return err
+	}
+	if p.observer, err = p.observe(ctx); err != nil {
+		return err
+	}
+	p.stage = &Stage{Cluster: p.cluster, Disrupt: env, Observe: p.observer, Record: p.rec, Say: p.runner.tell, see: p.live.see}
+	for _, each := range p.aim.Probes {
+		running, err := each.Start(ctx, p.rec)
+		if err != nil {
+			return fmt.Errorf("start the probe %s: %w", each.Name(), err)
+		}
+		p.probes = append(p.probes, running)
+		p.live.add(running)
+	}
+	return nil
+}
+
+// observe starts to observe the cluster, where there is one.
+func (p *performance) observe(ctx context.Context) (observer, error) {
+	if p.scenario.NoCluster {
+		return unobserved{}, nil
 	}
 	p.say("starting to observe the cluster")
 	start := p.runner.observe
 	if start == nil {
 		start = p.runner.observeCluster
 	}
-	if p.observer, err = start(context.WithoutCancel(ctx), p.rec, p.aim); err != nil {
-		return err
-	}
-	p.stage = &Stage{Cluster: p.runner.Cluster, Disrupt: env, Observe: p.observer, Say: p.runner.tell, see: p.live.see}
-	generator, err := load.New(p.rec, p.arms())
-	if err != nil {
-		return err
-	}
-	p.live.mu.Lock()
-	p.live.generator = generator
-	p.live.mu.Unlock()
-	plan := p.aim.Plan
-	plan.Length = 0 // until Stop: the acts say how long
-	if p.runner.Cluster.Path != nil {
-		plan.Sources = load.Sources
-	}
-	// An interrupt ends the load in order, so the load does not hear of it by itself.
-	p.window, err = generator.Start(context.WithoutCancel(ctx), plan)
-	return err
-}
-
-// arms are the scenario's, and the one that watches the path to the cluster.
-func (p *performance) arms() []load.Arm {
-	arms := slices.Clone(p.aim.Arms)
-	if path := p.runner.Cluster.Path; path != nil {
-		arms = append(arms, *path)
-	}
-	return arms
+	return start(context.WithoutCancel(ctx), p.rec, p.aim)
 }
 
 func (p *performance) environment() (*disrupt.Env, error) {
-	c := p.runner.Cluster
+	c := p.cluster
 	if c.REST == nil {
 		return &disrupt.Env{Record: p.rec, Guard: c.Guard, Nodes: c.Nodes}, nil
 	}
@@ -312,67 +329,108 @@ func (r *Runner) observeCluster(ctx context.Context, rec *history.Recorder, aim 
 	return observe.Start(ctx, rec, observe.Config{REST: r.Cluster.REST, Namespaces: aim.Namespaces, Require: aim.Resources})
 }
 
-// act does one act while watching that load still runs.
+// act does one act while watching that the probes are at work.
 func (p *performance) act(ctx context.Context, act Act) error {
 	p.say("%s", act)
 	if err := p.milestone("act", act.String()); err != nil {
 		return err
 	}
-	return p.underLoad(ctx, func(ctx context.Context) error { return act.Do(ctx, p.stage) })
+	return p.watched(ctx, func(ctx context.Context) error { return act.Do(ctx, p.stage) })
 }
 
+// hold lets the probes go on for a time, where there are any.
 func (p *performance) hold(ctx context.Context, name string, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
 	p.say("%s: %v", name, d)
 	if err := p.milestone(name, ""); err != nil {
 		return err
 	}
-	return p.underLoad(ctx, func(ctx context.Context) error { return Hold(d).Do(ctx, p.stage) })
+	return p.watched(ctx, func(ctx context.Context) error { return Hold(d).Do(ctx, p.stage) })
 }
 
-// What ends acts before their plan: without load nothing is proved, and disturbing on would be for nothing; without a cluster there is
-// nothing to disturb, or to wait for.
-var (
-	errLoadEnded   = errors.New("the load ended by itself")
-	errClusterLost = errors.New("the cluster no longer answers: its API server gave no sign of life for too long")
-)
+// errClusterLost ends acts before their plan: there is nothing to disturb, or to wait for.
+var errClusterLost = errors.New("the cluster no longer answers: its API server gave no sign of life for too long")
 
-// underLoad does something with a context that ends when load does, or the cluster.
-func (p *performance) underLoad(ctx context.Context, do func(context.Context) error) error {
+// probeEndedError ends acts before their plan: without the probe nothing is proved, and disturbing on would be for nothing.
+type probeEndedError struct {
+	name  string
+	cause error // nil where the probe did not say
+}
+
+func (e *probeEndedError) Error() string {
+	var cut *probe.CutOffError
+	switch {
+	case e.cause == nil:
+		return fmt.Sprintf("the probe %s ended by itself", e.name)
+	case errors.As(e.cause, &cut):
+		return e.cause.Error() // it tells by itself why nothing could go on
+	}
+	return fmt.Sprintf("the probe %s ended by itself: %v", e.name, e.cause)
+}
+
+func (e *probeEndedError) Unwrap() error { return e.cause }
+
+// ending is what acts must not outlive.
+type ending struct {
+	ended <-chan struct{}
+	why   func() error
+}
+
+// endings are those of the probes, and of the cluster.
+func (p *performance) endings() []ending {
+	all := []ending{{p.observer.Lost(), func() error { return errClusterLost }}}
+	for i, running := range p.probes {
+		all = append(all, ending{running.Done(), func() error { return &probeEndedError{p.aim.Probes[i].Name(), running.Wait()} }})
+	}
+	return all
+}
+
+// watched does something with a context that ends when a probe does, or the cluster. It fails when one of them has ended meanwhile, also where
+// what was done did not notice.
+func (p *performance) watched(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	defer cancel(nil)
-	watched := make(chan struct{})
-	defer func() { cancel(nil); <-watched }()
-	go func() {
-		defer close(watched)
-		select {
-		case <-p.window.Done():
-			cancel(errLoadEnded)
-		case <-p.observer.Lost():
-			cancel(errClusterLost)
-		case <-p.pathLost():
-			cancel(p.window.PathError())
-		case <-ctx.Done():
-		}
-	}()
+	for _, end := range p.endings() {
+		watching.Go(func() {
+			select {
+			case <-end.ended:
+				cancel(end.why())
+			case <-ctx.Done():
+			}
+		})
+	}
 	err := do(ctx)
-	if cause := context.Cause(ctx); err != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err) // what was broken off seldom says why
+	cause := cmp.Or(context.Cause(ctx), p.ended())
+	if cause == nil || errors.Is(err, cause) {
+		return err
 	}
-	return err
+	if err == nil {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", cause, err) // what was broken off seldom says why
 }
 
-// pathLost is closed when load no longer gets to the cluster; never while a node at the end of the path is itself what the acts disturb.
-func (p *performance) pathLost() <-chan struct{} {
-	path := p.runner.Cluster.Path
-	if path == nil || path.Path == nil || slices.Contains(p.scenario.nodes(), path.Path.Node) {
-		return nil
+// ended says what has ended that acts must not outlive; nil when nothing did.
+func (p *performance) ended() error {
+	for _, end := range p.endings() {
+		select {
+		case <-end.ended:
+			return end.why()
+		default:
+		}
 	}
-	return p.window.PathLost()
+	return nil
 }
 
-// heal undoes what the acts did, under load, and lets the stack come to rest. That it does not is for the judges to say.
+// heal undoes what the acts did, while the probes are at work, and lets the stack come to rest. That it does not is for the judges to say.
 func (p *performance) heal(ctx context.Context) (early, err error) {
-	p.say("healing")
+	if len(p.stage.Disrupt.Due()) > 0 || p.scenario.Stack != nil {
+		p.say("healing")
+	}
 	unhurried, cancel := outliving(ctx)
 	defer cancel()
 	if err := p.stage.Disrupt.Heal(unhurried); err != nil {
@@ -381,14 +439,15 @@ func (p *performance) heal(ctx context.Context) (early, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	switch err := p.settle(ctx); {
+	err = p.watched(ctx, p.settle)
+	restless := (*restlessError)(nil)
+	switch {
 	case err == nil:
 		return nil, p.milestone("settled", "")
-	case ctx.Err() != nil:
-		return nil, err
-	default:
+	case ctx.Err() == nil && p.ended() == nil && errors.As(err, &restless):
 		return err, nil
 	}
+	return forTheJudges(err)
 }
 
 // outliving is a context that ends endTimeout after ctx does: a Ctrl-C in the middle of healing must not leave a node cordoned, and must
@@ -409,10 +468,10 @@ func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // settle lets the stack come to rest, once: what did not come to rest within its time will not do so in another.
 func (p *performance) settle(ctx context.Context) error {
-	if p.settled || p.lost() {
+	if p.settled || p.scenario.Stack == nil || p.lost() {
 		return nil
 	}
-	err := p.scenario.Stack.Settle(ctx, p.runner.Cluster)
+	err := p.scenario.Stack.Settle(ctx, p.cluster)
 	p.settled = ctx.Err() == nil
 	if err != nil {
 		return &restlessError{err}
@@ -420,29 +479,55 @@ func (p *performance) settle(ctx context.Context) error {
 	return nil
 }
 
-// end stops the load, heals what is not healed and stops observing. It runs whatever happened, with a context of its own. restless
-// says that the stack did not come to rest.
-func (p *performance) end(ctx context.Context) (restless, err error) {
+// end stops the probes, heals what is not healed and stops observing. It runs whatever happened, with a context of its own. told is what is
+// known of that. early is for the judges: the stack did not come to rest, or a probe was cut off at the very end.
+func (p *performance) end(ctx context.Context, told error) (early, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer cancel()
 	var errs []error
 	finally := func(do func() error) { errs = append(errs, contained(do)) }
-	if p.window != nil {
-		p.say("stopping the load")
-		p.window.Stop()
-		finally(p.window.Wait)
-	}
+	early, err = p.endProbes(ctx, told)
+	errs = append(errs, err)
 	if p.stage != nil {
 		if due := p.stage.Disrupt.Due(); len(due) > 0 {
 			p.say("healing: %s", strings.Join(due, "; "))
 		}
 		finally(func() error { return p.stage.Disrupt.Heal(ctx) })
-		finally(func() error { restless = p.settle(ctx); return nil })
+		finally(func() error { early = errors.Join(early, p.settle(ctx)); return nil })
 	}
 	if p.observer != nil {
 		finally(p.observer.Stop)
 	}
-	return restless, errors.Join(errs...)
+	return early, errors.Join(errs...)
+}
+
+// endProbes stops all probes, and waits for each. What one says that is told already is not told again. early is for the judges.
+func (p *performance) endProbes(ctx context.Context, told error) (early, err error) {
+	if len(p.probes) == 0 {
+		return nil, nil
+	}
+	p.say("stopping %s", strings.Join(p.aim.names()[:len(p.probes)], ", "))
+	ctx, cancel := context.WithTimeout(ctx, probesEndWithin)
+	defer cancel()
+	var errs []error
+	for _, running := range p.probes {
+		errs = append(errs, contained(func() error { running.Stop(); return nil }))
+	}
+	for i, running := range p.probes {
+		err := contained(func() error {
+			select {
+			case <-running.Done():
+				return running.Wait()
+			case <-ctx.Done():
+				return fmt.Errorf("the probe %s did not end within %v of being stopped", p.aim.Probes[i].Name(), probesEndWithin)
+			}
+		})
+		if err != nil && !errors.Is(told, err) {
+			cut, other := forTheJudges(err)
+			early, errs = errors.Join(early, cut), append(errs, other)
+		}
+	}
+	return early, errors.Join(errs...)
 }
 
 // lost reports whether the cluster no longer answers.
@@ -464,18 +549,24 @@ func (p *performance) milestone(name, text string) error {
 
 // live is what others may ask of a performance while it goes on.
 type live struct {
-	mu        sync.Mutex
-	doing     string
-	saw       string
-	generator *load.Generator
+	mu     sync.Mutex
+	doing  string
+	saw    string
+	probes []probe.Running
+}
+
+func (l *live) add(running probe.Running) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.probes = append(l.probes, running)
 }
 
 func (l *live) status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := Status{Doing: l.doing, Saw: l.saw}
-	if l.generator != nil {
-		s.Load = l.generator.Status()
+	for _, running := range l.probes {
+		s.Probes = append(s.Probes, running.Status())
 	}
 	return s
 }
@@ -523,11 +614,4 @@ func (p *performance) show() (stop func()) {
 		}
 	}()
 	return func() { close(stopped); <-ended }
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

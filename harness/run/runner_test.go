@@ -18,6 +18,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/observe"
+	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -30,7 +31,8 @@ type theatre struct {
 	url     string
 	lost    chan struct{} // of the observer
 	path    *load.Arm
-	cut     *atomic.Bool // nothing gets to the stack; nil: never
+	cut     *atomic.Bool  // nothing gets to the stack; nil: never
+	probes  []probe.Probe // nil: load on url
 	diary   []string
 }
 
@@ -54,12 +56,15 @@ func (th *theatre) part(ctx context.Context, name string) error {
 	return errPlanted
 }
 
-func (th *theatre) Ready(ctx context.Context, _ Cluster, _ Say) (Aim, error) {
+func (th *theatre) Ready(ctx context.Context, c Cluster, _ Say) (Aim, error) {
 	if err := th.part(ctx, "ready"); err != nil {
 		return Aim{}, err
 	}
+	if th.probes != nil {
+		return Aim{Probes: th.probes}, nil
+	}
 	arm, err := load.NewArm("get", th.url)
-	return Aim{Arms: []load.Arm{arm}, Plan: load.Plan{Pacing: load.Constant{PerSecond: 200}}}, err
+	return Aim{Probes: []probe.Probe{c.Load([]load.Arm{arm}, load.Plan{Pacing: load.Constant{PerSecond: 200}})}}, err
 }
 
 func (th *theatre) Settle(ctx context.Context, _ Cluster) error { return th.part(ctx, "settle") }
@@ -124,7 +129,10 @@ func (th *theatre) perform(t *testing.T, s Scenario) (Outcome, error) {
 	if th.cancel != nil {
 		th.cancel = cancel
 	}
-	r := th.runner(t)
+	r := th.runnerAlone(t)
+	if th.probes == nil {
+		r = th.runner(t)
+	}
 	return r.Run(ctx, s)
 }
 
@@ -140,6 +148,11 @@ func (th *theatre) runner(t *testing.T) Runner {
 	}))
 	t.Cleanup(server.Close)
 	th.url = server.URL
+	return th.runnerAlone(t)
+}
+
+// runnerAlone performs in the theatre without a server.
+func (th *theatre) runnerAlone(t *testing.T) Runner {
 	return Runner{
 		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil }), Path: th.path},
 		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
@@ -194,6 +207,9 @@ func (th *theatre) verify(t *testing.T, out Outcome, err error) {
 	t.Helper()
 	if err == nil && out.Early == nil {
 		t.Fatal("the failure was not told")
+	}
+	if told := errors.Join(err, out.Early).Error(); strings.Contains(told, "%!") {
+		t.Errorf("the failure is told as %q", told)
 	}
 	if th.fail == "ready" {
 		if out.Dir != "" {

@@ -159,12 +159,15 @@ func TestOpenRefusesEveryChange(t *testing.T) {
 // What carries a sum that fits and cannot be is refused too: whoever edits a file can compute its sum.
 func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	cases := map[string]func(*Suite){
-		"a newer format":                  func(s *Suite) { s.Format = FormatVersion + 1 },
-		"another command":                 func(s *Suite) { s.Command = "attack" },
-		"asked for nothing":               func(s *Suite) { s.Asked = nil },
-		"repeated not at all":             func(s *Suite) { s.Repeat = 0 },
-		"repeated beyond counting":        func(s *Suite) { s.Repeat = 1 << 62 },
-		"a position beyond the list":      func(s *Suite) { s.Runs[1].Position = 10 },
+		"a newer format":           func(s *Suite) { s.Format = FormatVersion + 1 },
+		"another command":          func(s *Suite) { s.Command = "attack" },
+		"asked for nothing":        func(s *Suite) { s.Asked = nil },
+		"repeated not at all":      func(s *Suite) { s.Repeat = 0 },
+		"repeated beyond counting": func(s *Suite) { s.Repeat = 1 << 62 },
+		"a position beyond the list": func(s *Suite) {
+			last := &s.Runs[len(s.Runs)-1]
+			last.Position, last.Scenario = 10, s.Asked[0].Scenario
+		},
 		"a position before it":            func(s *Suite) { s.Runs[0].Position = -1 },
 		"positions out of order":          func(s *Suite) { s.Runs[0], s.Runs[1] = s.Runs[1], s.Runs[0] },
 		"another scenario":                func(s *Suite) { s.Runs[1].Scenario = "unit/a" },

@@ -21,8 +21,13 @@ func (t *Timeline) GapsOver(resources []string, during Span) []history.Gap {
 // Touches reports whether a gap and a time have a moment in common.
 func Touches(s Span, g history.Gap) bool { return s.From <= g.To && g.From <= s.Until }
 
-// UnderLoad is the time in which a check that compares hits with what watches saw rests on the watches.
-func UnderLoad(t *Timeline) Span { return Span{From: t.LoadBegin(), Until: t.LoadEnd()} }
+// UnderLoad is the time in which a check that compares hits with what watches saw rests on the watches. Without load it is all the time.
+func UnderLoad(t *Timeline) Span {
+	if begin := t.LoadBegin(); begin != Never {
+		return Span{From: begin, Until: t.LoadEnd()}
+	}
+	return WholeRun(t)
+}
 
 // WholeRun is all the time there is.
 func WholeRun(t *Timeline) Span { return Span{From: 0, Until: t.Last} }

@@ -37,14 +37,14 @@ func (i *Injection) causes(h *history.Hit) bool {
 	if h.Class != history.ClassApplication || h.Unsent || h.Reason != history.ReasonStatus(h.Code) {
 		return false
 	}
-	if i.Fault == (history.Fault{}) {
+	if i.Fault.IsZero() {
 		return h.Code >= http.StatusInternalServerError
 	}
 	return h.Code != 0 && h.Code == i.Fault.Status
 }
 
 // slows reports whether its answers are slow on purpose.
-func (i *Injection) slows() bool { return i.Fault.Slow || i.Fault == (history.Fault{}) }
+func (i *Injection) slows() bool { return i.Fault.Slow || i.Fault.IsZero() }
 
 // Excuses tell for the hits of one arm what was injected, by the release that gave the answer and by the kind of fault.
 type Excuses struct {

@@ -18,6 +18,7 @@ func Freeze(w bitvault.World) run.Scenario {
 		Name:    "mechanics/freeze",
 		Proves:  "a pod that stands still for 3 s costs no request, and nobody waits longer than it stood still",
 		Labels:  []string{"mechanics"},
+		Needs:   run.Needs{Capabilities: []run.Capability{run.NodeShell}},
 		Stack:   bitvault.Stack{World: w},
 		Before:  15 * time.Second,
 		Acts:    []run.Act{w.Freeze(frozen)},

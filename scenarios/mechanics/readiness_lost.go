@@ -13,6 +13,7 @@ func ReadinessLost(w bitvault.World) run.Scenario {
 		Name:   "mechanics/readiness-lost",
 		Proves: "a pod that begins to fail its readiness gets no more traffic, and gets it back afterwards",
 		Labels: []string{"mechanics"},
+		Needs:  run.Needs{Capabilities: []run.Capability{run.NodeShell}},
 		Stack:  bitvault.Stack{World: w},
 		Before: 15 * time.Second,
 		// Longer than routers are given to follow, so that there is a time in which no answer may come from it.

@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -56,8 +57,10 @@ func Held(b HeldBudgets) judge.Check {
 	}
 }
 
-// Carried is the need of a check that looks at hits.
-var Carried = judge.Need{What: "load", Met: func(t *timeline.Timeline) bool { return len(t.Arms) > 0 }}
+// Carried is the need of a check that looks at hits. A load that was planned and is not there does not excuse it.
+var Carried = judge.Need{What: "load", Met: func(t *timeline.Timeline) bool {
+	return len(t.Arms) > 0 || slices.Contains(t.Run.Probes, history.ProbeLoad)
+}}
 
 type held struct {
 	t       *timeline.Timeline

@@ -35,7 +35,7 @@ func Healed(b HealedBudgets, tolerance judge.Tolerance) judge.Check {
 		Always:  true,
 		Promise: "nothing is left broken: pods Ready, nodes schedulable, Rollouts Healthy, as many replicas as before, every disturbance healed",
 		Doc: judge.Doc{
-			Proves: "At the end every node is Ready, there, and cordoned only if it was at first; every Rollout is Healthy, not aborted and " +
+			Proves: "At the end every node is there, Ready unless it was not at first, and cordoned only if it was at first; every Rollout is Healthy, not aborted and " +
 				"asks for as many replicas as before the first disturbance; every pod is Ready or done, and one that was deleted is no " +
 				"longer there for more than `ending`; each workload has as many ready pods as before the first disturbance (ReplicaSets " +
 				"that a Rollout is about to scale down do not count); and each disturbance was healed, but for a good release, which " +
@@ -103,7 +103,7 @@ func (f *healed) nodes() {
 		switch {
 		case !node.Here():
 			f.left(node.Gone, "node "+node.Name+" is gone")
-		case !o.Ready:
+		case !o.Ready && node.Seen[0].Object.Ready:
 			f.left(since, "node "+node.Name+" is not Ready")
 		case o.Unschedulable && !node.Seen[0].Object.Unschedulable:
 			f.left(since, "node "+node.Name+" is left cordoned")

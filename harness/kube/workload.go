@@ -1,0 +1,83 @@
+package kube
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Replicas is how many pods a workload wants. One that does not say wants one.
+func Replicas(said *int32) int32 {
+	if said == nil {
+		return 1
+	}
+	return *said
+}
+
+// DeploymentDone reports whether every pod of a Deployment is of its newest template and available, and says how far it is.
+func DeploymentDone(d *appsv1.Deployment) (done bool, saw string) {
+	want, s := Replicas(d.Spec.Replicas), d.Status
+	done = s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want
+	return done, fmt.Sprintf("%d of %d available, %d of the newest template, %d in all", s.AvailableReplicas, want, s.UpdatedReplicas, s.Replicas)
+}
+
+// Rollout is what an Argo Rollout says of its release. The whole type would bring its module along.
+type Rollout struct {
+	Phase, Message   string
+	Stable, Current  string // pod template hashes: of what is stable, and of what its template asks for
+	Abort            bool
+	Step             int64 // of its canary's steps, that is done
+	Available, Wants int64 // pods
+	Canary           int64 // percent of the traffic
+	Fresh            bool  // said of the template as it is now, and not of an older one
+}
+
+// ReadRollout reads it. What the object does not say is zero.
+func ReadRollout(u *unstructured.Unstructured) (Rollout, error) {
+	var object struct {
+		Spec struct {
+			Replicas *int32 `json:"replicas"`
+		} `json:"spec"`
+		Status struct {
+			Phase              string `json:"phase"`
+			Message            string `json:"message"`
+			StableRS           string `json:"stableRS"`
+			CurrentPodHash     string `json:"currentPodHash"`
+			ObservedGeneration string `json:"observedGeneration"` // a string in Argo Rollouts
+			Abort              bool   `json:"abort"`
+			CurrentStepIndex   int64  `json:"currentStepIndex"`
+			AvailableReplicas  int64  `json:"availableReplicas"`
+			Canary             struct {
+				Weights struct {
+					Canary struct {
+						Weight int64 `json:"weight"`
+					} `json:"canary"`
+				} `json:"weights"`
+			} `json:"canary"`
+		} `json:"status"`
+	}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &object); err != nil {
+		return Rollout{}, fmt.Errorf("read Rollout %s/%s: %w", u.GetNamespace(), u.GetName(), err)
+	}
+	s := object.Status
+	return Rollout{
+		Phase: s.Phase, Message: s.Message, Stable: s.StableRS, Current: s.CurrentPodHash, Abort: s.Abort, Step: s.CurrentStepIndex,
+		Available: s.AvailableReplicas, Wants: int64(Replicas(object.Spec.Replicas)), Canary: s.Canary.Weights.Canary.Weight,
+		Fresh: s.ObservedGeneration == fmt.Sprint(u.GetGeneration()),
+	}, nil
+}
+
+// RolloutDone reports whether an Argo Rollout is Healthy with what its template asks for and whole, and says how far it is.
+func RolloutDone(u *unstructured.Unstructured) (done bool, saw string) {
+	r, err := ReadRollout(u)
+	if err != nil {
+		return false, err.Error()
+	}
+	saw = fmt.Sprintf("phase %q %s, %d of %d available", r.Phase, r.Message, r.Available, r.Wants)
+	if !r.Fresh {
+		return false, saw + ", of an older generation"
+	}
+	return r.Phase == "Healthy" && r.Available == r.Wants && r.Current == r.Stable, saw
+}
