@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -126,7 +127,11 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 // refuseSecrets refuses passwords and header fields where none belong: they would become the name of a file, or of a cluster.
 func refuseSecrets(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
-		if f.Name != "target" && f.Name != "control" && f.Name != "header" && load.HoldsSecret(f.Value.String()) {
+		values := []string{f.Value.String()}
+		if several, ok := f.Value.(pflag.SliceValue); ok {
+			values = several.GetSlice()
+		}
+		if f.Name != "target" && f.Name != "control" && f.Name != "header" && slices.ContainsFunc(values, load.HoldsSecret) {
 			err = fmt.Errorf("--%s holds a password or a header field, which belong to --target, --control and --header of attack", f.Name)
 		}
 	})

@@ -127,3 +127,15 @@ func assertNoSecret(t *testing.T, dir string, env, args []string) {
 		t.Errorf("%q: ended with %v and said nothing", args, exit)
 	}
 }
+
+func TestSecretsAreRefusedWhereNoneBelong(t *testing.T) {
+	for flag, args := range map[string][]string{
+		"--check": {"judge", "nowhere", "--check=load.held,//user:password@host"},
+		"--out":   {"report", "nowhere", "--out", "http://user:password@host/"},
+		"--pace":  {"list", "--pace=Authorization: Bearer token"},
+	} {
+		if code, stdout, stderr := rollproof(args...); code != exitCouldNotRun || !strings.Contains(stderr, flag+" holds a password or a header field") {
+			t.Errorf("%q: exit code %d, printed %s %s", args, code, stdout, stderr)
+		}
+	}
+}
