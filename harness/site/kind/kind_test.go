@@ -499,7 +499,7 @@ func (e *e2e) teeth(t *testing.T, c *Cluster, probe string) {
 				for _, pod := range pods.Items {
 					if strings.HasPrefix(pod.Name, deployment+"-") {
 						there++
-						if podReady(pod) {
+						if podReady(&pod) {
 							ready++
 						}
 					}
