@@ -112,7 +112,7 @@ func TestAttackJudgesRouteByRoute(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	out := filepath.Join(t.TempDir(), "run")
-	code, stdout, stderr := rollproofCommand(t.Context(), "attack", "--target", server.URL+"/good", "--target", server.URL+"/bad", "--rate", "100/s",
+	code, stdout, stderr := rollproofCommand(t.Context(), "attack", "--target", server.URL+"/good", "--target", server.URL+"/bad", "--rate", "120/s",
 		"--duration", "200ms", "--out", out)
 	if code != exitBroken {
 		t.Errorf("exit code %d, printed %s", code, stderr)
@@ -123,7 +123,7 @@ func TestAttackJudgesRouteByRoute(t *testing.T) {
 			lines = append(lines, strings.Join(slices.Delete(fields, 4, 8), " "))
 		}
 	}
-	if want := []string{"fail 10 10 - GET /bad", "pass 10 0 30% GET /good"}; !slices.Equal(lines, want) {
+	if want := []string{"fail 12 12 - GET /bad", "pass 12 0 25% GET /good"}; !slices.Equal(lines, want) {
 		t.Errorf("printed the routes %q, want %q, in %s", lines, want, stdout)
 	}
 	verdict, err := os.ReadFile(filepath.Join(out, "verdict.json"))

@@ -38,7 +38,7 @@ func getServer(t *testing.T) string {
 
 func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "run")
-	code, text, errs := rollproofCommand(t.Context(), "attack", "--target", getServer(t), "--control", getServer(t), "--rate", "200/s", "--duration", "200ms", "--out", out)
+	code, text, errs := rollproofCommand(t.Context(), "attack", "--target", getServer(t), "--control", getServer(t), "--rate", "300/s", "--duration", "200ms", "--out", out)
 	if code != exitPass || !strings.Contains(text, filepath.Join(out, "report.html")) {
 		t.Errorf("exit code %d, printed %q and %q", code, text, errs)
 	}
@@ -65,8 +65,8 @@ func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 			n++
 		}
 	}
-	if n != 60 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
-		t.Errorf("%d hits of run %+v, want 60", n, h.Run())
+	if n != 80 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
+		t.Errorf("%d hits of run %+v, want 80", n, h.Run())
 	}
 }
 
