@@ -65,8 +65,8 @@ func TestAttackRecordsARunOfGETsOnly(t *testing.T) {
 			n++
 		}
 	}
-	if n != 480 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
-		t.Errorf("%d hits of run %+v, want 480", n, h.Run())
+	if n != 427 || h.Run().Scenario != "attack" || h.Run().Machine.Cores == 0 {
+		t.Errorf("%d hits of run %+v, want 427", n, h.Run())
 	}
 }
 

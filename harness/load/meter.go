@@ -66,7 +66,10 @@ func (c *meteredConn) Read(p []byte) (int, error) {
 func (c *meteredConn) saw(part []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.asked {
+	switch {
+	case c.turn == 0: // it is not metered: what comes is TLS
+		return
+	case !c.asked:
 		c.unasked(part)
 		return
 	}

@@ -194,7 +194,7 @@ func TestCleanRunOfEveryArm(t *testing.T) {
 	}
 	for arm, windows := range r.ended() {
 		w := windows[0]
-		if len(windows) != 1 || w.Planned != 50 || w.Health == nil || w.Health.LagMax <= 0 || w.Health.SocketsMax == 0 || w.Control != (arm == "control") {
+		if len(windows) != 1 || w.Planned != 50 || w.Late != 0 || w.Health == nil || w.Health.LagMax <= 0 || w.Health.SocketsMax == 0 || w.Control != (arm == "control") {
 			t.Errorf("arm %s: windows %+v", arm, windows)
 		}
 	}

@@ -255,6 +255,34 @@ func TestBytesAfterAnAnswerAreCounted(t *testing.T) {
 	}
 }
 
+// Nothing comes late of a server that is well, whatever is spoken.
+func TestNothingIsLateOfAServerThatIsWell(t *testing.T) {
+	secure, trust := serveTLS(t, app, nil)
+	plain := serve(t, app)
+	for name, c := range map[string]struct {
+		url  string
+		plan Plan
+	}{"HTTP/1.1": {plain, Plan{}}, "TLS": {secure, Plan{TLS: trust}}, "HTTP/2": {secure, Plan{TLS: trust, HTTP2: true}}, "HTTP/2 without TLS": {plain, Plan{HTTP2: true}}} {
+		r := record(t)
+		c.plan.Pacing, c.plan.Length, c.plan.Deadline = Constant{400}, 200*time.Millisecond, time.Minute
+		if err := r.run(t.Context(), arms(t, c.url, ArmNames()...), c.plan); err != nil {
+			t.Fatal(err)
+		}
+		for arm, windows := range r.ended() {
+			if windows[0].Late != 0 || windows[0].Sent == 0 {
+				t.Errorf("%s, arm %s: %d connections with late bytes, of %d hits", name, arm, windows[0].Late, windows[0].Sent)
+			}
+		}
+		for arm, hits := range r.hits() {
+			for _, h := range hits {
+				if h.Failed() {
+					t.Errorf("%s, arm %s: %s %s", name, arm, h.Reason, h.Error)
+				}
+			}
+		}
+	}
+}
+
 func TestMeterFindsTheEndOfAHead(t *testing.T) {
 	hints := "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 	for name, c := range map[string]struct {
