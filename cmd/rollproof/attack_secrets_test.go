@@ -47,7 +47,7 @@ func TestNoFileOfARunAndNoTerminalHoldsASecret(t *testing.T) {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "run")
 	traffic := filepath.Join(dir, "day.jsonl")
-	if err := os.WriteFile(traffic, []byte(`{"offset":"0s","method":"GET","path":"/a"}`+"\n"+`{"offset":"10ms","method":"GET","path":"/b"}`+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(traffic, []byte(`{"offset":"0s","method":"GET","path":"/a"}`+"\n"+`{"offset":"10ms","method":"GET","path":"/b"}`+"\n"+`{"offset":"20ms","method":"GET","path":"/c"}`+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	target := strings.Replace(server.URL, "://", "://name-of-ours:pass%2Fword-of-ours@", 1)

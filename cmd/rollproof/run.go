@@ -155,6 +155,9 @@ puts the shards of a suite together.`,
 }
 
 func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, names []string) (err error) {
+	if err := f.existing.Valid(); err != nil {
+		return err
+	}
 	// Before anything is made: a mistyped name, or a cluster that is too small, must cost a second and not half an hour.
 	world, err := f.listed()
 	if err != nil {
@@ -169,9 +172,6 @@ func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, n
 		return err
 	}
 	defer func() { err = errors.Join(err, k.release()) }()
-	if err := f.existing.Valid(); err != nil {
-		return err
-	}
 	left := at(wanted, k.Runs, k.left)
 	if f.existing == (lab.Existing{}) {
 		planned, err := lab.Planned(lab.Options{Config: f.config, Scenarios: wanted})

@@ -55,6 +55,7 @@ func TestEachLimitHoldsAtItselfAndNotBeyond(t *testing.T) {
 		"failures of a bad release, one deadline after its end": {slug: load.SlugDropped, want: judge.Fail, set: func(r *recording, beyond int) {
 			r.events = nil
 			r.disturbance("d1", "regression", "v2", 3*s, 4*s, 6*s)
+			r.replicaSet(3100*ms, "added", "v2", "h2", 1, "")
 			h := r.at("get", 5*s)
 			status503(h, "v2")
 			h.At, h.Latency = 8*s-5*ms, 5*ms+time.Duration(beyond)
@@ -62,6 +63,7 @@ func TestEachLimitHoldsAtItselfAndNotBeyond(t *testing.T) {
 		"failures of a bad release, from its beginning": {slug: load.SlugDropped, want: judge.Fail, set: func(r *recording, beyond int) {
 			r.events = nil
 			r.disturbance("d1", "regression", "v2", 3*s, 4*s, 6*s)
+			r.replicaSet(3100*ms, "added", "v2", "h2", 1, "")
 			h := r.at("get", 2900*ms)
 			status503(h, "v2")
 			h.Latency = 3*s - h.At - time.Duration(beyond)
@@ -203,6 +205,7 @@ func TestWhereAllIsInjectedNothingIsJudged(t *testing.T) {
 	r := cleanRun()
 	r.events = nil
 	r.disturbance("d1", "regression", "v2", 1, 2, 10*time.Second)
+	r.replicaSet(1, "added", "v2", "h2", 1, "")
 	for arm := range r.hits {
 		if arm == "control" {
 			continue

@@ -18,6 +18,7 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
+	"bitvault.dev/rollproof/harness/observe/apitest"
 	"bitvault.dev/rollproof/harness/probe"
 )
 
@@ -288,7 +289,9 @@ func TestAPathToADisturbedNodeEndsNothing(t *testing.T) {
 	end := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(end.Close)
 	path := load.PathArm(end.URL, load.Path{Node: "n1"})
-	th := &theatre{path: &path, cut: &atomic.Bool{}}
+	api := apitest.New() // is asked what runs on the node
+	t.Cleanup(api.Close)
+	th := &theatre{path: &path, cut: &atomic.Bool{}, rest: api.Config()}
 	scenario := th.scenario()
 	scenario.Acts = []Act{Disturb{onNode{shove{th}}}, shut{server: end, theatre: th}, Hold(2 * time.Second)}
 	out, err := th.perform(t, scenario)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/history"
@@ -34,6 +36,7 @@ type theatre struct {
 	path    *load.Arm
 	cut     *atomic.Bool  // nothing gets to the stack; nil: never
 	probes  []probe.Probe // nil: load on url
+	rest    *rest.Config  // of a cluster that is asked; nil: none is
 	diary   []string
 }
 
@@ -156,7 +159,7 @@ func (th *theatre) runner(t *testing.T) Runner {
 // runnerAlone performs in the theatre without a server.
 func (th *theatre) runnerAlone(t *testing.T) Runner {
 	return Runner{
-		Cluster: Cluster{Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil }), Path: th.path},
+		Cluster: Cluster{REST: th.rest, Guard: disrupt.GuardFunc(func(context.Context, string) error { return nil }), Path: th.path},
 		Out:     t.TempDir(), observe: th.observe, Say: t.Logf, Show: func(Status) {},
 	}
 }
