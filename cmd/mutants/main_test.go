@@ -142,8 +142,8 @@ func TestTheDrawIsOfItsSeed(t *testing.T) {
 		}
 		return text
 	}
-	if draw(1) != draw(1) || draw(1) == draw(2) {
-		t.Errorf("the draws of seeds 1, 1 and 2 are %s, %s and %s", draw(1), draw(1), draw(2))
+	if first, again, other := draw(1), draw(1), draw(2); first != again || first == other {
+		t.Errorf("the draws of seeds 1, 1 and 2 are %s, %s and %s", first, again, other)
 	}
 	if _, err := (options{}).choose(nil); err == nil {
 		t.Error("a draw of none is no error: nothing would be proved")
