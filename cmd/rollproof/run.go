@@ -286,8 +286,8 @@ func newListCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged too by load.held and load.zero-dropped where it has load, "+
-				"disruption.landed where it disturbs something, stack.healed where it has a cluster.\n", len(all), total.Round(time.Minute), strategy.Pace)
+			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged too by load.held, load.zero-dropped and load.responsive where it has load, "+
+				"disruption.landed where it disturbs something, load.undisturbed and stack.healed where it has a cluster.\n", len(all), total.Round(time.Minute), strategy.Pace)
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}

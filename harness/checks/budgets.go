@@ -40,7 +40,8 @@ func BudgetsOf(run history.Run) (Budgets, error) {
 	b := DefaultBudgets()
 	if run.Format == 1 {
 		b.Strategy = strategyOfFormat1()
-		b.DroppedBudgets = load.DroppedBudgets{} // what it takes for a zero to say something was not asked then
+		// What it takes for a zero to say something, and how long one may wait, was not asked then.
+		b.DroppedBudgets, b.ResponsiveBudgets = load.DroppedBudgets{}, load.ResponsiveBudgets{}
 	}
 	if len(run.Budgets) == 0 {
 		return b, nil

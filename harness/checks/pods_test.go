@@ -157,7 +157,7 @@ func TestGraceful(t *testing.T) {
 			for _, h := range r.between("get", 3800*time.Millisecond, 4*time.Second) {
 				h.Latency = time.Second
 			}
-		}, want: judge.Pass, reason: "judged by its deletion"},
+		}, want: judge.Pass, run: judge.Fail, reason: "judged by its deletion"}, // for those who waited
 		{name: "the process tells of it at its end", spoil: func(r *recording) { r.tellAtTheEnd(5 * time.Second) }, want: judge.Pass,
 			reason: "30 requests in flight across the stop of 1 pod, all finished"},
 		{name: "torn, and the process tells of it at its end", spoil: func(r *recording) { r.tellAtTheEnd(5 * time.Second); tear(r.slow("get")[0]) },

@@ -277,9 +277,9 @@ func TestAborts(t *testing.T) {
 	}
 }
 
-// dropsWithout is the verdict on a run whose injected failures nobody excepts.
+// dropsWithout is the verdict on a run whose injected failures, or slowness, nobody excepts.
 func dropsWithout(slug string) judge.Verdict {
-	if slug == canary.SlugAbortsErrors || slug == canary.SlugAbortsLate {
+	if slug == canary.SlugAbortsErrors || slug == canary.SlugAbortsLate || slug == canary.SlugAbortsLatency {
 		return judge.Fail
 	}
 	return judge.Inconclusive

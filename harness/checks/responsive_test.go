@@ -31,6 +31,15 @@ func (r *recording) hold(arm string, from, until, by time.Duration) {
 	}
 }
 
+// slowEach has each nth answer of an arm take 700 ms in a time; the others come at once.
+func (r *recording) slowEach(nth int, arm string, from, until time.Duration) {
+	for i, h := range r.between(arm, from, until) {
+		if i%nth == 0 {
+			h.Latency = 700 * ms
+		}
+	}
+}
+
 // watchPath adds the arm that ends at a node.
 func (r *recording) watchPath() {
 	r.addArm("path", 20, 20*time.Second)
@@ -139,6 +148,33 @@ func TestNobodyWaits(t *testing.T) {
 				}
 			}
 		}, judge.Fail, "no good answer for 606ms"},
+		"the control arm waited too": {func(_ *testing.T, r *recording) {
+			for _, arm := range []string{"get", "control"} {
+				for _, h := range r.between(arm, 5*s, 5600*ms) {
+					h.Latency = 5700*ms - h.At
+				}
+			}
+		}, judge.Inconclusive, "the control arm, which nothing disturbs, waited as well"},
+		"the control arm waited at another moment": {func(_ *testing.T, r *recording) {
+			for arm, at := range map[string]time.Duration{"get": 5 * s, "control": 12 * s} {
+				for _, h := range r.between(arm, at, at+600*ms) {
+					h.Latency = at + 700*ms - h.At
+				}
+			}
+		}, judge.Fail, "no good answer for 606ms"},
+		"the control arm was slow too": {func(_ *testing.T, r *recording) {
+			for _, arm := range []string{"get", "control"} {
+				r.slowEach(4, arm, 5*s, 8*s)
+			}
+		}, judge.Inconclusive, "the control arm, which nothing disturbs, waited as well"},
+		"the control arm was slow at another time": {func(_ *testing.T, r *recording) {
+			r.slowEach(4, "get", 5*s, 8*s)
+			r.slowEach(4, "control", 12*s, 15*s)
+		}, judge.Fail, "took longer than 500ms"},
+		"the control arm was hardly slow": {func(_ *testing.T, r *recording) {
+			r.slowEach(4, "get", 5*s, 8*s)
+			r.slowEach(150, "control", 5*s, 8*s)
+		}, judge.Fail, "took longer than 500ms"},
 		"no load": {func(_ *testing.T, r *recording) { r.windows = nil }, judge.Inconclusive, "no load"},
 		"nothing was sent": {func(_ *testing.T, r *recording) {
 			for _, arm := range []string{"get", "post"} {

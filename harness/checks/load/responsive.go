@@ -47,10 +47,11 @@ func Responsive(b ResponsiveBudgets, slow time.Duration) judge.Check {
 				"time; where errors were injected its good answers are judged as any other. Answers of the routes that the scenario calls `long`. Failed hits are for `load.zero-dropped`; here they only do not end a stall.",
 			Fails: "On one longer time, or on 11 slow ones of 1 000 answers.",
 			Inconclusive: "When it was long, or slow, only because the generator started hits late or did not run itself; when the arm that ends at a node, " +
-				"before the stack, stalled at that moment too; when no hit is left to judge; when answers are excepted for a disturbance that never healed.",
+				"before the stack, stalled at that moment too; when the control arm waited as long then, or more than 1 % of its answers were slow; when no hit is left to judge; when answers are excepted for a disturbance that never healed.",
 			Budgets: []any{b},
 		},
-		Needs: []judge.Need{Carried},
+		Always: true,
+		Needs:  []judge.Need{Carried, {What: "limit of how long one may wait", Met: func(*timeline.Timeline) bool { return b.Unanswered > 0 }}},
 		New: func(t *timeline.Timeline) judge.Fold {
 			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow)}
 		},
@@ -63,6 +64,7 @@ type responsive struct {
 	limit   time.Duration // of slow answers; 0 where nobody said
 	arms    []*armWaits
 	path    []*pathWaits
+	control []*controlWaits
 }
 
 // armWaits folds the hits of an arm that goes to what is disturbed.
@@ -92,7 +94,9 @@ func (f *responsive) Arm(arm *timeline.Arm) judge.HitFold {
 		f.path = append(f.path, p)
 		return p
 	case arm.Control:
-		return nil
+		c := newControlWaits(arm, f.limit)
+		f.control = append(f.control, c)
+		return c
 	}
 	a := &armWaits{responsive: f, arm: arm, excuses: f.t.ExcusesOf(arm), quick: quickness{limit: f.limit}, latencies: newLatencies(), long: longRoutes{routes: f.budgets.Long}, window: -1}
 	a.waits = waits{tell: a.waited}
@@ -195,11 +199,15 @@ func (f *responsive) Result() judge.Promise {
 	for _, arm := range f.path {
 		path = append(path, arm.stalled(f.t)...)
 	}
+	var control []timeline.Span
+	for _, arm := range f.control {
+		control = append(control, arm.stalled(f.t)...)
+	}
 	var excepted, unhealed uint64
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.leave()
-		a.judge(path, &r)
+		a.judge(path, control, &r)
 		p.Hits += a.judged
 		excepted += a.excepted
 		unhealed += a.unhealed
@@ -215,12 +223,19 @@ func (f *responsive) Result() judge.Promise {
 	return p
 }
 
-func (a *armWaits) judge(path []timeline.Span, r *judge.Ruling) {
+func (a *armWaits) judge(path, control []timeline.Span, r *judge.Ruling) {
 	for _, s := range a.stalls {
 		f := judge.Finding{At: s.due, Until: s.end, Arm: a.arm.Name, Evidence: duringOf(a.t, s.due, s.end),
 			Text: fmt.Sprintf("arm %s: no good answer for %s to hits that were due (budget %s)", a.arm.Name, words.Span(s.end-s.due), words.Span(a.budgets.Unanswered))}
-		own := max(a.paused(s), within(path, s.sent, s.end))
-		a.rule(f, s.end-s.sent-own > a.budgets.Unanswered, r)
+		took := s.end - s.sent
+		switch own := max(a.paused(s), within(path, s.sent, s.end)); {
+		case took-own <= a.budgets.Unanswered:
+			a.unsure(f, beforeTheStack, r)
+		case took-within(control, s.sent, s.end) <= a.budgets.Unanswered:
+			a.unsure(f, controlWaited, r)
+		default:
+			r.Broken(f)
+		}
 	}
 	if a.limit == 0 || a.quick.worst.due <= slowOf {
 		return
@@ -235,16 +250,25 @@ func (a *armWaits) judge(path []timeline.Span, r *judge.Ruling) {
 		}
 	}
 	f.Evidence = duringOf(a.t, f.At, f.Until)
-	a.rule(f, len(slows)-own > slowOf, r)
+	switch {
+	case len(slows)-own <= slowOf:
+		a.unsure(f, beforeTheStack, r)
+	case slices.ContainsFunc(a.control, func(c *controlWaits) bool { return c.slowIn(f.At, f.Until) }):
+		a.unsure(f, controlWaited, r)
+	default:
+		r.Broken(f)
+	}
 }
 
-// rule says that the promise is broken, or that it cannot be told because what was long was so before the stack.
-func (a *armWaits) rule(f judge.Finding, broken bool, r *judge.Ruling) {
-	if broken {
-		r.Broken(f)
-		return
-	}
-	f.Text += "; without what the generator was late and the path to the cluster stalled by itself it is within the budget"
+// What was long, or slow, and not for what the scenario did to the stack.
+const (
+	beforeTheStack = "without what the generator was late and the path to the cluster stalled by itself it is within the budget"
+	controlWaited  = "the control arm, which nothing disturbs, waited as well: this points at the machine, the harness or the ingress"
+)
+
+// unsure says that it cannot be told whether the promise is broken.
+func (a *armWaits) unsure(f judge.Finding, why string, r *judge.Ruling) {
+	f.Text += "; " + why
 	r.Unsure(f)
 }
 
@@ -369,6 +393,47 @@ func (p *pathWaits) stalled(t *timeline.Timeline) []timeline.Span {
 	p.sequence.finish()
 	p.waits.finish(p.lastEnd)
 	return slices.DeleteFunc(p.spans, func(s timeline.Span) bool { return nodeDisturbed(t, p.arm, s) })
+}
+
+// controlWaits folds the hits of a control arm, which goes through the same ingress to a responder that nothing disturbs.
+type controlWaits struct {
+	*pathWaits
+	limit   time.Duration
+	seconds map[int64]*slowCount // by when they were due
+}
+
+// slowCount counts answers, and those of them that were slow.
+type slowCount struct{ all, slow uint64 }
+
+func newControlWaits(arm *timeline.Arm, limit time.Duration) *controlWaits {
+	return &controlWaits{pathWaits: newPathWaits(arm), limit: limit, seconds: map[int64]*slowCount{}}
+}
+
+func (c *controlWaits) Hit(h *history.Hit) {
+	c.pathWaits.Hit(h)
+	if h.Unsent || h.Class == history.ClassHarness {
+		return
+	}
+	n := c.seconds[int64(h.Intended/time.Second)]
+	if n == nil {
+		n = &slowCount{}
+		c.seconds[int64(h.Intended/time.Second)] = n
+	}
+	if n.all++; h.Failed() || h.End()-h.Intended > c.limit {
+		n.slow++
+	}
+}
+
+// slowIn reports whether more than one answer of a hundred was slow, of those that were due in a time.
+func (c *controlWaits) slowIn(from, until time.Duration) bool {
+	var sum slowCount
+	for second, n := range c.seconds {
+		if second >= int64(from/time.Second) && second <= int64(until/time.Second) {
+			sum.all += n.all
+			sum.slow += n.slow
+		}
+	}
+	return sum.slow*quickOf > sum.all*slowOf
 }
 
 // within is how much of a time the spans cover.
