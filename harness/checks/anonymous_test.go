@@ -1,7 +1,6 @@
 package checks_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -164,7 +163,7 @@ func TestAPassNamesWhatWasMasked(t *testing.T) {
 	}
 	r.hits["post"][0].Masked = 2
 	p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Pass)
-	want := fmt.Sprint("8 hits were answered only because Go's transport sent them again (arm get: 7, arm post: 1)")
+	want := "8 hits were answered only because Go's transport sent them again (arm get: 7, arm post: 1)"
 	if !strings.Contains(p.Reason, want) {
 		t.Errorf("reason %q, want it to tell %q", p.Reason, want)
 	}

@@ -378,6 +378,18 @@ func TestUndisturbedOfADrain(t *testing.T) {
 		{name: "uncordoned by hand", want: judge.Inconclusive, reason: "node n1 was uncordoned", spoil: func(r *recording) {
 			r.wrote("nodes", "n1", 5*time.Second, byHand)
 		}},
+		{name: "uncordoned, and nothing tells by whom", want: judge.Pass, spoil: func(r *recording) { r.wrote("nodes", "n1", 5*time.Second) }},
+		{name: "uncordoned, and the taint was written", want: judge.Pass, spoil: func(r *recording) {
+			r.wrote("nodes", "n1", 5*time.Second, history.Author{Manager: "kube-controller-manager", Operation: "Update"})
+		}},
+		{name: "another node uncordoned, and nothing tells by whom", want: judge.Inconclusive, reason: "node n2 was uncordoned", spoil: func(r *recording) {
+			edit(r, "nodes", "n2", 0, func(o *history.NodeObject) { o.Unschedulable = true })
+			r.node(4*time.Second, "n2", history.NodeObject{Ready: true})
+			r.wrote("nodes", "n2", 4*time.Second)
+		}},
+		{name: "cordoned, and only the taint tells by whom", want: judge.Inconclusive, reason: "node n1 was cordoned", spoil: func(r *recording) {
+			r.wrote("nodes", "n1", 2*time.Second, history.Author{Manager: "kube-controller-manager", Operation: "Update"})
+		}},
 		{name: "evicted for a taint of the node", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
 			r.endPod(5*time.Second, "pod-b", "rs-h1", "n2", "DeletionByTaintManager")
 		}},

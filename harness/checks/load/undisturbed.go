@@ -28,7 +28,8 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 				"container that started anew was killed or frozen by one, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
 				"and each change of what a Rollout, a ReplicaSet, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
 				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet, or scales as the horizontal autoscaler does.",
-			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services. It cannot name who deleted a pod: Kubernetes keeps that in its audit log alone.",
+			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
+				"audit log alone, so that an uncordon while a disturbance has the node cordoned is taken for its own.",
 			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
 				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
 		},
@@ -124,11 +125,13 @@ func (f *undisturbed) nodes() {
 		for i := 1; i < len(node.Seen); i++ {
 			was, now := &node.Seen[i-1], &node.Seen[i]
 			if was.Object.Unschedulable != now.Object.Unschedulable {
-				what := "uncordoned"
+				ours := f.writer("nodes", "", node.Name, node.UID, now.At)
+				// A field that is gone has no manager any more: nothing tells who uncordoned a node.
+				what, declared := "uncordoned", f.touched(history.Changes, "nodes", "", node.Name, node.UID, now.At) > 0
 				if now.Object.Unschedulable {
-					what = "cordoned"
+					what, declared = "cordoned", slices.ContainsFunc(now.By, ours)
 				}
-				declared := wroteOnly(now.By, f.writer("nodes", "", node.Name, node.UID, now.At))
+				declared = declared && (wroteNone(now.By) || wroteOnly(now.By, ours, isTainter))
 				f.happened(now.At, declared, node.UID, "node "+node.Name+" was "+what, writers(now.By)...)
 			}
 			if was.Object.Ready && !now.Object.Ready {
@@ -175,6 +178,16 @@ func (f *undisturbed) writer(resource, namespace, name, uid string, at time.Dura
 	return func(a history.Author) bool {
 		return a.Subresource != statusOf && a.Manager == history.DisturbanceManager && f.touched(history.Changes, resource, namespace, name, uid, at) > 0
 	}
+}
+
+// isTainter is the controller that taints a node for what it is like, as when it is cordoned.
+func isTainter(a history.Author) bool {
+	return a.Subresource == "" && a.Manager == "kube-controller-manager"
+}
+
+// wroteNone reports whether only the status of an object was written.
+func wroteNone(by []history.Author) bool {
+	return !slices.ContainsFunc(by, func(a history.Author) bool { return a.Subresource != statusOf })
 }
 
 // wroteOnly reports whether it is told who wrote an object, and all of them may. Whoever wrote its status only changed nothing that it asks for.
