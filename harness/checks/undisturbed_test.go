@@ -271,6 +271,14 @@ func TestUndisturbed(t *testing.T) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, byHand, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
 		}},
+		{name: "a Rollout that the autoscaler's process writes otherwise", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kube-controller-manager"})
+		}},
+		{name: "a Rollout that a scale of its controller's name writes", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: argo, Subresource: "scale"})
+		}},
 		{name: "a Rollout scaled by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kubectl", Subresource: "scale"})
