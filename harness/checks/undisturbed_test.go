@@ -86,22 +86,27 @@ func marshal(v any) []byte {
 	return data
 }
 
-// wrote lets somebody else write an object from a moment on.
+// wrote lets somebody else write an object, the first time that it changes from a moment on.
 func (r *recording) wrote(resource, name string, from time.Duration, by ...history.Author) {
+	var first *history.Event
 	for i := range r.events {
-		if c := r.events[i].Change; c != nil && c.Resource == resource && c.Name == name && r.events[i].At >= from {
-			copied := *c
-			copied.By = by
-			r.events[i].Change = &copied
-			return
+		e := &r.events[i]
+		if c := e.Change; c != nil && c.Resource == resource && c.Name == name && e.At >= from && (first == nil || e.At < first.At) {
+			first = e
 		}
 	}
-	panic("nothing is recorded of " + resource + " " + name)
+	if first == nil {
+		panic("nothing is recorded of " + resource + " " + name)
+	}
+	copied := *first.Change
+	copied.By = by
+	first.Change = &copied
 }
 
 // accountedRelease is a release that goes the whole way, of which all is told.
 func accountedRelease(t testing.TB, r *recording) {
 	goodCanary(t, r)
+	r.replicaSet(5290*ms, "modified", "v2", "h2", 2, "")
 	r.replicaSet(6400*ms, "modified", "v1", "h1", 0, "")
 	signed(r)
 }
@@ -222,8 +227,8 @@ func TestUndisturbed(t *testing.T) {
 			r.forgetAbout("replicasets", "rs-h1", 0)
 		}},
 		{name: "a pod that was ending when it was first seen", want: judge.Pass, spoil: func(r *recording) {
-			r.podOf(0, "added", "pod-z", "rs-h1", "n2", history.PodState{Terminating: true}, "")
-			r.podOf(300*ms, "deleted", "pod-z", "rs-h1", "n2", history.PodState{Terminating: true}, "")
+			r.podOf(0, "added", "pod-z", "rs-gone", "n2", history.PodState{Terminating: true}, "")
+			r.podOf(300*ms, "deleted", "pod-z", "rs-gone", "n2", history.PodState{Terminating: true}, "")
 		}},
 		{name: "a pod that has done its work", want: judge.Pass, spoil: func(r *recording) {
 			r.podOf(0, "added", "pod-z", "", "n2", history.PodState{}, "")
@@ -237,6 +242,11 @@ func TestUndisturbed(t *testing.T) {
 			r.restarted(time.Second, "pod-b", "rs-h1")
 		}},
 		{name: "a crash of a release that nobody called bad", want: judge.Inconclusive, reason: "pod bitvault/pod-c started anew", spoil: func(r *recording) {
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Hash = "h2"
+				}
+			}
 			r.restarted(4*time.Second, "pod-c", "rs-h2")
 		}},
 		{name: "a Rollout edited by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed, which nobody declared", spoil: func(r *recording) {
@@ -261,11 +271,27 @@ func TestUndisturbed(t *testing.T) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, byHand, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
 		}},
+		{name: "a Rollout that the autoscaler's process writes otherwise", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kube-controller-manager"})
+		}},
+		{name: "a Rollout that a scale of its controller's name writes", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: argo, Subresource: "scale"})
+		}},
 		{name: "a Rollout scaled by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
 			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kubectl", Subresource: "scale"})
 		}},
 		{name: "a Rollout changed by ours that was not declared", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Touched = nil
+				}
+			}
+		}},
+		{name: "an order of ours of an earlier run makes us no controller", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
+			r.wrote("rollouts", "bitvaultd", 0, history.Author{Manager: argo, Subresource: "status"}, history.Author{Manager: history.DisturbanceManager, Subresource: "status"})
 			for i := range r.events {
 				if d := r.events[i].Disturbance; d != nil {
 					d.Touched = nil
@@ -300,7 +326,7 @@ func TestUndisturbed(t *testing.T) {
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: "kubectl", Operation: "Update", Subresource: "scale"})
 		}},
 		{name: "a ReplicaSet that is deleted", want: judge.Inconclusive, reason: "replicaset bitvault/rs-h2 was deleted", spoil: func(r *recording) {
-			r.replicaSet(8*time.Second, "deleted", "v2", "h2", 1, "")
+			r.replicaSet(8*time.Second, "deleted", "v2", "h2", 2, "")
 		}},
 		{name: "a ReplicaSet of the past that is tidied up", want: judge.Pass, spoil: func(r *recording) {
 			r.replicaSet(8*time.Second, "deleted", "v1", "h1", 0, "")
@@ -331,6 +357,14 @@ func TestUndisturbedOfAnAbort(t *testing.T) {
 	accounted(t, accountedAbort, []verdictCase{
 		{name: "an abort", want: judge.Pass, spoil: func(*recording) {}},
 		{name: "a bad release that crashes", want: judge.Pass, spoil: func(r *recording) { r.restarted(4*time.Second, "pod-c", "rs-h2") }},
+		{name: "a crash of a release that is bad in another workload", want: judge.Inconclusive, reason: "pod bitvault/pod-c started anew", spoil: func(r *recording) {
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Workload.Name = "other"
+				}
+			}
+			r.restarted(4*time.Second, "pod-c", "rs-h2")
+		}},
 		{name: "the stable release crashes meanwhile", want: judge.Inconclusive, reason: "pod bitvault/pod-b started anew", spoil: func(r *recording) {
 			r.restarted(4*time.Second, "pod-b", "rs-h1")
 		}},
