@@ -156,6 +156,38 @@ func TestWhatAnswersCarryIsAskedOfARouteWhereNoWorkloadIsNamed(t *testing.T) {
 	}
 }
 
+// Whoever answers new connections only is seen by no arm with keep-alive.
+func TestWhatAnswersCarryIsAskedOfARouteInEveryArm(t *testing.T) {
+	r := identified().withoutWorkload()
+	for i := range r.hits["post"] {
+		r.hits["post"][i].Route, r.hits["post-close"][i].Route = "buy", "buy"
+		anonymousAnswer(&r.hits["post-close"][i])
+	}
+	if p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Fail); p.Dropped != 1000 {
+		t.Errorf("%d dropped, want all 1000 of one arm", p.Dropped)
+	}
+}
+
+// Routes that are counted together, because there are many, are not held to one another.
+func TestWhatAnswersCarryIsAskedOfEachOfManyRoutes(t *testing.T) {
+	run := func() *recording {
+		r := identified().withoutWorkload()
+		for i := range r.hits["get"] {
+			h := &r.hits["get"][i]
+			if h.Route = fmt.Sprintf("page %d", i%200); i%2 == 1 {
+				anonymousAnswer(h)
+			}
+		}
+		return r
+	}
+	assertVerdict(t, run().judged(t), load.SlugDropped, judge.Pass)
+	mixed := run()
+	anonymousAnswer(&mixed.hits["get"][198])
+	if p := assertVerdict(t, mixed.judged(t), load.SlugDropped, judge.Fail); p.Dropped != 1 {
+		t.Errorf("%d dropped, want the one", p.Dropped)
+	}
+}
+
 func TestAPassNamesWhatWasMasked(t *testing.T) {
 	r := cleanRun()
 	for i := range 7 {

@@ -70,7 +70,7 @@ type Hit struct {
 	// Unsent marks an intent that was never started; At is then the moment it was given up.
 	Unsent bool
 	Route  string // as the traffic file names it; empty: method and path tell
-	Digest bool   // the answer carried a Content-Digest
+	Digest bool   // the answer carried a Content-Digest that its body can be compared with
 	// Echoed: the answer carried the id of a hit. Where it is not this hit's own, the hit failed.
 	Echoed bool
 }

@@ -82,7 +82,7 @@ type digests struct {
 }
 
 // digestsOf reads the head of an answer, and decides what its body is hashed by. A trailer that is announced (RFC 9110, 6.6.2) may bring any
-// digest. One that is not may come where nothing says how long the body is; only SHA-256 is looked for there.
+// digest. One that is not may come where nothing says how long the body is.
 func digestsOf(resp *http.Response, bodyless bool, buf *[sha256.Size]byte) digests {
 	lines := resp.Header["Content-Digest"]
 	d := digests{carried: len(lines) > 0, bodyless: bodyless}
@@ -94,7 +94,7 @@ func digestsOf(resp *http.Response, bodyless bool, buf *[sha256.Size]byte) diges
 	}
 	_, announced := resp.Trailer["Content-Digest"]
 	d.sha256 = d.head.sha256 != nil || announced || resp.ContentLength < 0
-	d.sha512 = d.head.sha512 != nil || announced
+	d.sha512 = d.head.sha512 != nil || announced || resp.ContentLength < 0
 	return d
 }
 
@@ -108,6 +108,15 @@ func (d *digests) addTrailer(resp *http.Response) {
 	if d.malformed == nil {
 		d.trailer, d.malformed = parseDigest(lines, new([sha256.Size]byte))
 	}
+}
+
+// comparable reports whether the answer carries a digest that the body can be compared with. One that is empty, or only of algorithms that
+// are not checked, shows nothing of the body.
+func (d *digests) comparable() bool {
+	in := func(want *digestWant) bool {
+		return d.hashed.sha256 && want.sha256 != nil || d.hashed.sha512 && want.sha512 != nil
+	}
+	return in(&d.head) || in(&d.trailer)
 }
 
 // compare reports whether there was something to compare the hashes over the whole body with, and which algorithm's digest they do not

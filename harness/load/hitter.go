@@ -165,7 +165,7 @@ func (h *hitter) exchange(ctx context.Context, s *state, in intent) *Outcome {
 	}
 	s.hit.Code = uint16(resp.StatusCode)
 	digests.addTrailer(resp)
-	s.hit.Digest = digests.carried
+	s.hit.Digest = digests.comparable()
 	length := resp.ContentLength
 	if bodyless {
 		length = 0

@@ -117,11 +117,15 @@ func TestWhatAnswersCarryIsRecorded(t *testing.T) {
 			return versioned + "Content-Digest: " + digestOf("0123456789") + "\r\n\r\n0123456789"
 		case "/trailer":
 			return chunked("", "Content-Digest: "+digestOf("0123456789"))
+		case "/md5":
+			return versioned + "Content-Digest: md5=:AAAA:\r\n\r\n0123456789"
+		case "/empty":
+			return versioned + "Content-Digest:\r\n\r\n0123456789"
 		}
 		return versioned + "\r\n0123456789"
 	}))
 	var all []string
-	for _, path := range []string{"/", "/echo", "/digest", "/trailer"} {
+	for _, path := range []string{"/", "/echo", "/digest", "/trailer", "/md5", "/empty"} {
 		all = append(all, url+path)
 	}
 	arm, err := NewArm("get", all...)
@@ -129,10 +133,10 @@ func TestWhatAnswersCarryIsRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := record(t)
-	if err := r.run(t.Context(), []Arm{arm}, Plan{Pacing: Constant{40}, Length: 100 * time.Millisecond}); err != nil {
+	if err := r.run(t.Context(), []Arm{arm}, Plan{Pacing: Constant{60}, Length: 100 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string][2]bool{"/": {false, false}, "/echo": {true, false}, "/digest": {false, true}, "/trailer": {false, true}}
+	want := map[string][2]bool{"/": {false, false}, "/md5": {false, false}, "/empty": {false, false}, "/echo": {true, false}, "/digest": {false, true}, "/trailer": {false, true}}
 	hits := r.hits()["get"]
 	for _, h := range hits {
 		path := strings.TrimPrefix(h.URL, url)
@@ -178,31 +182,32 @@ func TestWrongAnswers(t *testing.T) {
 		accept string // Accept-Encoding of the request
 		want   fate
 	}{
-		"trailer":                           {chunked(announced, "Content-Digest: "+right), "get", "", ok},
-		"trailer wrong":                     {chunked(announced, "Content-Digest: "+wrong), "get", "", digest},
-		"trailer wrong, not announced":      {chunked("", "Content-Digest: "+wrong), "get", "", digest},
-		"trailer of sha-512":                {chunked(announced, "Content-Digest: "+right512), "get", "", ok},
-		"trailer of sha-512 wrong":          {chunked(announced, "Content-Digest: "+wrong512), "get", "", digest},
-		"trailer wrong after a right head":  {chunked(announced+"\r\nContent-Digest: "+right, "Content-Digest: "+wrong), "get", "", digest},
-		"trailer right after a wrong head":  {chunked(announced+"\r\nContent-Digest: "+wrong, "Content-Digest: "+right), "get", "", digest},
-		"trailer that is no structure":      {chunked(announced, "Content-Digest: sha-256=hello world"), "get", "", fate{app, "digest malformed", 200, 0}},
-		"trailer announced that never came": {chunked(announced, ""), "get", "", ok},
-		"encoding":                          {coded("gzip"), "get", "", encoding},
-		"encoding identity":                 {coded("identity"), "get", "", ok},
-		"encoding asked for":                {coded("gzip"), "get", "br, gzip;q=0.5", ok},
-		"encoding by its other name":        {coded("x-gzip"), "get", "gzip", ok},
-		"any encoding asked for":            {coded("zstd"), "get", "*", ok},
-		"encoding ruled out":                {coded("gzip"), "get", "*, gzip;q=0", encoding},
-		"another encoding asked for":        {coded("br"), "get", "gzip", encoding},
-		"two encodings, one asked for":      {coded("gzip, br"), "get", "gzip", encoding},
-		"encoding of no body":               {strings.Replace(strings.TrimSuffix(coded("gzip"), "0123456789"), "200 OK", "204 No Content", 1), "get", "", fate{history.ClassOK, "", 204, 0}},
-		"one byte too many":                 {versioned + "\r\n0123456789X", "get", "", length},
-		"one byte too many, new connection": {versioned + "\r\n0123456789X", "get-close", "", length},
-		"one byte too many, sent once":      {versioned + "\r\n0123456789X", "get-once", "", length},
-		"a second answer at once":           {versioned + "\r\n0123456789" + versioned + "\r\n0123456789", "get", "", length},
-		"a body where there is none":        {"HTTP/1.1 204 No Content\r\nX-Rollproof-Version: v1\r\n\r\nbody", "get", "", fate{app, "length", 204, 0}},
-		"after early hints":                 {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + versioned + "\r\n0123456789", "get", "", ok},
-		"too many after early hints":        {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + versioned + "\r\n0123456789X", "get", "", length},
+		"trailer":                               {chunked(announced, "Content-Digest: "+right), "get", "", ok},
+		"trailer wrong":                         {chunked(announced, "Content-Digest: "+wrong), "get", "", digest},
+		"trailer wrong, not announced":          {chunked("", "Content-Digest: "+wrong), "get", "", digest},
+		"trailer of sha-512 wrong, unannounced": {chunked("", "Content-Digest: "+wrong512), "get", "", digest},
+		"trailer of sha-512":                    {chunked(announced, "Content-Digest: "+right512), "get", "", ok},
+		"trailer of sha-512 wrong":              {chunked(announced, "Content-Digest: "+wrong512), "get", "", digest},
+		"trailer wrong after a right head":      {chunked(announced+"\r\nContent-Digest: "+right, "Content-Digest: "+wrong), "get", "", digest},
+		"trailer right after a wrong head":      {chunked(announced+"\r\nContent-Digest: "+wrong, "Content-Digest: "+right), "get", "", digest},
+		"trailer that is no structure":          {chunked(announced, "Content-Digest: sha-256=hello world"), "get", "", fate{app, "digest malformed", 200, 0}},
+		"trailer announced that never came":     {chunked(announced, ""), "get", "", ok},
+		"encoding":                              {coded("gzip"), "get", "", encoding},
+		"encoding identity":                     {coded("identity"), "get", "", ok},
+		"encoding asked for":                    {coded("gzip"), "get", "br, gzip;q=0.5", ok},
+		"encoding by its other name":            {coded("x-gzip"), "get", "gzip", ok},
+		"any encoding asked for":                {coded("zstd"), "get", "*", ok},
+		"encoding ruled out":                    {coded("gzip"), "get", "*, gzip;q=0", encoding},
+		"another encoding asked for":            {coded("br"), "get", "gzip", encoding},
+		"two encodings, one asked for":          {coded("gzip, br"), "get", "gzip", encoding},
+		"encoding of no body":                   {strings.Replace(strings.TrimSuffix(coded("gzip"), "0123456789"), "200 OK", "204 No Content", 1), "get", "", fate{history.ClassOK, "", 204, 0}},
+		"one byte too many":                     {versioned + "\r\n0123456789X", "get", "", length},
+		"one byte too many, new connection":     {versioned + "\r\n0123456789X", "get-close", "", length},
+		"one byte too many, sent once":          {versioned + "\r\n0123456789X", "get-once", "", length},
+		"a second answer at once":               {versioned + "\r\n0123456789" + versioned + "\r\n0123456789", "get", "", length},
+		"a body where there is none":            {"HTTP/1.1 204 No Content\r\nX-Rollproof-Version: v1\r\n\r\nbody", "get", "", fate{app, "length", 204, 0}},
+		"after early hints":                     {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + versioned + "\r\n0123456789", "get", "", ok},
+		"too many after early hints":            {"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + versioned + "\r\n0123456789X", "get", "", length},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

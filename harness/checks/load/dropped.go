@@ -45,10 +45,11 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 			Proves: "Every intended hit of every arm but the control arm got one complete, correct answer in its deadline, as package load " +
 				"checked it (status, length, content coding, digest, and the hit's id where the answer repeats one). The deadline is checked again here. " +
 				"Once answers carry a version, a pod, a digest or the hit's id, each must: all of an arm whose answers one workload gives, else all " +
-				"of a route. Nor came bytes beyond the end of an answer. The power counts the hits that were left to judge, without those excepted.",
+				"of a route, in whichever arm. Nor came bytes beyond the end of an answer. The power counts the hits that were left to judge, without those excepted.",
 			Cannot: "See an outage of an arm shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
 				"transport sent again by itself count as answered; `masked` counts them, the reason names their arms, and the arms that are never " +
-				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what an arm never carries.",
+				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what an arm of a workload, or a route, never carries, " +
+				"and of an arm with more than 1 024 routes what the further ones carry.",
 			Excepts: "A failed hit of the kind that was injected, by the very release that was made bad, between the beginning of the disturbance " +
 				"and one deadline after its end; it is counted as `injected`. It is of that kind when it has the status that the disturbance " +
 				"says (`fault`) and nothing else is wrong with it: another status, a body unlike its length or digest, an answer past its " +
@@ -172,17 +173,32 @@ func (a *armDrops) Hit(h *history.Hit) {
 		what = a.failed(h)
 	}
 	if !h.Unsent && h.Code != 0 {
-		a.identityOf(route).see(h, correct, route)
+		a.identityOf(route).see(h, correct, route.routeCounts)
 	}
 	route.add(h, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
 }
 
-func (a *armDrops) identityOf(route *routeCounts) *identity {
+func (a *armDrops) identityOf(route routed) *identity {
 	if a.identity != nil {
 		return a.identity
 	}
-	return &route.identity
+	return route.identity
+}
+
+// shareIdentity holds the answers of a route to what those of other arms carried: whoever answers new connections only is seen by no other arm.
+func (f *drops) shareIdentity() {
+	carried := map[string]marks{}
+	for _, a := range f.arms {
+		for name, i := range a.routes.identities {
+			carried[name] |= i.carried
+		}
+	}
+	for _, a := range f.arms {
+		for name, i := range a.routes.identities {
+			i.carried = carried[name]
+		}
+	}
 }
 
 // dropAnonymous drops the correct answers that lack what others carried, now that all were seen.
@@ -201,8 +217,8 @@ func (a *armDrops) dropAnonymous() {
 	if a.identity != nil {
 		a.identity.wrong(drop)
 	}
-	for _, route := range a.routes.routes {
-		route.identity.wrong(drop)
+	for _, i := range a.routes.identities {
+		i.wrong(drop)
 	}
 }
 
@@ -351,6 +367,7 @@ func (f *drops) Result() judge.Promise {
 	)
 	gaps := map[*timeline.Window]time.Duration{}
 	dark := f.dark()
+	f.shareIdentity()
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.outages.finish()

@@ -71,6 +71,9 @@ type lacking struct {
 
 // see takes note of a whole answer.
 func (i *identity) see(h *history.Hit, correct bool, route *routeCounts) {
+	if i == nil {
+		return
+	}
 	carries := marksOf(h)
 	i.carried |= carries
 	lacks := owed(h) &^ carries

@@ -23,6 +23,8 @@ const (
 	maxArmRoutes = 128 // that are counted apart in one arm
 	maxRouteURLs = 1 << 14
 	otherRoutes  = "other routes"
+
+	maxIdentities = 1 << 10 // routes of an arm of which it is known what their answers carry
 )
 
 // armRoutes counts the hits of one arm by route.
@@ -30,9 +32,18 @@ type armRoutes struct {
 	targets  map[string]bool // that are hit as they are; the paths of others come from a traffic file
 	manyHost bool
 	routes   map[string]*routeCounts
-	known    map[routeKey]*routeCounts
-	last     routeKey
-	lastOf   *routeCounts
+	// identities are of the answers of each route, by its name. They are more than routes: what is counted together must not be held to one
+	// another.
+	identities map[string]*identity
+	known      map[routeKey]routed
+	last       routeKey
+	lastOf     routed
+}
+
+// routed is what a hit belongs to.
+type routed struct {
+	*routeCounts
+	identity *identity // nil: there are too many routes to know
 }
 
 // routeKey is all that a route follows from.
@@ -42,12 +53,11 @@ type routeCounts struct {
 	judge.Route
 	latencies *hdrhistogram.Histogram // in microseconds
 	bare      bare                    // of Dropped
-	identity  identity                // of its answers
 }
 
 // newArmRoutes counts the routes of an arm. arms are all of the run: where they go to several hosts, a route names its own.
 func newArmRoutes(arm *timeline.Arm, arms []*timeline.Arm) armRoutes {
-	r := armRoutes{targets: map[string]bool{}, routes: map[string]*routeCounts{}, known: map[routeKey]*routeCounts{}}
+	r := armRoutes{targets: map[string]bool{}, routes: map[string]*routeCounts{}, identities: map[string]*identity{}, known: map[routeKey]routed{}}
 	for _, w := range arm.Windows {
 		for _, target := range w.Targets {
 			r.targets[target] = true
@@ -71,19 +81,29 @@ func newArmRoutes(arm *timeline.Arm, arms []*timeline.Arm) armRoutes {
 }
 
 // of is the route of a hit.
-func (r *armRoutes) of(h *history.Hit) *routeCounts {
+func (r *armRoutes) of(h *history.Hit) routed {
 	key := routeKey{h.Route, h.Method, h.URL}
-	if r.lastOf == nil || key != r.last {
+	if r.lastOf.routeCounts == nil || key != r.last {
 		r.last, r.lastOf = key, r.find(key)
 	}
 	return r.lastOf
 }
 
-func (r *armRoutes) find(key routeKey) *routeCounts {
-	if c, ok := r.known[key]; ok {
-		return c
+func (r *armRoutes) find(key routeKey) routed {
+	if to, ok := r.known[key]; ok {
+		return to
 	}
 	name := r.name(key)
+	to := routed{r.counts(name), r.identity(name)}
+	if len(r.known) >= maxRouteURLs {
+		clear(r.known)
+	}
+	r.known[key] = to
+	return to
+}
+
+// counts is where the hits of a route are counted.
+func (r *armRoutes) counts(name string) *routeCounts {
 	c, ok := r.routes[name]
 	if !ok && len(r.routes) >= maxArmRoutes {
 		name = otherRoutes
@@ -93,11 +113,17 @@ func (r *armRoutes) find(key routeKey) *routeCounts {
 		c = &routeCounts{Route: judge.Route{Name: name}, latencies: newLatencies(), bare: bare{}}
 		r.routes[name] = c
 	}
-	if len(r.known) >= maxRouteURLs {
-		clear(r.known)
-	}
-	r.known[key] = c
 	return c
+}
+
+// identity is what is known of the answers of a route.
+func (r *armRoutes) identity(name string) *identity {
+	i := r.identities[name]
+	if i == nil && len(r.identities) < maxIdentities {
+		i = &identity{}
+		r.identities[name] = i
+	}
+	return i
 }
 
 // name is the route of a hit in words.
