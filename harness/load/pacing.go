@@ -133,9 +133,12 @@ func formatRate(perSecond float64) string {
 	return fmt.Sprintf("%.6g/s", perSecond)
 }
 
-// seconds is a duration, at most a hundred years: the intended time of a hit that is never due.
+// never is the intended time of a hit that is not due in any window: after a hundred years.
+const never = 100 * 365 * 24 * time.Hour
+
+// seconds is a duration, at most never.
 func seconds(s float64) time.Duration {
-	return time.Duration(min(s, 100*365*24*3600) * float64(time.Second))
+	return time.Duration(min(s, never.Seconds()) * float64(time.Second))
 }
 
 // dueBefore counts the hits that one arm, the first-th of every, is to send in a window of that length.

@@ -88,6 +88,9 @@ func (p Plan) check() error {
 	if p.Length < 0 || p.Deadline < 0 || p.Grace < 0 || p.IdleTimeout < 0 {
 		return errors.New("plan load: length, deadline, grace and idle time-out cannot be negative")
 	}
+	if p.Length > never {
+		return fmt.Errorf("plan load: it lasts %s: want a hundred years at most", p.Length)
+	}
 	if _, recorded := p.Pacing.(Recorded); recorded && p.Traffic == nil {
 		return errors.New("plan load: recorded pacing needs a traffic file")
 	}

@@ -402,6 +402,7 @@ func TestBadPlansAreRefused(t *testing.T) {
 		"rate 0":          {arms(t, target, "get"), Plan{Pacing: Constant{}}, "more than 0"},
 		"no file":         {arms(t, target, "get"), Plan{Pacing: Recorded{}}, "traffic file"},
 		"negative length": {arms(t, target, "get"), Plan{Pacing: Constant{1}, Length: -1}, "negative"},
+		"endless length":  {arms(t, target, "get"), Plan{Pacing: Constant{1}, Length: never + 1}, "hundred years"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := record(t)
