@@ -16,6 +16,14 @@ func (r *Ruling) Broken(f Finding) {
 	r.Against.Note(f)
 }
 
+// AllBroken notes what an arm found: each breaks the promise, also those that were only counted.
+func (r *Ruling) AllBroken(found *Findings) {
+	for _, f := range found.Kept {
+		r.Broken(f)
+	}
+	r.Against.Found += found.Found - uint64(len(found.Kept))
+}
+
 // Missing notes that something which was promised did not come. A run that ended before its plan might have seen it yet.
 func (r *Ruling) Missing(f Finding) {
 	if r.Timeline.Finished() {

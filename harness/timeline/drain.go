@@ -25,10 +25,8 @@ type Drain struct {
 // Drains are the drains that began, in order.
 func (t *Timeline) Drains() []*Drain {
 	var all []*Drain
-	for _, d := range t.Disturbances {
-		if d.Name == DrainName && d.Began != Never {
-			all = append(all, t.drain(d))
-		}
+	for _, d := range t.Performed(DrainName) {
+		all = append(all, t.drain(d))
 	}
 	return all
 }

@@ -139,6 +139,17 @@ func (d *Disturbance) Until() time.Duration {
 	return d.Landed
 }
 
+// Performed are the disturbances of a name that began, in order.
+func (t *Timeline) Performed(name string) []*Disturbance {
+	var all []*Disturbance
+	for _, d := range t.Disturbances {
+		if d.Name == name && d.Began != Never {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
 // GoesOn reports whether it may do something at a moment: from its beginning until late after the last that was told of it, and for ever where
 // it was neither healed nor healing it given up.
 func (d *Disturbance) GoesOn(at, late time.Duration) bool {

@@ -40,27 +40,17 @@ func ReadinessLost(b LostBudgets, tolerance judge.Tolerance) judge.Check {
 			Inconclusive: "When the disturbance did not land, when the pod answered nothing before, or when there is too little load afterwards.",
 			Budgets:      []any{b},
 		},
-		Needs: []judge.Need{load.Carried, {What: "disturbance " + LostName, Met: func(t *timeline.Timeline) bool { return len(losses(t)) > 0 }}},
+		Needs: []judge.Need{load.Carried, {What: "disturbance " + LostName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(LostName)) > 0 }}},
 		Rests: []string{"pods"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &lost{t: t, budgets: b, tolerance: tolerance}
-			for _, d := range losses(t) {
+			for _, d := range t.Performed(LostName) {
 				f.losses = append(f.losses, loss{Disturbance: d, pods: lostIn(t, d)})
 			}
 			return f
 		},
 	}
-}
-
-func losses(t *timeline.Timeline) []*timeline.Disturbance {
-	var all []*timeline.Disturbance
-	for _, d := range t.Disturbances {
-		if d.Name == LostName && d.Began != timeline.Never {
-			all = append(all, d)
-		}
-	}
-	return all
 }
 
 // loss is one such disturbance, with the pods that lost their readiness under it.
@@ -181,10 +171,7 @@ func (f *lost) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
 	for _, a := range f.arms {
-		for _, found := range a.found.Kept {
-			r.Broken(found)
-		}
-		r.Against.Found += a.found.Found - uint64(len(a.found.Kept))
+		r.AllBroken(&a.found)
 	}
 	for _, l := range f.losses {
 		if len(l.pods) == 0 {

@@ -32,23 +32,13 @@ func ScaleDown(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 				"flight at those that were.",
 			Budgets: []any{b},
 		},
-		Needs: []judge.Need{load.Carried, {What: "disturbance " + ScaleInName, Met: func(t *timeline.Timeline) bool { return len(scaleIns(t)) > 0 }}},
+		Needs: []judge.Need{load.Carried, {What: "disturbance " + ScaleInName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(ScaleInName)) > 0 }}},
 		Rests: []string{"pods"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			return &scaleDown{t: t, budgets: b, scales: scalesOf(t, tolerance)}
 		},
 	}
-}
-
-func scaleIns(t *timeline.Timeline) []*timeline.Disturbance {
-	var all []*timeline.Disturbance
-	for _, d := range t.Disturbances {
-		if d.Name == ScaleInName && d.Began != timeline.Never {
-			all = append(all, d)
-		}
-	}
-	return all
 }
 
 // scale is one such disturbance, with the stops of the pods that went under it, and the time in which nothing may fail.
@@ -61,7 +51,7 @@ type scale struct {
 
 func scalesOf(t *timeline.Timeline, tolerance judge.Tolerance) []scale {
 	var all []scale
-	for _, d := range scaleIns(t) {
+	for _, d := range t.Performed(ScaleInName) {
 		landed := min(d.Landed, d.Failed)
 		s := scale{Disturbance: d, span: timeline.Span{From: d.Began, Until: landed}}
 		for _, stop := range stopsOf(t) {
@@ -146,10 +136,7 @@ func (f *scaleDown) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
 	for _, a := range f.arms {
-		for _, found := range a.found.Kept {
-			r.Broken(found)
-		}
-		r.Against.Found += a.found.Found - uint64(len(a.found.Kept))
+		r.AllBroken(&a.found)
 	}
 	straddling, pods := uint64(0), 0
 	for i, s := range f.scales {
