@@ -50,6 +50,17 @@ func pretend(method string, code int, suffixes ...string) func(*bench) {
 	}
 }
 
+// pretendPatched answers a patch with an object, and changes nothing.
+func pretendPatched(suffix, object string) func(*bench) {
+	return func(b *bench) {
+		b.api.Handle(http.MethodPatch, suffix, func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, object)
+			return true
+		})
+	}
+}
+
 // deaf is a node that says that it sent every signal and sends none.
 type deaf struct{ node NodeExec }
 
@@ -97,20 +108,8 @@ func noops() []noop {
 			"changes rollouts shop/vault"},
 		{"scale-in", func(bound time.Duration) Disturbance {
 			return ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2, Bound: bound}
-		}, func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, func(b *bench) {
-			b.api.Handle(http.MethodPatch, "/vault", func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`)
-				return true
-			})
-		}, "changes rollouts shop/vault"},
-		{"drain without a cordon", drained, emptied, func(b *bench) {
-			b.api.Handle(http.MethodPatch, "/n1", func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Node"}`)
-				return true
-			})
-		}, "changes nodes /n1"},
+		}, func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, pretendPatched("/vault", `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`), "changes rollouts shop/vault"},
+		{"drain without a cordon", drained, emptied, pretendPatched("/n1", `{"apiVersion":"v1","kind":"Node"}`), "changes nodes /n1"},
 		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), "changes nodes /n1"},
 		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
 		{"force-deleted", kill(ForceDeleted), onePod, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},

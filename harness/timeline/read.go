@@ -162,7 +162,6 @@ func (b *timelineBuilder) disturbance(at time.Duration, e *history.Disturbance) 
 			d.Touched = append(d.Touched, touch)
 		}
 	}
-	d.Told = max(d.Told, at)
 	switch e.Phase {
 	case history.Began:
 		d.Begins++

@@ -107,7 +107,6 @@ type Disturbance struct {
 	Left                          []history.Evidence // with Unhealed: what is left behind
 	Begins                        int
 	Touched                       []history.Touch    // what it changes itself
-	Told                          time.Duration      // when it was last told of
 	Phases                        []DisturbancePhase // each that was recorded, in the order of time, at least one
 }
 
@@ -154,7 +153,7 @@ func (t *Timeline) Performed(name string) []*Disturbance {
 // it was neither healed nor healing it given up.
 func (d *Disturbance) GoesOn(at, late time.Duration) bool {
 	over := d.Healed != Never || d.Unhealed != Never
-	return at >= d.Began && (!over || at <= d.Told+late)
+	return at >= d.Began && (!over || at <= d.Phases[len(d.Phases)-1].At+late)
 }
 
 // Label names a disturbance to people.
