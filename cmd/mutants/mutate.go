@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/packages"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // mutant is one change of one place.
@@ -418,7 +420,7 @@ func leaves(b *ast.BlockStmt) bool {
 func (c *changer) add(s *site, n ast.Node, now string) {
 	m := &mutant{
 		ID: c.next, Package: c.pkg.PkgPath, File: c.rel, Line: c.pkg.Fset.Position(n.Pos()).Line, Func: c.in,
-		Was: oneLine(c.textOf(n)), Now: oneLine(now),
+		Was: words.OneLine(c.textOf(n)), Now: words.OneLine(now),
 	}
 	if m.Now == "" {
 		m.Now = "nothing"
@@ -427,8 +429,6 @@ func (c *changer) add(s *site, n ast.Node, now string) {
 	c.mutants = append(c.mutants, m)
 	s.choices = append(s.choices, choice{id: m.ID, text: now})
 }
-
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // render is a stretch of the text with every mutant of its sites behind a switch.
 func (c *changer) render(from, to int, sites []*site) string {
