@@ -65,11 +65,11 @@ func (s *scaled) control(kind string) {
 		}
 		switch {
 		case len(pods) > want:
-			s.api.Delete("pods", "shop", pods[0])
-			if s.replaces {
-				s.api.Delete("pods", "shop", pods[1])
+			if s.replaces { // first, so that there are never just the old ones that were wanted
 				s.more()
+				s.api.Delete("pods", "shop", pods[1])
 			}
+			s.api.Delete("pods", "shop", pods[0])
 		case len(pods) < want:
 			s.more()
 		}
