@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -183,6 +185,27 @@ func lingering(t *testing.T) (term *terminal, release func(), pid int) {
 	return term, func() { close(answered) }, pid
 }
 
+// stopped waits until all threads of a process that was told to stop have: until then one of them may still take what it is sent.
+func stopped(t *testing.T, pid int) {
+	t.Helper()
+	err := wait.Until(t.Context(), fmt.Sprintf("the threads of process %d to stop", pid), time.Minute, time.Millisecond, func(context.Context) (bool, string, error) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+		if err != nil || len(threads) == 0 {
+			return false, "no thread", err
+		}
+		for _, thread := range threads {
+			status, err := os.ReadFile(thread)
+			if err != nil || !strings.Contains(string(status), "\nState:\tT") {
+				return false, thread + " runs", err
+			}
+		}
+		return true, "", nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The first signal ends a command in order, the second at once, whichever process of the two it reaches.
 func TestTerminalSignals(t *testing.T) {
 	ways := map[string]func(term *terminal, child int){
@@ -228,6 +251,7 @@ func TestTerminalSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = syscall.Kill(child, syscall.SIGKILL) }) // should it be there still: one that is stopped ends by nothing else
+		stopped(t, child)
 		term.signal(syscall.SIGTERM)
 		term.signal(syscall.SIGHUP) // two of one kind may become one on their way
 		if text := flat(term.ends(exitCouldNotRun)); !strings.Contains(text, "rollproof: killed: it had not ended") {
