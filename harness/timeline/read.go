@@ -213,7 +213,7 @@ func (b *timelineBuilder) finish() *Timeline {
 	slices.SortStableFunc(t.Milestones, func(x, y Milestone) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Notes, func(x, y Note) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Changes, func(x, y Change) int { return cmp.Compare(x.At, y.At) })
-	t.Cluster = readCluster(t.Changes, &t.Damage)
+	t.readCluster()
 	t.readPods(b.pods)
 	return t
 }
