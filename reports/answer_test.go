@@ -7,6 +7,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -25,15 +26,15 @@ func hits(arm string, n, failed int, version string, at time.Duration) *fold {
 
 // rollout is what a controller tells of a release: its states in the order of time, one a second from second 1 on, and the versions of
 // the two pod templates.
-func rollout(states ...history.RolloutObject) timeline.Cluster {
-	track := &timeline.Track[history.RolloutObject]{Namespace: "bitvault", Name: "api", Gone: timeline.Never}
+func rollout(states ...resource.Rollout) timeline.Cluster {
+	track := &timeline.Track[resource.Rollout]{Namespace: "bitvault", Name: "api", Gone: timeline.Never}
 	for i, s := range states {
-		track.Seen = append(track.Seen, timeline.Seen[history.RolloutObject]{At: time.Duration(i+1) * time.Second, Object: s})
+		track.Seen = append(track.Seen, timeline.Seen[resource.Rollout]{At: time.Duration(i+1) * time.Second, Object: s})
 	}
-	c := timeline.Cluster{Rollouts: []*timeline.Track[history.RolloutObject]{track}}
+	c := timeline.Cluster{Rollouts: []*timeline.Track[resource.Rollout]{track}}
 	for hash, version := range map[string]string{"old": "v1", "new": "v2"} {
-		c.ReplicaSets = append(c.ReplicaSets, &timeline.Track[history.ReplicaSetObject]{
-			Namespace: "bitvault", Name: "api-" + hash, Seen: []timeline.Seen[history.ReplicaSetObject]{{Object: history.ReplicaSetObject{Hash: hash, Version: version}}},
+		c.ReplicaSets = append(c.ReplicaSets, &timeline.Track[resource.ReplicaSet]{
+			Namespace: "bitvault", Name: "api-" + hash, Seen: []timeline.Seen[resource.ReplicaSet]{{Object: resource.ReplicaSet{Hash: hash, Version: version}}},
 		})
 	}
 	return c
@@ -60,11 +61,11 @@ func disturbedAt(name, target string, began, landed, healed, failed, unhealed fl
 
 func TestAnswer(t *testing.T) {
 	var (
-		stable   = history.RolloutObject{StableRS: "old", CurrentPodHash: "old"}
-		going    = history.RolloutObject{StableRS: "old", CurrentPodHash: "new"}
-		promoted = history.RolloutObject{StableRS: "new", CurrentPodHash: "new"}
-		aborted  = history.RolloutObject{StableRS: "old", CurrentPodHash: "new", Abort: true}
-		ordered  = history.RolloutObject{StableRS: "old", CurrentPodHash: "new", PromoteFull: true}
+		stable   = resource.Rollout{StableRS: "old", CurrentPodHash: "old"}
+		going    = resource.Rollout{StableRS: "old", CurrentPodHash: "new"}
+		promoted = resource.Rollout{StableRS: "new", CurrentPodHash: "new"}
+		aborted  = resource.Rollout{StableRS: "old", CurrentPodHash: "new", Abort: true}
+		ordered  = resource.Rollout{StableRS: "old", CurrentPodHash: "new", PromoteFull: true}
 	)
 	const node = "node worker-2"
 	drain := disturbedAt("drain", node, 1, 2, 7, 0, 0)

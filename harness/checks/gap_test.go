@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -87,9 +88,9 @@ func TestShortGapsThatLostNothing(t *testing.T) {
 func TestObjectsOfOneName(t *testing.T) {
 	r := cleanRun()
 	r.events = nil
-	r.node(0, "n1", history.NodeObject{Ready: true})
-	r.change(2*time.Second, "deleted", "nodes", "n1", nil, history.NodeObject{Ready: true})
-	r.change(3*time.Second, "added", "nodes", "n1", nil, history.NodeObject{})
+	r.node(0, "n1", resource.Node{Ready: true})
+	r.change(2*time.Second, "deleted", "nodes", "n1", nil, resource.Node{Ready: true})
+	r.change(3*time.Second, "added", "nodes", "n1", nil, resource.Node{})
 	for i := range r.events {
 		if c := r.events[i].Change; c != nil && r.events[i].At > 3*time.Second {
 			c.UID = "another"
