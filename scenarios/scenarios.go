@@ -29,6 +29,7 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.PDBNoDeadlock(w),
 		mechanics.Freeze(w),
 		mechanics.ReadinessLost(w),
+		mechanics.NodeLoss(w),
 	}
 }
 
