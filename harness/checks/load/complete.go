@@ -53,7 +53,7 @@ type armCount struct {
 	windows map[int]*windowCount
 	end     time.Duration // of the run
 
-	impossible uint64 // hits of which something cannot be
+	impossible uint64 // hits that tell something impossible
 	first      history.Hit
 	why        string // of the first
 
@@ -87,7 +87,7 @@ func (a *armCount) Hit(h *history.Hit) {
 	}
 }
 
-// refuse counts a hit that cannot be. The first by number is told of: the order in the file says nothing.
+// refuse counts a hit that tells something impossible, and keeps the one of the lowest number: the order in the file says nothing.
 func (a *armCount) refuse(h *history.Hit, why string) {
 	a.impossible++
 	if a.why == "" || h.Seq < a.first.Seq {
@@ -96,7 +96,7 @@ func (a *armCount) refuse(h *history.Hit, why string) {
 	}
 }
 
-// impossible says what is told of a hit that cannot be; "" where all of it can. ended is when the run ended.
+// impossible says what is impossible of all that a hit tells; "" where nothing is. ended is when the run ended.
 func impossible(h *history.Hit, ended time.Duration) string {
 	good := h.Class == history.ClassOK
 	switch {

@@ -171,8 +171,8 @@ func (f *held) Result() judge.Promise {
 	return p
 }
 
-// pathFindings tells of a dead path that cost hits. While nothing was lost a path that did not answer was slow at most, as all is on a machine
-// that stands still.
+// pathFindings tells of a dead path that cost hits. Where no hit was lost, a path that did not answer was slow at most, as everything is on a
+// machine that stands still.
 func (f *held) pathFindings(found *judge.Findings) {
 	answered, lost := moments{}, unreached{}
 	for _, a := range f.arms {
