@@ -256,7 +256,7 @@ func readHits(f io.Reader, name string, started time.Time, yield func(*Hit, erro
 		readOwnHits(r, len(preamble), name, started, yield)
 	case bytes.HasPrefix(head, olderPreamble):
 		readOwnHits(r, len(olderPreamble), name, started, yield)
-	case err != nil && (bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head)):
+	case bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head):
 		yield(nil, &Damage{File: name, Text: "the file ends before the first hit"})
 	default:
 		readForeignHits(r, name, started, yield)

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"slices"
 )
 
 // sealedEvents is what one reading of events.jsonl tells before anything of the record is believed: how far its sums hold, and the blocks
@@ -122,10 +123,7 @@ func (r *blockReader) next() error {
 	if size <= 0 || size > maxBlock {
 		return damage("the events tell of a block of %d bytes", size)
 	}
-	if int64(cap(r.data)) < size {
-		r.data = make([]byte, size)
-	}
-	r.data = r.data[:size]
+	r.data = slices.Grow(r.data[:0], int(size))[:size]
 	if n, err := io.ReadFull(r.f, r.data); errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {
 		return damage("the file is cut: %d bytes of a block of %d are there", n, size)
 	} else if err != nil {
