@@ -111,10 +111,7 @@ func readPod(c *Change) (PodView, error) {
 
 func readObject[T any](c *Change) (T, error) {
 	var object T
-	if c.Object == nil {
-		return object, fmt.Errorf("it holds no content")
-	}
-	err := json.Unmarshal(c.Object, &object)
+	err := json.Unmarshal(c.Object, &object) // no content is none of JSON either
 	return object, err
 }
 
