@@ -494,6 +494,7 @@ func TestOpeningLinesAndRunFiles(t *testing.T) {
 		"only the events are newer":      {run1, line(strings.Replace(run1, `"format":1`, `"format":3`, 1)), 0, "", "", true},
 	} {
 		dir := t.TempDir()
+		c.run = strings.Replace(c.run, `"id"`, `"scenario":"s","id"`, 1)
 		if err := errors.Join(os.WriteFile(filepath.Join(dir, runFile), []byte(c.run), 0o644), os.WriteFile(filepath.Join(dir, eventsFile), []byte(c.events), 0o644)); err != nil {
 			t.Fatal(err)
 		}
@@ -506,6 +507,9 @@ func TestOpeningLinesAndRunFiles(t *testing.T) {
 		}
 		if len(h.Damage()) != c.damage || h.Run().ID != c.id || h.Run().Started.UTC().Format(time.TimeOnly) != c.started {
 			t.Errorf("%s: damage %v, run %q started at %s", name, h.Damage(), h.Run().ID, h.Run().Started)
+		}
+		if want := map[bool]string{true: "s", false: ""}[strings.Contains(c.run, "\n") && json.Valid([]byte(c.run))]; h.Run().Scenario != want {
+			t.Errorf("%s: scenario %q, want %q: in format 1 only run.json tells it", name, h.Run().Scenario, want)
 		}
 		if h.Sum() != sumOfBytes([]byte(c.events)) {
 			t.Errorf("%s: the record of format 1 is called %s", name, h.Sum())
@@ -557,7 +561,48 @@ func TestASealedFileThatIsNotAsItWas(t *testing.T) {
 			t.Errorf("%s: it is taken as it was written", name)
 		}
 	}
+	if !newEventSeal().holds(newEventSeal().closed([]byte("{"))) {
+		t.Error("the sum over one byte does not fit")
+	}
 	if newFileSeal().holds(sumAlone) || newFileSeal().holds(sumAlone[1:]) {
 		t.Error("a sum over nothing vouches for something")
+	}
+}
+
+// Hits reach the file without being asked to: of a harness that is killed next to nothing is lost.
+func TestHitsReachTheFileByThemselves(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	rec := create(t, dir)
+	w, err := rec.Arm("get")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Write(&Hit{Code: 200}); err != nil {
+		t.Fatal(err)
+	}
+	look, late := time.NewTicker(10*time.Millisecond), time.NewTimer(time.Minute)
+	defer look.Stop()
+	defer late.Stop()
+	for size := int64(0); size == 0; {
+		select {
+		case <-look.C:
+		case <-late.C:
+			t.Fatal("wait for the hit to be in the file: not within a minute")
+		}
+		info, err := os.Stat(filepath.Join(dir, hitsFile("get")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = info.Size()
+	}
+	if err := rec.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	hits := 0
+	for range open(t, dir).Hits("get") {
+		hits++
+	}
+	if hits != 1 {
+		t.Errorf("%d hits are in the file, want 1", hits)
 	}
 }

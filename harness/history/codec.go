@@ -234,11 +234,8 @@ type fieldDecoder struct {
 }
 
 func (d *fieldDecoder) uint() uint64 {
-	v, n := uvarint(d.buf)
-	if n == 0 {
-		d.bad, d.buf = true, nil
-		return 0
-	}
+	v, n := uvarint(d.buf) // 0 of 0 bytes, where that is none
+	d.bad = d.bad || n == 0
 	d.buf = d.buf[n:]
 	return v
 }

@@ -308,12 +308,12 @@ func nextMessage(r *bufio.Reader) (payload []byte, size int, err error) {
 		}
 		return nil, 0, fmt.Errorf("read the next hit: %w", err)
 	}
-	length, n := uvarint(head)
-	if n == 0 && err == nil || length > maxMessage {
+	length, n := uvarint(head) // 0 bytes, where that is none: then the payload is empty, and no hit
+	if length > maxMessage {
 		return nil, 0, errMalformed
 	}
 	msg, err := r.Peek(n + int(length))
-	if n == 0 || err != nil {
+	if err != nil {
 		return nil, 0, errors.New("the last hit is cut")
 	}
 	return msg[n:], len(msg), nil

@@ -294,7 +294,13 @@ func TestAnArmThatNoEventTellsOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line, err := Read(h); err != nil || len(line.Arms) != 1 || line.Arms[0].Name != "stray" {
-		t.Errorf("%d arms, %v, want the stray one", len(line.Arms), err)
+	if line, err := Read(h); err != nil || len(line.Arms) != 1 || line.Arms[0].Name != "stray" || len(line.Damage) != 0 {
+		t.Errorf("%d arms, %v, damage %v, want the stray one", len(line.Arms), err, line.Damage)
+	}
+	if err := os.Truncate(filepath.Join(dir, "events.jsonl"), 20); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := Read(h); err != nil || len(line.Damage) == 0 {
+		t.Errorf("events that are cut are no damage: %v", err)
 	}
 }
