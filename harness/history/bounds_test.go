@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 func TestWhatAHitFailedBy(t *testing.T) {
@@ -181,9 +183,9 @@ func TestMemoryOfTextsIsBounded(t *testing.T) {
 func TestTheLargestMessage(t *testing.T) {
 	for size, want := range map[int]bool{maxMessage: true, maxMessage + 1: false} {
 		stream := append(appendUvarint(nil, uint64(size)), make([]byte, size)...)
-		payload, n, err := nextMessage(bufio.NewReaderSize(bytes.NewReader(stream), maxMessage+16))
-		if (err == nil) != want || want && (len(payload) != size || n != len(stream)) {
-			t.Errorf("a message of %d bytes: %d bytes of %d, %v", size, len(payload), n, err)
+		payload, whole, err := nextMessage(bufio.NewReaderSize(bytes.NewReader(stream), maxMessage+16))
+		if (err == nil) != want || want && (len(payload) != size || len(whole) != len(stream)) {
+			t.Errorf("a message of %d bytes: %d bytes of %d, %v", size, len(payload), len(whole), err)
 		}
 	}
 	stream := append(appendUvarint(bytes.Clone(preamble), maxMessage+1), make([]byte, maxMessage+1)...)
@@ -314,8 +316,12 @@ func TestABlockIsWrittenWhenItIsFull(t *testing.T) {
 	if _, err := rec.Arm("get"); err == nil {
 		t.Error("an arm is recorded twice")
 	}
-	if err := rec.Close(EndFinished, "why"); err != nil {
+	if err := errors.Join(w.Flush(), rec.Close(EndFinished, "why")); err != nil {
 		t.Fatal(err)
+	}
+	data, err := os.ReadFile(events.Name())
+	if n := bytes.Count(data, []byte(`"kind":"batch"`)); err != nil || n != 1 {
+		t.Errorf("%d batches are told, %v: where nothing is buffered there is none", n, err)
 	}
 }
 
@@ -414,6 +420,7 @@ func TestWhatTheEventsVouchFor(t *testing.T) {
 
 // Whoever stops reading is not called again, and damage is told once.
 func TestReadingIsStoppedAtOnce(t *testing.T) {
+	var buf bytes.Buffer
 	dir := smallRecord(t)
 	path := filepath.Join(dir, eventsFile)
 	whole, err := os.ReadFile(path)
@@ -434,6 +441,17 @@ func TestReadingIsStoppedAtOnce(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("read %d, want one event and one hit", n)
+	}
+	foreign := vegeta.NewEncoder(&buf)
+	for range 2 {
+		if err := foreign.Encode(&vegeta.Result{Code: 200}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n = 0
+	readHits(&buf, "f", started, func(*Hit, error) bool { n++; return false })
+	if n != 1 {
+		t.Errorf("of a foreign stream %d hits are read, want the first", n)
 	}
 	// A line that fits its sum and is no event, and then one that does not fit.
 	first, _, _ := bytes.Cut(whole, []byte("\n"))
@@ -604,5 +622,28 @@ func TestHitsReachTheFileByThemselves(t *testing.T) {
 	}
 	if hits != 1 {
 		t.Errorf("%d hits are in the file, want 1", hits)
+	}
+}
+
+// A file that went while the record is read is damage.
+func TestFilesThatWent(t *testing.T) {
+	dir := smallRecord(t)
+	h := open(t, dir)
+	if err := errors.Join(os.Remove(filepath.Join(dir, eventsFile)), os.Remove(filepath.Join(dir, hitsFile("get")))); err != nil {
+		t.Fatal(err)
+	}
+	damages := 0
+	for _, err := range h.Events() {
+		if damage := new(Damage); errors.As(err, &damage) {
+			damages++
+		}
+	}
+	for _, err := range h.Hits("get") {
+		if damage := new(Damage); errors.As(err, &damage) {
+			damages++
+		}
+	}
+	if damages != 2 {
+		t.Errorf("%d files are damaged, want 2", damages)
 	}
 }
