@@ -123,6 +123,9 @@ func TestWhatIsLeftBroken(t *testing.T) {
 		"a pod of a new workload": {func(tl *timeline.Timeline) {
 			tl.Cluster.Pods = append(tl.Cluster.Pods, track("b", at(500, podOf("new", nil))))
 		}, judge.Pass, 0},
+		"a workload that was done": {func(tl *timeline.Timeline) {
+			tl.Cluster.Pods = append(tl.Cluster.Pods, track("b", at(0, podOf("new", func(o *timeline.PodView) { o.Phase, o.Ready = "Succeeded", false }))), track("c", at(500, podOf("new", nil))))
+		}, judge.Pass, 0},
 		"one that is about to go":  {func(tl *timeline.Timeline) { old(tl, history.ReplicaSetObject{ScaleDownAt: "soon", Desired: 1}) }, judge.Pass, 0},
 		"one that nobody asks for": {func(tl *timeline.Timeline) { old(tl, history.ReplicaSetObject{}) }, judge.Pass, 0},
 		"one that is asked for":    {func(tl *timeline.Timeline) { old(tl, history.ReplicaSetObject{Desired: 1}) }, judge.Fail, 1},
