@@ -545,3 +545,36 @@ func TestWhatAnArmSeesOfAStep(t *testing.T) {
 		}
 	}
 }
+
+// Of several exposures the worst is the promise's, and all of them are counted.
+func TestTheWorstOfTwoExposures(t *testing.T) {
+	good := exposure{Identity: timeline.Identity{Workload: app, Version: "v2"}, began: 100, abort: 300, over: 350, cuts: []time.Duration{100, 350}, shares: []float64{0, .1, 0}}
+	doubt := exposure{Identity: good.Identity, began: 100, abort: timeline.Never, over: timeline.Never, cuts: []time.Duration{100}, shares: []float64{0, .1}}
+	const harmful = 600 // of 700 hits, where a share of 10 % explains far fewer
+	for name, c := range map[string]struct {
+		exposures []exposure
+		reached   []uint64
+		want      judge.Verdict
+		found     uint64
+	}{
+		"both good":              {[]exposure{good, good}, []uint64{60, 60}, judge.Pass, 0},
+		"the second failed":      {[]exposure{good, good}, []uint64{60, harmful}, judge.Fail, 1},
+		"the first failed":       {[]exposure{good, good}, []uint64{harmful, 60}, judge.Fail, 1},
+		"a doubt, and a failure": {[]exposure{doubt, good}, []uint64{60, harmful}, judge.Fail, 2},
+		"a failure, and a doubt": {[]exposure{good, doubt}, []uint64{harmful, 60}, judge.Fail, 2},
+		"a doubt":                {[]exposure{good, doubt}, []uint64{60, 60}, judge.Inconclusive, 1},
+	} {
+		f := &blast{t: loaded(0, 400), budgets: BlastBudgets{Abort: 1000}, tolerance: tolerance, exposures: c.exposures}
+		a := f.Arm(&timeline.Arm{Workload: app}).(*armBlast)
+		for i, n := range c.reached {
+			a.reached[i], a.harmed[i] = n, 6
+			for k := range a.traffic[i] {
+				a.traffic[i][k] = 700
+			}
+		}
+		p := f.Result()
+		if p.Verdict != c.want || p.Found != c.found || p.Injected != 12 || (p.Power != nil) != (c.want == judge.Pass) {
+			t.Errorf("%s: %s with %d findings, %d injected, power %+v; want %s with %d: %s", name, p.Verdict, p.Found, p.Injected, p.Power, c.want, c.found, p.Reason)
+		}
+	}
+}

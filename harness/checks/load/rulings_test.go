@@ -554,3 +554,61 @@ func TestWhatAnOutageSees(t *testing.T) {
 		t.Errorf("the longest gaps of two windows are %v", o.gaps)
 	}
 }
+
+// The hits of a window whose index is 0 are of that window, from its first one on.
+func TestAWindowOfIndexZero(t *testing.T) {
+	arm := &timeline.Arm{Windows: []*timeline.Window{{Window: history.Window{Length: 10}}}}
+	o := &outages{arm: arm}
+	o.visit(slot{at: 4, end: 4, outcome: answered})
+	if o.finish(); o.gaps[arm.Windows[0]] != 6 {
+		t.Errorf("the longest gaps are %v, want 6 after the hit", o.gaps)
+	}
+}
+
+// In a window without a planned end hits wait for as long as the record goes on.
+func TestAWaitInAWindowWithoutAnEnd(t *testing.T) {
+	for length, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 1: 1, 5 * time.Second: 5 * time.Second} {
+		arm := armOf("get")
+		arm.Windows[0].Length = length
+		f := &responsive{t: timelineOf(arm)}
+		a := f.Arm(arm).(*armWaits)
+		a.visit(slot{window: 1, outcome: dropped})
+		if a.leave(); a.longest != want {
+			t.Errorf("in a window of %s it waited %s, want %s", length, a.longest, want)
+		}
+	}
+}
+
+// What the load lost counts as the path's only where it failed, was sent, is not the harness's own and brought nothing.
+func TestWhatALoadLosesToAPath(t *testing.T) {
+	arm := armOf("get")
+	a := (&held{t: timelineOf(arm)}).Arm(arm).(*armHeld)
+	for _, h := range []history.Hit{{Code: 200}, {}, {Class: history.ClassHarness}, {Class: history.ClassAmbiguous, Unsent: true}, {Class: history.ClassAmbiguous, BytesIn: 1}} {
+		a.Hit(&h)
+	}
+	if len(a.bare) != 0 {
+		t.Errorf("%v are taken for lost", a.bare)
+	}
+	if a.Hit(&history.Hit{Class: history.ClassAmbiguous}); len(a.bare) != 1 || a.hits != 6 || a.unsent != 1 || len(a.others) != 1 {
+		t.Errorf("%v are lost of %d hits, %d never sent, %d answered", a.bare, a.hits, a.unsent, len(a.others))
+	}
+}
+
+// Answers that were slow by themselves are worse than any number that were sent late.
+func TestSlowByThemselvesIsWorse(t *testing.T) {
+	q := quickness{limit: 5}
+	for i := range 3 * quickOf {
+		r := reply{due: time.Duration(i), sent: time.Duration(i), end: time.Duration(i + 1)}
+		switch {
+		case i < 20: // slow from when it was due
+			r.end += 5
+			r.sent += 2
+		case i >= 2*quickOf && i < 2*quickOf+5:
+			r.end += 5
+		}
+		q.add(r)
+	}
+	if want := (slowness{5, 5}); q.worst != want {
+		t.Errorf("the worst is %+v, want %+v", q.worst, want)
+	}
+}
