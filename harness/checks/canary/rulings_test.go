@@ -128,7 +128,11 @@ func TestAnAbortIsJudgedByAllOfIt(t *testing.T) {
 			r.States[1].Object.Phase = "Progressing"
 			r.States = append(r.States, state(320, aborted))
 		}, nil, judge.Pass, 0},
-		"a state that tells of no abort":   {later(340, func(o *history.RolloutObject) { o.Abort = false }), nil, judge.Pass, 0},
+		"a state that tells of no abort": {later(340, func(o *history.RolloutObject) { o.Abort = false }), nil, judge.Pass, 0},
+		"whole, but aborted no longer": {func(r *timeline.Release, _ *timeline.Timeline) {
+			r.States[1].Object.Phase = "Progressing"
+			r.States = append(r.States, state(320, func(o *history.RolloutObject) { aborted(o); o.Abort = false }))
+		}, nil, judge.Fail, 1},
 		"a weight again, routers follow":   {later(349, func(o *history.RolloutObject) { o.Weights.Canary.Weight = 1 }), nil, judge.Pass, 0},
 		"a weight again":                   {later(350, func(o *history.RolloutObject) { o.Weights.Canary.Weight = 1 }), nil, judge.Fail, 1},
 		"a weight of another release":      {later(350, func(o *history.RolloutObject) { o.Weights.Canary.Weight, o.Weights.Canary.PodTemplateHash = 1, "h9" }), nil, judge.Pass, 0},
@@ -576,5 +580,23 @@ func TestTheWorstOfTwoExposures(t *testing.T) {
 		if p.Verdict != c.want || p.Found != c.found || p.Injected != 12 || (p.Power != nil) != (c.want == judge.Pass) {
 			t.Errorf("%s: %s with %d findings, %d injected, power %+v; want %s with %d: %s", name, p.Verdict, p.Found, p.Injected, p.Power, c.want, c.found, p.Reason)
 		}
+	}
+}
+
+// The share of a step that nobody serves is not known, and that is said in place of how few answered.
+func TestAStepThatNobodyServes(t *testing.T) {
+	few := settledStep{Step: step(100, "v1", "v2", 10), from: 150, until: 300, lasted: 200}
+	_, text := few.judge(shareCount{})
+	for workload, own := range map[string]bool{"app": true, "other": false} {
+		f := &share{t: finished(), steps: []settledStep{few}}
+		w := app
+		w.Name = workload
+		f.Arm(&timeline.Arm{Workload: w})
+		if p := f.Result(); p.Verdict != judge.Inconclusive || p.Found != 1 || (p.Reason == text) != own || len(p.Figures) != 0 {
+			t.Errorf("with an arm of %s it is %s: %s", workload, p.Verdict, p.Reason)
+		}
+	}
+	if p := (&share{t: finished()}).Result(); p.Verdict != judge.Inconclusive {
+		t.Errorf("without a step it is %s", p.Verdict)
 	}
 }

@@ -368,6 +368,11 @@ func TestWhenAPodMayAnswer(t *testing.T) {
 			t.Errorf("from %d to %d it may answer: %v", c.from, c.until, got)
 		}
 	}
+	// What has not stopped is not told to have.
+	next := []*timeline.Pod{pod("a", func(p *timeline.Pod) { p.Ready = pods[0].Ready[1:] })}
+	if got, want := readyText(pods, 150), readyText(next, 150); got != want {
+		t.Errorf("while it is ready it is told %q, want what comes next only: %q", got, want)
+	}
 	// Each moment outside is told by what lies before and after it.
 	texts := map[string]bool{}
 	for _, at := range []time.Duration{50, 199, 200, 300, 400} {
