@@ -124,6 +124,11 @@ func TestWhatSharesAllow(t *testing.T) {
 		x.add(n, .1)
 		return x.tells()
 	}
+	var mostly exposed
+	mostly.add(1000, 1)
+	if mostly.add(600, .1); !mostly.tells() {
+		t.Error("with all of the traffic before, 600 hits do not tell twice a share of 10 %")
+	}
 	if tells(450) || !tells(600) {
 		t.Errorf("450 hits tell twice a share of 10 %%: %v, 600: %v; about 520 must", tells(450), tells(600))
 	}

@@ -336,10 +336,13 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	}
 	r := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxArmRoutes + 2 {
-		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, aside, false)
+		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, time.Second, aside, false)
 	}
 	if len(r.routes) != maxArmRoutes+1 || r.routes[otherRoutes].Sent != 2 {
 		t.Errorf("%d routes of an arm, %d hits of others", len(r.routes), r.routes[otherRoutes].Sent)
+	}
+	if r.of(&history.Hit{Route: "0"}).add(&history.Hit{}, time.Second, aside, false); r.routes["0"].Sent != 2 {
+		t.Errorf("a route that was counted for itself has %d hits, want 2", r.routes["0"].Sent)
 	}
 	for i := range maxIdentities + 2 {
 		r.identity(fmt.Sprint("more", i))
@@ -347,6 +350,12 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	if len(r.identities) != maxIdentities || r.identity("0") == nil || r.identity("unheard of") != nil {
 		t.Errorf("%d routes of an arm are held to what they carry, at most %d may be", len(r.identities), maxIdentities)
 	}
+	bare := newArmRoutes(&timeline.Arm{}, nil)
+	if bare.of(&history.Hit{}).routeCounts == nil {
+		t.Error("a hit of which nothing is told has no route")
+	}
+	var none *identity
+	none.see(&history.Hit{Code: 200}, true, nil) // of a route beyond those that are remembered
 	urls := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxRouteURLs + 5 {
 		urls.of(&history.Hit{Method: "GET", URL: fmt.Sprintf("http://a/%d", i)})
@@ -402,6 +411,9 @@ func TestLongRoutes(t *testing.T) {
 		if got := l.has(&c.h); got != c.want {
 			t.Errorf("%s %s %s takes long: %v, want %v", c.h.Route, c.h.Method, c.h.URL, got, c.want)
 		}
+	}
+	if root := (longRoutes{routes: []string{"GET /"}}); !root.has(&history.Hit{Method: "GET"}) {
+		t.Error("a URL without a path is of no route")
 	}
 	if none := (longRoutes{}); none.has(&history.Hit{Method: "GET", URL: "http://a/export"}) {
 		t.Error("with no long route a hit is of one")
@@ -502,14 +514,15 @@ func TestTheDeadTimesOfAPath(t *testing.T) {
 		hits []history.Hit
 		want []deadTime
 	}{
-		"alive":                 {[]history.Hit{good(10), good(20)}, nil},
-		"dead for a while":      {[]history.Hit{good(10), bad(20), bad(30), good(40), good(50)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 2}}},
-		"dead twice":            {[]history.Hit{good(10), bad(20), good(40), bad(50), good(60)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}, {timeline.Span{From: 40, Until: 60}, 1}}},
-		"dead to the end":       {[]history.Hit{good(10), bad(20)}, []deadTime{{timeline.Span{From: 10, Until: timeline.Never}, 1}}},
-		"dead from the start":   {[]history.Hit{bad(20), good(30)}, []deadTime{{timeline.Span{From: 0, Until: 30}, 1}}},
-		"the generator's own":   {[]history.Hit{good(10), own, unsent, good(30)}, nil},
-		"an older answer comes": {[]history.Hit{good(10), bad(20), good(10), good(9), good(30)}, []deadTime{{timeline.Span{From: 10, Until: 30}, 1}}},
-		"answers out of order":  {[]history.Hit{good(15), good(10), bad(20), good(30)}, []deadTime{{timeline.Span{From: 15, Until: 30}, 1}}},
+		"alive":                       {[]history.Hit{good(10), good(20)}, nil},
+		"dead for a while":            {[]history.Hit{good(10), bad(20), bad(30), good(40), good(50)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 2}}},
+		"dead twice":                  {[]history.Hit{good(10), bad(20), good(40), bad(50), good(60)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}, {timeline.Span{From: 40, Until: 60}, 1}}},
+		"dead to the end":             {[]history.Hit{good(10), bad(20)}, []deadTime{{timeline.Span{From: 10, Until: timeline.Never}, 1}}},
+		"dead from the start":         {[]history.Hit{bad(20), good(30)}, []deadTime{{timeline.Span{From: 0, Until: 30}, 1}}},
+		"the generator's own":         {[]history.Hit{good(10), own, unsent, good(30)}, nil},
+		"one never sent, called good": {[]history.Hit{good(10), bad(20), {At: 25, Code: 200, Unsent: true}, good(40)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}}},
+		"an older answer comes":       {[]history.Hit{good(10), bad(20), good(10), good(9), good(30)}, []deadTime{{timeline.Span{From: 10, Until: 30}, 1}}},
+		"answers out of order":        {[]history.Hit{good(15), good(10), bad(20), good(30)}, []deadTime{{timeline.Span{From: 15, Until: 30}, 1}}},
 	} {
 		p := pathHits{arm: &timeline.Arm{}}
 		for _, h := range c.hits {
