@@ -43,7 +43,7 @@ type labFlags struct {
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster; made when it is not there")
-	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
+	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default: the one of the project's two that the scenarios need)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
 	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "load over the main arms together")
@@ -292,7 +292,7 @@ func newListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
-	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios are to fit (default kind-config.yaml in the project's root)")
+	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios are to fit (default: the one of the project's two that they need)")
 	return cmd
 }
 
