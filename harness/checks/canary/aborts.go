@@ -9,6 +9,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -292,7 +293,7 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 
 // failedToo names the other metrics that an analysis did not pass: a release is bad in one way, and an analysis without data fails by
 // several metrics at once.
-func failedToo(o *history.AnalysisRunObject, metric string) []string {
+func failedToo(o *resource.AnalysisRun, metric string) []string {
 	var others []string
 	for _, m := range o.Metrics {
 		if m.Name != metric && slices.Contains([]string{"Failed", "Error", "Inconclusive"}, m.Phase) {
@@ -330,7 +331,7 @@ func (f *abortion) judgeState(trial *trial, r *judge.Ruling, note noteFunc) {
 			note(r.Broken, "the stable ReplicaSet changed from %s to %s", trial.Stable, s.Object.StableRS)
 			return
 		}
-		if w, told := trial.Weight(&s.Object); told && w > 0 && s.At >= trial.over {
+		if w, _ := trial.Weight(&s.Object); w > 0 && s.At >= trial.over {
 			note(r.Broken, "the Rollout gives it %d %% again %s after its abort", w, words.Span(s.At-trial.Aborted()))
 			return
 		}
@@ -360,7 +361,7 @@ func (f *abortion) leastLacking(trial *trial) []string {
 }
 
 // lacks says what a state lacks to be that of an aborted release.
-func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
+func (f *abortion) lacks(trial *trial, o *resource.Rollout) []string {
 	var lacks []string
 	ask := func(have bool, format string, args ...any) {
 		if !have {
@@ -371,7 +372,6 @@ func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
 	ask(timeline.IsObserved(o), "its status is of generation %s, not %d", o.ObservedGeneration, o.Generation)
 	ask(o.AbortedAt != "", "abortedAt is not set")
 	ask(o.Phase == "Degraded", "its phase is %s, not Degraded", o.Phase)
-	ask(o.StableRS == trial.Stable, "its stable ReplicaSet changed")
 	ask(told && w == 0, "its status does not tell of a canary weight of 0")
 	return lacks
 }
@@ -396,7 +396,7 @@ func (f *abortion) judgeRouter(trial *trial, r *judge.Ruling, note noteFunc) {
 }
 
 // weightIn is the weight of a child of a TraefikService. Traefik takes 1 where it is left out.
-func weightIn(o *history.TraefikServiceObject, name string) (weight int32, found bool) {
+func weightIn(o *resource.TraefikService, name string) (weight int32, found bool) {
 	for _, child := range o.Services {
 		if child.Name == name {
 			if child.Weight == nil {
