@@ -381,6 +381,16 @@ func TestTheTimeOfATrial(t *testing.T) {
 	}
 }
 
+// A metric that failed tells what was wrong where no other did.
+func TestWhatFailedToo(t *testing.T) {
+	for phase, want := range map[string]int{"Failed": 1, "Error": 1, "Inconclusive": 1, "Successful": 0, "Running": 0, "": 0} {
+		o := resource.AnalysisRun{Metrics: []resource.MetricResult{{Name: "errors", Phase: "Failed"}, {Name: "latency", Phase: phase}}}
+		if got := failedToo(&o, "errors"); len(got) != want {
+			t.Errorf("beside another one that is %q, %v failed too", phase, got)
+		}
+	}
+}
+
 func TestWhetherEverythingWasMeasured(t *testing.T) {
 	for _, c := range []struct {
 		counts []int32

@@ -270,13 +270,13 @@ func TestTheMarksOfAnAnswer(t *testing.T) {
 // Hits are counted by what became of them.
 func TestTheCountsOfARoute(t *testing.T) {
 	c := &routeCounts{latencies: newLatencies(), unreached: unreached{}}
-	c.add(&history.Hit{Latency: ms, Code: 200}, time.Second, answered, false)
-	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, time.Second, answered, false)
-	c.add(&history.Hit{}, time.Second, dropped, false)
-	c.add(&history.Hit{Code: 503}, time.Second, dropped, false)
-	c.add(&history.Hit{Code: 503}, time.Second, aside, true)
-	c.add(&history.Hit{}, time.Second, aside, false)
-	c.add(&history.Hit{Masked: 1}, time.Second, unsent, false)
+	c.add(&history.Hit{Latency: ms, Code: 200}, ms, answered, false)
+	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, ms, answered, false)
+	c.add(&history.Hit{}, ms, dropped, false)
+	c.add(&history.Hit{Code: 503, Class: history.ClassApplication}, ms, dropped, false)
+	c.add(&history.Hit{Code: 503}, ms, aside, true)
+	c.add(&history.Hit{}, ms, aside, false)
+	c.add(&history.Hit{Masked: 1}, ms, unsent, false)
 	if c.Sent != 6 || c.Masked != 1 || c.Dropped != 2 || c.Injected != 1 || c.Harness != 1 || c.Unsent != 1 || c.latencies.TotalCount() != 2 || len(c.unreached) != 1 {
 		t.Errorf("the route counts %+v, %d latencies, %v unreached", c.Route, c.latencies.TotalCount(), c.unreached)
 	}
@@ -336,7 +336,7 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	}
 	r := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxArmRoutes + 2 {
-		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, time.Second, aside, false)
+		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, 0, aside, false)
 	}
 	if len(r.routes) != maxArmRoutes+1 || r.routes[otherRoutes].Sent != 2 {
 		t.Errorf("%d routes of an arm, %d hits of others", len(r.routes), r.routes[otherRoutes].Sent)
@@ -484,21 +484,29 @@ func keys(m moments) func(func(int64) bool) {
 	}
 }
 
-// Hits that brought nothing of an answer are of a span when a part of their time is.
-func TestBareHitsWithinASpan(t *testing.T) {
-	b := unreached{}
-	b.add(&history.Hit{At: 10 * step, Latency: 2 * step}, time.Second)
-	b.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1}, time.Second)
+// A dead path explains hits that brought nothing of an answer when it was dead for a part of their time, and an answer that was late when it was
+// dead for as long as that and the steps at both ends.
+func TestWhatADeadPathExplains(t *testing.T) {
+	u := unreached{}
+	u.add(&history.Hit{At: 10 * step, Latency: 2 * step}, step)
+	u.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1}, step)
 	other := unreached{}
-	other.add(&history.Hit{At: 30 * step, Latency: 1}, time.Second)
-	b.merge(other)
+	other.add(&history.Hit{At: 30 * step, Latency: 1}, step)
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 200}, 8*step)
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 200}, 9*step) // in time
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 503, Class: history.ClassApplication}, step)
+	u.merge(other)
 	for _, c := range []struct {
 		from, until int64
 		want        uint64
-	}{{0, 10, 0}, {0, 11, 2}, {12, 13, 2}, {13, 14, 0}, {0, 31, 3}} {
-		if got := b.explainedBy([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
+	}{{0, 10, 0}, {0, 11, 2}, {12, 13, 2}, {13, 14, 0}, {0, 31, 3}, {52, 54, 0}, {52, 55, 1}, {40, 52, 0}, {40, 53, 1}, {57, 70, 1}, {58, 70, 0}} {
+		if got := u.explainedBy([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
 			t.Errorf("%d hits from step %d to %d, want %d", got, c.from, c.until, c.want)
 		}
+	}
+	late := underwayIn(50*step, 59*step, step)
+	if dark := []timeline.Span{{From: 51 * step, Until: 52 * step}, {From: 55 * step, Until: 57 * step}}; !late.explainedBy(dark) || late.explainedBy(dark[1:]) {
+		t.Error("what two dead times explain together, or one of them alone, is not told apart")
 	}
 }
 
