@@ -494,14 +494,15 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 	return judge.Pass, power.Text
 }
 
-// reservations are the failures that a pass leaves out: those that Go's transport hid, and those that were injected.
+// reservations are the failures that a pass leaves out: those that Go's transport hid, those of a fault that nobody plans, and those that were
+// injected.
 func (t *tally) reservations() []string {
 	var all []string
 	if t.masked > 0 {
 		all = append(all, fmt.Sprintf("%s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", ")))
 	}
 	if t.lost > 0 {
-		text += fmt.Sprintf("; %s to a fault that nobody plans, as declared, counted apart", words.Plurals(t.lost, "hit was lost", "hits were lost"))
+		all = append(all, fmt.Sprintf("%s to a fault that nobody plans, as declared, counted apart", words.Plurals(t.lost, "hit was lost", "hits were lost")))
 	}
 	if t.injected > 0 {
 		all = append(all, fmt.Sprintf("%s injected on purpose, counted apart", words.Plural(t.injected, "failure")))
