@@ -336,7 +336,7 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	}
 	r := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxArmRoutes + 2 {
-		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, aside, false)
+		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, 0, aside, false)
 	}
 	if len(r.routes) != maxArmRoutes+1 || r.routes[otherRoutes].Sent != 2 {
 		t.Errorf("%d routes of an arm, %d hits of others", len(r.routes), r.routes[otherRoutes].Sent)
