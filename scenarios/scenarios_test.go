@@ -241,7 +241,7 @@ func TestSelect(t *testing.T) {
 		{"", nil, len(all), ""},
 		{"smoke", nil, 2, ""},
 		{"", []string{"canary/aborts-late"}, 1, ""},
-		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late?"},
+		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late;"},
 		{"smok", nil, 0, "the labels are canary, mechanics, smoke"},
 	}
 	for _, c := range cases {
