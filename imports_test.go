@@ -16,9 +16,9 @@ const module = "bitvault.dev/rollproof"
 // A folder that is missing here may not exist; a new room is a decision, made in this table.
 var allowed = map[string][]string{
 	"harness/history":  {},
-	"harness/progress": {},
+	"harness/progress": {"harness/words"},
 	"harness/flock":    {},
-	"harness/wait":     {},
+	"harness/wait":     {"harness/words"},
 	"harness/docker":   {"harness/progress", "harness/flock", "harness/wait"},
 	"harness/images":   {"harness/progress", "harness/flock", "harness/docker", "harness/words"},
 	"harness/kube":     {},
@@ -34,8 +34,8 @@ var allowed = map[string][]string{
 	"harness/probe":         {"harness/history"},
 	"harness/load":          {"harness/history", "harness/probe", "harness/words"},
 	"harness/ledger":        {"harness/history", "harness/probe"},
-	"harness/observe":       {"harness/history", "harness/resource", "harness/kube", "harness/wait"},
-	"harness/disrupt":       {"harness/history", "harness/resource", "harness/kube", "harness/wait"},
+	"harness/observe":       {"harness/history", "harness/resource", "harness/kube", "harness/wait", "harness/words"},
+	"harness/disrupt":       {"harness/history", "harness/resource", "harness/kube", "harness/wait", "harness/words"},
 	"harness/run":           {"harness"},
 	"harness/suite":         {"harness/history", "harness/judge"},
 	"reports":               {"harness/history", "harness/resource", "harness/timeline", "harness/judge", "harness/suite", "harness/words"},

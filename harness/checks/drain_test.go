@@ -138,9 +138,9 @@ func deadlocked(r *recording) {
 
 func TestPDBNoDeadlock(t *testing.T) {
 	spoilt(t, mechanics.SlugNoDeadlock, drainedNode, []verdictCase{
-		{name: "ended", want: judge.Pass, reason: "1 drain of 2 pods ended within 2.2s"},
+		{name: "ended", want: judge.Pass, reason: "1 drain of 2 pods ended within 2.2 s"},
 		{name: "deadlocked", want: judge.Fail, reason: "pod pod-a was never evicted, the last answer is 429", spoil: deadlocked},
-		{name: "too late", want: judge.Fail, reason: "it took 2.2s, at most 2s allowed", spoil: func(r *recording) {
+		{name: "too late", want: judge.Fail, reason: "it took 2.2 s, at most 2 s allowed", spoil: func(r *recording) {
 			r.budgets(t, func(b *checks.Budgets) { b.Drain, b.Propagation = 2*time.Second, 500*ms })
 		}},
 		{name: "never ended", want: judge.Fail, reason: "it never ended", spoil: func(r *recording) { r.forget(history.Landed) }},

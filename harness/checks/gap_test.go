@@ -60,7 +60,7 @@ func TestAGapIsEvidence(t *testing.T) {
 	replacedPod(t, r)
 	r.blind("pods", 4*time.Second, 5*time.Second)
 	p := assertVerdict(t, r.judged(t, mechanics.SlugReadiness), mechanics.SlugReadiness, judge.Inconclusive)
-	want := judge.Finding{At: 4 * time.Second, Until: 5 * time.Second, Class: "gap", Text: "changes of pods from 4s to 5s may be missing"}
+	want := judge.Finding{At: 4 * time.Second, Until: 5 * time.Second, Class: "gap", Text: "changes of pods from 4 s to 5 s may be missing"}
 	if len(p.Findings) != 1 || p.Findings[0].Text != want.Text || p.Findings[0].At != want.At || p.Findings[0].Until != want.Until ||
 		p.Findings[0].Class != want.Class || p.Findings[0].Evidence[0] != "why: the API server was away" || p.Found != 1 || p.Power != nil {
 		t.Errorf("the promise is %+v, want the finding %+v", p, want)

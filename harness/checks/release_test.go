@@ -80,7 +80,7 @@ func TestCanarySteps(t *testing.T) {
 		{name: "nobody watched its beginning", want: judge.Inconclusive, reason: "before anybody watched", spoil: func(r *recording) {
 			r.events = without(r.events, "rollouts", 0, 2200*ms)
 		}},
-		{name: "a gap in the analyses", want: judge.Inconclusive, reason: "changes of analysisruns from 3s to 4s may be missing", spoil: func(r *recording) {
+		{name: "a gap in the analyses", want: judge.Inconclusive, reason: "changes of analysisruns from 3 s to 4 s may be missing", spoil: func(r *recording) {
 			r.gap("analysisruns", 3*time.Second, 4*time.Second, true)
 		}},
 		{name: "a gap in which a step is missed", want: judge.Inconclusive, reason: "all that speaks against", spoil: func(r *recording) {
@@ -154,6 +154,36 @@ func TestPromotesGood(t *testing.T) {
 	})
 }
 
+// A release that is bad in one way fails by one metric. Where another failed beside it, or came to no result, the analysis does not tell
+// which of them the release was aborted for.
+func TestAnAnalysisThatFailedByAnotherMetricTooTellsNothing(t *testing.T) {
+	const requests = "requests" // a metric that no check is about
+	for slug, metric := range map[string]string{canary.SlugAbortsErrors: "errors", canary.SlugAbortsLatency: "latency", canary.SlugAbortsCPU: "cpu", canary.SlugAbortsLate: "errors"} {
+		base := func(t testing.TB, r *recording) {
+			if slug == canary.SlugAbortsLate {
+				lateCanary(t, r)
+			} else {
+				badCanary(t, r, metric, "[0.9]")
+			}
+			lastRun(r, func(o *resource.AnalysisRun) {
+				o.Metrics = append(o.Metrics, resource.MetricResult{Name: requests, Phase: "Successful", Count: 1})
+			})
+		}
+		cases := []verdictCase{{name: "by it alone", want: judge.Pass}}
+		for _, other := range []string{"errors", "latency", "cpu", requests} {
+			for _, phase := range []string{"Failed", "Error", "Inconclusive"} {
+				if other == metric {
+					continue
+				}
+				cases = append(cases, verdictCase{name: other + " " + phase, want: judge.Inconclusive, reason: "and by " + other + " too", spoil: func(r *recording) {
+					lastRun(r, func(o *resource.AnalysisRun) { timeline.MetricOf(o, other).Phase = phase })
+				}})
+			}
+		}
+		spoilt(t, slug, base, cases)
+	}
+}
+
 func TestAborts(t *testing.T) {
 	good := map[string]func(testing.TB, *recording){
 		canary.SlugAbortsErrors:  func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") },
@@ -183,7 +213,7 @@ func TestAborts(t *testing.T) {
 					}
 				})
 			}},
-			{name: "every metric failed", want: judge.Inconclusive, reason: "every metric of analysis", spoil: func(r *recording) {
+			{name: "every metric failed", want: judge.Inconclusive, reason: " too: it does not tell what was wrong", spoil: func(r *recording) {
 				lastRun(r, func(o *resource.AnalysisRun) {
 					for i := range o.Metrics {
 						o.Metrics[i].Phase, o.Metrics[i].Count = "Failed", 1
@@ -248,8 +278,8 @@ func TestAborts(t *testing.T) {
 			{name: "the router was not told", want: judge.Fail, reason: "TraefikService split gives it", spoil: func(r *recording) {
 				edit(r, "traefikservices", "split", 4*time.Second, func(o *resource.TraefikService) { *o.Services[1].Weight = 10 })
 			}},
-			{name: "the router does not follow", want: judge.Fail, reason: "it answered 1 hit later than 500ms", run: judge.Fail, spoil: func(r *recording) { r.at("get", 7*time.Second).Version = "v2" }},
-			{name: "too late", want: judge.Fail, reason: "at most 1ms allowed", spoil: func(r *recording) {
+			{name: "the router does not follow", want: judge.Fail, reason: "it answered 1 hit later than 500 ms", run: judge.Fail, spoil: func(r *recording) { r.at("get", 7*time.Second).Version = "v2" }},
+			{name: "too late", want: judge.Fail, reason: "at most 1 ms allowed", spoil: func(r *recording) {
 				r.budgets(t, func(b *checks.Budgets) { b.Watch, b.Propagation, b.Notice, b.Ending = 100*ms, 500*ms, ms, time.Second })
 			}},
 			{name: "no load after it", want: judge.Inconclusive, reason: "300 needed", spoil: func(r *recording) {
@@ -340,7 +370,7 @@ func TestTimesOfAnAbort(t *testing.T) {
 
 func TestNoDataNoPromote(t *testing.T) {
 	spoilt(t, canary.SlugNoData, blindCanary, []verdictCase{
-		{name: "held back", want: judge.Pass, reason: "was not promoted in 6s: errors Error"},
+		{name: "held back", want: judge.Pass, reason: "was not promoted in 6 s: errors Error"},
 		{name: "a guard failed", want: judge.Pass, reason: "min-requests Failed", spoil: func(r *recording) {
 			edit(r, "analysisruns", "first", 3800*ms, func(o *resource.AnalysisRun) {
 				o.Phase, o.Metrics = "Failed", []resource.MetricResult{measuredAs("min-requests", "Failed", "[0]"), measuredAs("cpu", "Successful", "[0.01]")}

@@ -223,7 +223,7 @@ func TestUndisturbed(t *testing.T) {
 			r.replicaSet(6800*ms, "modified", "v1", "h1", 0, "")
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
 		}},
-		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of nodes from 1s to 2s may be missing", spoil: func(r *recording) {
+		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of nodes from 1 s to 2 s may be missing", spoil: func(r *recording) {
 			r.gap("nodes", time.Second, 2*time.Second, true)
 		}},
 		{name: "nobody watches ReplicaSets", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {

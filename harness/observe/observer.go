@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Recorder is what is written to; a history.Recorder is one.
@@ -114,7 +115,7 @@ func (o *Observer) firstLists(ctx context.Context) error {
 				return err
 			}
 		case <-late.C:
-			return fmt.Errorf("list %s: not within %s: saw last: %s", f, o.cfg.Start, f.lastError())
+			return fmt.Errorf("list %s: not within %s: saw last: %s", f, words.Span(o.cfg.Start), f.lastError())
 		case <-ctx.Done():
 			return fmt.Errorf("list %s: %w: saw last: %s", f, context.Cause(ctx), f.lastError())
 		}

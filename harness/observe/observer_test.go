@@ -448,7 +448,7 @@ func TestResourcesThatAreNotServed(t *testing.T) {
 		"built in":    {func(*Config) {}, func(s *apitest.Server) { s.Hide("pods", true) }, "list pods: the server could not find"},
 		"unknown":     {func(c *Config) { c.Require = []string{"rollout"} }, func(*apitest.Server) {}, `unknown resource "rollout"`},
 		"no cluster":  {func(c *Config) { c.REST = nil }, func(*apitest.Server) {}, "Config.REST is nil"},
-		"unreachable": {func(c *Config) { c.Start = 20 * time.Millisecond }, func(s *apitest.Server) { s.Down(true) }, "list pods: not within 20ms: saw last: "},
+		"unreachable": {func(c *Config) { c.Start = 20 * time.Millisecond }, func(s *apitest.Server) { s.Down(true) }, "list pods: not within 20 ms: saw last: "},
 		"forbidden": {func(*Config) {}, func(s *apitest.Server) {
 			s.Handle(http.MethodGet, "/nodes", func(w http.ResponseWriter, r *http.Request) bool {
 				apitest.Refuse(w, http.StatusForbidden, metav1.StatusReasonForbidden, "nodes is forbidden: not for you", nil)
@@ -512,7 +512,7 @@ func TestAwaitSaysWhatItSawLast(t *testing.T) {
 	b.start(b.config())
 	never := func(State) (bool, string) { return false, "2 of 3 pods Ready" }
 	err := b.o.Await(t.Context(), "three pods", time.Millisecond, never)
-	if want := "wait for three pods: not within 1ms: saw last: 2 of 3 pods Ready"; err == nil || err.Error() != want {
+	if want := "wait for three pods: not within 1 ms: saw last: 2 of 3 pods Ready"; err == nil || err.Error() != want {
 		t.Errorf("Await gave %v, want %s", err, want)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -141,7 +141,7 @@ func (r *Release) Aborted() time.Duration {
 // not.
 func (r *Release) Healthy() time.Duration {
 	for _, s := range r.States {
-		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
+		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && !o.Abort {
 			return s.At
 		}
 	}
