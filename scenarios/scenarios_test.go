@@ -73,6 +73,9 @@ func TestScenariosSayWhatTheyNeedOfACluster(t *testing.T) {
 				if (freezes || signals || kill.How == disrupt.Killed) && !slices.Contains(s.Needs.Capabilities, run.NodeShell) {
 					t.Errorf("%s: %s reaches for a node, and the scenario does not say that it needs %s", s.Name, d.Name(), run.NodeShell)
 				}
+				if d.Name() == disrupt.StopNodeName && !slices.Contains(s.Needs.Capabilities, run.NodePower) {
+					t.Errorf("%s: a node is stopped, and the scenario does not say that it needs %s", s.Name, run.NodePower)
+				}
 			}
 		}
 		if slices.Contains(s.Checks, "canary.aborts-on-cpu") && !slices.Contains(s.Needs.Capabilities, run.Metrics) {

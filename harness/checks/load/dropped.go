@@ -18,10 +18,9 @@ const SlugDropped = "load.zero-dropped"
 
 // DroppedBudgets are the limits of load.zero-dropped.
 type DroppedBudgets struct {
-	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
-	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
-	// Unplanned is how long after the beginning of a fault that nobody plans, such as the loss of a node, hits may be lost; 0: none may.
-	Unplanned time.Duration `json:"unplanned,omitempty"`
+	Fewest      uint64        `json:"fewest"`              // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
+	FewestOfArm uint64        `json:"fewestOfArm"`         // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
+	Unplanned   time.Duration `json:"unplanned,omitempty"` // from the beginning of a fault that nobody plans, such as the loss of a node, until no hit may be lost of it any more; 0: none may
 }
 
 // DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every

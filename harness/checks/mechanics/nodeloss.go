@@ -18,8 +18,7 @@ const SlugNodeLoss = "mechanics.node-loss"
 
 // NodeLossBudgets are the limits of mechanics.node-loss.
 type NodeLossBudgets struct {
-	// Missed is how long after a node is lost nobody may be sent to it any more: what the control plane takes to miss it, and routers to follow.
-	Missed time.Duration `json:"missed"`
+	Missed time.Duration `json:"missed"` // from the loss of a node until no hit may fail of it any more: the control plane must miss it, and routers follow
 	Beside uint64        `json:"beside"` // hits that must be judged while the node is away and missed, at least
 }
 
