@@ -74,25 +74,25 @@ Exit codes: 0 nothing was dropped and nobody waited, 1 a promise is broken, 2 in
 		RunE: func(cmd *cobra.Command, _ []string) error { return attack(cmd, f) },
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.targets, "target", nil, "URL to send load to; several are hit in turn; paths of a traffic file are appended")
-	flags.StringSliceVar(&f.arms, "arms", []string{"get", "get-once", "get-close"}, "arms to send the load with")
-	flags.StringArrayVar(&f.control, "control", nil, "URL of a responder that nothing disturbs")
-	flags.StringVar(&f.rate, "rate", "", "hits a second of all arms together, like 300/s or 20/m (default "+defaultRate+", or as recorded in the traffic file)")
-	flags.StringVar(&f.rampTo, "ramp-to", "", "change the rate evenly to this one over the duration")
-	flags.DurationVar(&f.duration, "duration", 0, "how long (default 30s; with recorded traffic to its end)")
-	flags.DurationVar(&f.stall, "stall", checks.DefaultBudgets().Unanswered, "longest time without a good answer to a hit that was due")
-	flags.DurationVar(&f.p99, "p99", 0, "limit of the latency of 990 of any 1000 answers in a row of an arm (default: none)")
-	flags.DurationVar(&f.deadline, "deadline", load.DefaultDeadline, "of one hit, from its start to the last byte of the answer")
-	flags.StringArrayVar(&f.headers, "header", nil, "field of every request, like 'Name: value', but of those to the control arm; several are sent")
-	flags.StringVar(&f.traffic, "traffic", "", "file of requests to send, see docs/traffic.md; without --rate at its own times")
-	flags.Float64Var(&f.speed, "speed", 1, "replay recorded times this many times faster")
+	flags.StringArrayVar(&f.targets, "target", nil, "URL to send load to; repeat the flag for several, which are hit in turn; with --traffic the paths of the file are appended")
+	flags.StringSliceVar(&f.arms, "arms", []string{"get", "get-once", "get-close"}, "arms to send the load with, of those above; they share the rate")
+	flags.StringArrayVar(&f.control, "control", nil, "URL of a responder that nothing disturbs: when it fails too, the network or this machine is at fault, not the target")
+	flags.StringVar(&f.rate, "rate", "", "hits of all arms together, like 300/s or 20/m (default "+defaultRate+", or as recorded in the traffic file)")
+	flags.StringVar(&f.rampTo, "ramp-to", "", "rate at the end: from --rate it changes evenly to this one, over the duration")
+	flags.DurationVar(&f.duration, "duration", 0, "how long the load lasts (default 30s; with --traffic and no --rate until the file ends)")
+	flags.DurationVar(&f.stall, "stall", checks.DefaultBudgets().Unanswered, "longest time that may pass without a good answer while hits are due")
+	flags.DurationVar(&f.p99, "p99", 0, "latency that 99 % of the answers of an arm must keep, in any 1000 answers in a row (default: not judged)")
+	flags.DurationVar(&f.deadline, "deadline", load.DefaultDeadline, "time that one hit may take, from its start to the last byte of the answer; a later one is dropped")
+	flags.StringArrayVar(&f.headers, "header", nil, "header field to send with every request, like 'Name: value'; repeat the flag for more; the control arm sends none of them")
+	flags.StringVar(&f.traffic, "traffic", "", "file of requests to send (docs/traffic.md); they are sent at their recorded times, or at --rate")
+	flags.Float64Var(&f.speed, "speed", 1, "replay recorded traffic this many times as fast")
 	flags.BoolVar(&f.loop, "loop", false, "start recorded traffic over at its end; needs --duration")
-	flags.Uint64Var(&f.maxWorkers, "max-workers", 0, "most hits in flight in each arm (default: as many as can be due within the deadline)")
-	flags.BoolVar(&f.http2, "http2", false, "speak HTTP/2 where an https target does; without it HTTP/1.1 is spoken")
+	flags.Uint64Var(&f.maxWorkers, "max-workers", 0, "how many hits of one arm may be in flight at once (default: as many as can be due within the deadline)")
+	flags.BoolVar(&f.http2, "http2", false, "speak HTTP/2 with an https target that offers it (default: HTTP/1.1)")
 	f.tls.register(flags)
-	flags.StringVar(&f.versionHeader, "version-header", load.DefaultVersionHeader, "answer header that names the application's version")
-	flags.StringVar(&f.pod, "pod-header", load.DefaultPodHeader, "answer header that names the pod")
-	flags.StringVar(&f.out, "out", "", "directory for the record; new or empty")
+	flags.StringVar(&f.versionHeader, "version-header", load.DefaultVersionHeader, "header of an answer that tells the application's version")
+	flags.StringVar(&f.pod, "pod-header", load.DefaultPodHeader, "header of an answer that tells the pod")
+	flags.StringVar(&f.out, "out", "", "directory for the record and its reports; it must be new or empty")
 	return cmd
 }
 
@@ -124,7 +124,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 		return err
 	}
 	supervise.Recording(ctx, rec.Dir())
-	releaseLog := load.CatchLog()
+	releaseLog := load.CatchLog(arms, plan)
 	err = errors.Join(drive(ctx, rec, arms, plan, display), releaseLog(rec))
 	interrupted := errors.Is(err, context.Canceled)
 	if err := closeRecord(rec, err); err != nil && !interrupted {
@@ -195,6 +195,11 @@ func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	}
 	if f.stall <= 0 || f.p99 < 0 {
 		return nil, plan, errors.New("attack: --stall wants more than 0, --p99 0 (no limit) or more")
+	}
+	for _, field := range [][2]string{{"version-header", f.versionHeader}, {"pod-header", f.pod}} {
+		if err := load.CheckFieldName(field[1]); err != nil {
+			return nil, plan, fmt.Errorf("attack: --%s: %w", field[0], err)
+		}
 	}
 	arms, err := f.namedArms()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
+	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
 // Judgements as they are stored beside a record.
@@ -74,7 +76,8 @@ func perform(t *testing.T, s *suite.Suite, r *suite.Run, out string, end history
 	}
 	r.State, r.Record, r.Verdict, r.Took = suite.Judged, h.Sum(), reports.Overall(res), 61*time.Second
 	if asked, _, _ := s.AskedFor(*r); asked.Check != "" {
-		r.Tooth = &suite.Tooth{Seen: r.Verdict == asked.Want, Said: string(r.Verdict)}
+		r.Tooth = &suite.Tooth{}
+		r.Tooth.Seen, r.Tooth.Said = (teeth.Fault{Check: asked.Check, Verdict: asked.Want}).Seen(res)
 	}
 }
 
@@ -85,7 +88,13 @@ func recordRun(t *testing.T, s *suite.Suite, r *suite.Run, dir string, end histo
 		ID: fmt.Sprintf("r%d-%s", r.Position, s.Shard.String()), Scenario: r.Scenario, Pace: s.Pace,
 		Versions: map[string]string{"rollproof": s.Build.Version, "image bitvaultd": "registry/bitvaultd@" + s.Images["bitvaultd"]},
 	}
-	rec, err := history.Create(dir, about, history.StoppedClock(time.Date(2026, 11, 26, 2, 17, r.Position, 0, time.UTC), 2*time.Second))
+	recordHit(t, dir, about, time.Date(2026, 11, 26, 2, 17, r.Position, 0, time.UTC), end)
+}
+
+// recordHit records a run of one correct answer in two seconds; one without an end was killed.
+func recordHit(t *testing.T, dir string, about history.Run, started time.Time, end history.Outcome) {
+	t.Helper()
+	rec, err := history.Create(dir, about, history.StoppedClock(started, 2*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +106,7 @@ func recordRun(t *testing.T, s *suite.Suite, r *suite.Run, dir string, end histo
 		t.Fatal(err)
 	}
 	if end == "" {
-		if err := w.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		err = rec.Abandon()
+		err = errors.Join(w.Flush(), rec.Abandon())
 	} else {
 		err = rec.Close(end, "")
 	}
@@ -365,7 +371,7 @@ func fault(check, planted string, want judge.Verdict) suite.Asked {
 // The matrix of planted faults is one, whichever shard planted them. A fault that survived in any of them is exit code 1.
 func TestMergedTeeth(t *testing.T) {
 	asked := []suite.Asked{
-		fault("load.zero-dropped", "no preStop", judge.Fail), fault("load.held", "one worker", judge.Inconclusive), fault("mechanics.pdb", "no budget", judge.Fail),
+		fault("load.zero-dropped", "no preStop", judge.Fail), fault("load.held", "one worker", judge.Inconclusive), fault("load.zero-dropped", "no grace", judge.Fail),
 	}
 	for name, c := range map[string]struct {
 		verdicts []string
@@ -400,6 +406,22 @@ func TestMergedTeeth(t *testing.T) {
 	}
 }
 
+// Whether a fault was seen is what its record says, and not what the list says.
+func TestMergedTeethAreWhatTheirRecordsSay(t *testing.T) {
+	terms := suiteTerms(t, 1, fault("load.zero-dropped", "no preStop", judge.Fail))
+	for name, verdict := range map[string]string{"survived": heldVerdict, "seen": brokenVerdict} {
+		s := performed(t, t.TempDir(), "teeth", terms, suite.Shard{}, verdict)
+		s.Runs[0].Tooth.Seen = !s.Runs[0].Tooth.Seen
+		if err := s.Save(); err != nil {
+			t.Fatal(err)
+		}
+		code, text := execReport("report", "--merge", s.Dir(), "--out", t.TempDir())
+		if code != exitCouldNotRun || !strings.Contains(text, "load.zero-dropped in the run") || strings.Count(text, "\n") != 1 {
+			t.Errorf("%s, and the list says the other: exit code %d, printed %s", name, code, text)
+		}
+	}
+}
+
 // A record that was put in the place of another one is seen by each thing that it says of itself.
 func TestAForeignRecordIsSeen(t *testing.T) {
 	whole := performed(t, t.TempDir(), "run", suiteTerms(t, 1, twoAsked...), suite.Shard{}, heldVerdict, heldVerdict)
@@ -410,6 +432,7 @@ func TestAForeignRecordIsSeen(t *testing.T) {
 	for name, change := range map[string]func(s *suite.Suite, r *suite.Run){
 		"":                  func(*suite.Suite, *suite.Run) {},
 		"another sum":       func(_ *suite.Suite, r *suite.Run) { r.Record = whole.Runs[1].Record },
+		"an earlier record": func(s *suite.Suite, _ *suite.Run) { s.Started = s.Started.Add(time.Second) },
 		"another scenario":  func(_ *suite.Suite, r *suite.Run) { r.Scenario = whole.Runs[1].Scenario },
 		"another pace":      func(s *suite.Suite, _ *suite.Run) { s.Pace = "spec" },
 		"another rollproof": func(s *suite.Suite, _ *suite.Run) { s.Build.Version = "v9" },

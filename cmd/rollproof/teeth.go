@@ -126,7 +126,7 @@ func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Faul
 	all := teeth.All(w)
 	for _, check := range checks {
 		if !slices.ContainsFunc(all, func(f teeth.Fault) bool { return f.Check == check }) {
-			return nil, fmt.Errorf("no fault is planted under %q%s; `rollproof list` shows the checks", check, words.DidYouMean(check, plantedChecks()))
+			return nil, fmt.Errorf("no fault is planted under %q%s; `rollproof list` shows the checks", check, words.Meant(check, plantedChecks()))
 		}
 	}
 	chosen := slices.DeleteFunc(all, func(f teeth.Fault) bool {
@@ -152,7 +152,7 @@ func toothOf(p suite.Part) reports.Tooth {
 	case p.Tooth == nil:
 		tooth.Said = string(p.State) + ": " + p.Reason
 	default:
-		tooth.Seen, tooth.Said = p.Tooth.Seen, p.Tooth.Said
+		tooth.Tried, tooth.Seen, tooth.Said = true, p.Tooth.Seen, p.Tooth.Said
 	}
 	return tooth
 }

@@ -3,11 +3,13 @@ package run
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/observe"
 	"bitvault.dev/rollproof/harness/wait"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Act is one thing that happens while load runs.
@@ -37,7 +39,8 @@ type Stage struct {
 	Record  disrupt.Recorder
 	Say     Say
 
-	see func(saw string) // is told what is seen while something is waited for; may be nil
+	settle func(ctx context.Context) error // lets the stack come to rest; nil where there is none
+	see    func(saw string)                // is told what is seen while something is waited for; may be nil
 }
 
 // Observer tells what the cluster looks like now; an observe.Observer is one.
@@ -59,7 +62,9 @@ func (unobserved) Stop() error { return nil }
 // Hold lets the load go on for a time.
 type Hold time.Duration
 
-func (h Hold) String() string { return fmt.Sprintf("load goes on for %v", time.Duration(h)) }
+func (h Hold) String() string {
+	return fmt.Sprintf("load goes on for %s", words.Span(time.Duration(h)))
+}
 
 // Lasts is the time itself.
 func (h Hold) Lasts() time.Duration { return time.Duration(h) }
@@ -89,6 +94,55 @@ func (d Disturb) Do(ctx context.Context, s *Stage) error {
 	return s.Disrupt.Perform(ctx, d.Disturbance)
 }
 
+// InTurn performs disturbances one after the other. Each is healed, and the stack at rest, before the next begins: so each worker is drained.
+type InTurn []disrupt.Disturbance
+
+func (in InTurn) String() string {
+	var all []string
+	for _, d := range in {
+		all = append(all, Disturb{d}.String())
+	}
+	return "one after the other: " + strings.Join(all, "; ")
+}
+
+// Lasts is the sum of what each takes.
+func (in InTurn) Lasts() time.Duration { return time.Duration(len(in)) * disturbing }
+
+// Disturbances are all of them.
+func (in InTurn) Disturbances() []disrupt.Disturbance { return in }
+
+// Do returns when the last is healed, and the stack at rest. That it does not come to rest ends the acts, and is for the judges.
+func (in InTurn) Do(ctx context.Context, s *Stage) error {
+	for _, d := range in {
+		if err := s.Disrupt.Perform(ctx, d); err != nil {
+			return err
+		}
+		if err := s.heal(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heal undoes what was done, as far as it is not healed, and lets the stack come to rest.
+func (s *Stage) heal(ctx context.Context) error {
+	unhurried, cancel := outliving(ctx)
+	defer cancel()
+	if err := s.Disrupt.Heal(unhurried); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if s.settle == nil {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return &VainError{&restlessError{err}}
+	}
+	return nil
+}
+
 // Await waits until the cluster looks a certain way. That it does not within Bound ends the acts early, and is no error of the
 // run: what did not happen is for the judges to say.
 type Await struct {
@@ -98,7 +152,9 @@ type Await struct {
 	Until   func(observe.State) (done bool, saw string)
 }
 
-func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v", a.Name, a.Bound) }
+func (a Await) String() string {
+	return fmt.Sprintf("waiting for %s, at most %s", a.Name, words.Span(a.Bound))
+}
 
 // Lasts is what it takes when all goes well.
 func (a Await) Lasts() time.Duration { return a.Usually }

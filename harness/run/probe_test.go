@@ -233,7 +233,7 @@ func TestAProbeThatDoesNotEndIsNotWaitedForForEver(t *testing.T) {
 				scenario := th.scenario()
 				scenario.Acts = append(scenario.Acts, breakDown{})
 				out, err := th.perform(t, scenario)
-				if err == nil || !strings.Contains(err.Error(), "the probe left did not end within 1m0s of being stopped") {
+				if err == nil || !strings.Contains(err.Error(), "the probe left did not end within 1 min of being stopped") {
 					t.Errorf("error %v", err)
 				}
 				if diary := strings.Join(th.diary, ", "); !strings.Contains(diary, "stop right, heal") {
@@ -315,7 +315,7 @@ func TestAStackThatNamesOtherProbesThanTheScenarioWants(t *testing.T) {
 		probes []probe.Probe
 		says   string
 	}{
-		"none where load is wanted": {time.Second, []probe.Probe{}, "the stack names no probe, and the scenario wants load for 1s before its first act"},
+		"none where load is wanted": {time.Second, []probe.Probe{}, "the stack names no probe, and the scenario wants load for 1 s before its first act"},
 		"one where none is wanted":  {0, []probe.Probe{one}, "the stack names the probes left, and the scenario says no time for them"},
 		"two alike":                 {time.Second, []probe.Probe{one, one}, "two probes alike: left, left"},
 	} {

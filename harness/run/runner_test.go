@@ -415,7 +415,7 @@ func TestAScenarioSaysWhatItPlans(t *testing.T) {
 	for _, act := range s.Acts {
 		said = append(said, act.String())
 	}
-	want := "shove: the theatre; load goes on for 50ms; waiting for applause, at most 1s"
+	want := "shove: the theatre; load goes on for 50 ms; waiting for applause, at most 1 s"
 	if got := strings.Join(said, "; "); got != want {
 		t.Errorf("the acts say %q, want %q", got, want)
 	}
@@ -469,4 +469,46 @@ type endless struct{ shove }
 func (e endless) Do(ctx context.Context, a *disrupt.Act) ([]history.Evidence, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
+}
+
+// Disturbances in turn are healed, and the stack comes to rest, before the next begins.
+func TestDisturbancesInTurn(t *testing.T) {
+	th := &theatre{}
+	s := th.scenario()
+	s.Acts = []Act{InTurn{shove{th}, shove{th}}}
+	out, err := th.perform(t, s)
+	if err != nil || out.Early != nil {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	want := "ready observe disturb heal settle disturb heal settle settle unobserve"
+	if got := strings.Join(th.diary, " "); got != want {
+		t.Errorf("what happened: %s\nwant:          %s", got, want)
+	}
+	if got := out.History.Run().Disturbances; !slices.Equal(got, []string{"shove", "shove"}) {
+		t.Errorf("the record plans %q", got)
+	}
+}
+
+// What goes wrong with one of them ends the acts: the next is not begun.
+func TestADisturbanceInTurnThatGoesWrong(t *testing.T) {
+	for part, early := range map[string]bool{"disturb": false, "heal": false, "settle": true} {
+		t.Run(part, func(t *testing.T) {
+			th := &theatre{fail: part}
+			s := th.scenario()
+			s.Acts = []Act{InTurn{shove{th}, shove{th}}}
+			out, err := th.perform(t, s)
+			if (out.Early != nil) != early || (err != nil) == early {
+				t.Errorf("early %v, error %v", out.Early, err)
+			}
+			begun := 0
+			for _, what := range th.diary {
+				if what == "disturb" {
+					begun++
+				}
+			}
+			if begun != 1 {
+				t.Errorf("what happened: %s", strings.Join(th.diary, " "))
+			}
+		})
+	}
 }

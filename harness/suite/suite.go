@@ -196,8 +196,8 @@ func (s *Suite) Reopen() {
 	s.Runs = runs
 }
 
-// Open reads the suite in a directory: its own, or one that holds the directory of a single suite. One that was changed since it was
-// written is refused, and so is one that cannot be.
+// Open reads the suite in a directory. The directory is that of the suite, or one that holds the directory of a single suite. A record that was
+// changed since it was written is refused, and so is one whose content is impossible.
 func Open(dir string) (*Suite, error) {
 	dir, err := find(dir)
 	if err != nil {
@@ -303,7 +303,19 @@ func Worst(runs []Run) judge.Verdict {
 	return worst
 }
 
-// valid says what of a suite cannot be.
+// Distinct checks that no record stands for two runs: one of them would be a copy.
+func (s *Suite) Distinct() error {
+	of := map[string]Run{}
+	for _, r := range s.Runs {
+		if first, twice := of[r.Record]; twice && r.Record != "" {
+			return fmt.Errorf("the record %s stands for two runs, also for %s: perform the suite anew", s.RecordOf(r), s.RecordOf(first))
+		}
+		of[r.Record] = r
+	}
+	return nil
+}
+
+// valid says what in a suite is impossible.
 func (s *Suite) valid() error {
 	switch {
 	case s.Command != "run" && s.Command != "teeth":
@@ -330,7 +342,7 @@ func (s *Suite) valid() error {
 		finished[r.Position] = r.State.Finished()
 		before = r.Position
 	}
-	return nil
+	return s.Distinct()
 }
 
 func (s *Suite) validRun(r Run) error {

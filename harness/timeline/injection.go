@@ -78,15 +78,12 @@ func (e *Excuses) Slowness(h *history.Hit) *Injection {
 }
 
 func (e *Excuses) find(h *history.Hit, is func(*Injection, time.Duration) bool) *Injection {
-	if len(e.injections) == 0 {
-		return nil
-	}
 	if h.Window != e.window {
 		e.window, e.deadline = h.Window, e.arm.Deadline(h.Window)
 	}
 	for k := range e.injections {
 		i := &e.injections[k]
-		meanwhile := h.End() >= i.From && (i.Until == Never || h.End()-i.Until <= e.grace())
+		meanwhile := h.End() >= i.From && h.End()-i.Until <= e.grace() // which it is always where nobody healed it
 		if meanwhile && is(i, e.deadline) && e.t.Gave(&i.Identity, e.arm, h) {
 			return i
 		}

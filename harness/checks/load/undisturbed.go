@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -24,17 +25,21 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		Always:  true,
 		Promise: "nothing disturbed the stack but what the scenario declared",
 		Doc: judge.Doc{
-			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, or was more than its ReplicaSet asked for by then; each " +
-				"container that started anew was killed or frozen by one, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
-				"and each change of what a Rollout, a ReplicaSet, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
-				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet, or scales as the horizontal autoscaler does.",
-			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
+			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
+				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
+				"container that started anew was killed, frozen or updated by one, was on a node that one stopped, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
+				"and each change of what a Rollout, a ReplicaSet, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
+				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet or a StatefulSet that it keeps, or scales as the horizontal autoscaler does. " +
+				"The turn of a StatefulSet's pod comes when it is of an older revision, and each of a higher ordinal is Ready and of the new one; that of an operator's " +
+				"pod when all others are Ready.",
+			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services; StatefulSets and PostgreSQL clusters are seen where the stack names them. " +
+				"Tell a hand that deletes a pod in its very turn from the controller, or any hand from an operator that deletes the pods of a StatefulSet with OnDelete. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
 				"audit log alone, so that an uncordon while a disturbance has the node cordoned is taken for its own.",
 			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
 				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
 		},
 		Needs: []judge.Need{Carried, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
-		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices"},
+		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd()}
@@ -148,16 +153,29 @@ func (f *undisturbed) nodes() {
 func (f *undisturbed) specs() {
 	c := &f.Timeline.Cluster
 	controllers := controllersOf(c.Rollouts)
-	changes(f, "rollouts", c.Rollouts, func(o *history.RolloutObject) any { return o.Generation }, isScaler, isOneOf(controllers))
-	changes(f, "poddisruptionbudgets", c.Budgets, func(o *history.PDBObject) any { return o.Generation })
-	changes(f, "traefikservices", c.TraefikServices, func(o *history.TraefikServiceObject) any { return o.Generation }, isOneOf(controllers))
+	changes(f, "rollouts", c.Rollouts, func(o *resource.Rollout) any { return o.Generation }, isScaler, isOneOf(controllers))
+	changes(f, "poddisruptionbudgets", c.Budgets, func(o *resource.PDB) any { return o.Generation })
+	changes(f, "traefikservices", c.TraefikServices, func(o *resource.TraefikService) any { return o.Generation }, isOneOf(controllers))
 	for _, set := range c.ReplicaSets {
 		makers := append(managers(set.Seen[0].By, ""), controllers...)
-		changes(f, "replicasets", []*timeline.Track[history.ReplicaSetObject]{set}, func(o *history.ReplicaSetObject) any { return o.Desired }, isOneOf(makers))
+		changes(f, "replicasets", []*timeline.Track[resource.ReplicaSet]{set}, func(o *resource.ReplicaSet) any { return o.Desired }, isOneOf(makers))
 	}
-	for _, rollout := range c.Rollouts {
-		f.orders(rollout, controllers)
+	orders(f, "rollouts", c.Rollouts, controllers)
+	f.stores()
+}
+
+// stores accounts for changes of what keeps stores: a StatefulSet that an operator made is changed by it, what an operator keeps by nobody else.
+func (f *undisturbed) stores() {
+	for _, set := range timeline.TracksOf(f.Timeline, resource.StatefulSets) {
+		var operator []string
+		if set.Seen[0].Object.Owner != nil {
+			operator = managers(set.Seen[0].By, "")
+		}
+		changes(f, resource.StatefulSets.Name, []*timeline.Track[resource.StatefulSet]{set}, func(o *resource.StatefulSet) any { return o.Generation }, isScaler, isOneOf(operator))
 	}
+	clusters := timeline.TracksOf(f.Timeline, resource.PostgresClusters)
+	changes(f, resource.PostgresClusters.Name, clusters, func(o *resource.PostgresCluster) any { return o.Generation })
+	orders(f, resource.PostgresClusters.Name, clusters, controllersOf(clusters))
 }
 
 // author tells whether whoever wrote an object is one who may.
@@ -200,34 +218,42 @@ func wroteOnly(by []history.Author, may ...author) bool {
 
 // changes accounts for each change of what the objects of a resource ask for, which those may write who are known to, and for each that goes
 // away; a ReplicaSet that asks for nothing by then is tidied up.
-func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
+func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
 	for _, track := range tracks {
-		name := strings.TrimSuffix(resource, "s") + " " + track.Namespace + "/" + track.Name
+		name := nameOf(kind, track.Namespace, track.Name)
 		for i := 1; i < len(track.Seen); i++ {
 			was, now := &track.Seen[i-1], &track.Seen[i]
 			if asks(&was.Object) == asks(&now.Object) {
 				continue
 			}
-			declared := f.writer(resource, track.Namespace, track.Name, track.UID, now.At)
+			declared := f.writer(kind, track.Namespace, track.Name, track.UID, now.At)
 			f.happened(now.At, wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
 		}
-		if idle, is := any(track.Last()).(*history.ReplicaSetObject); !track.Here() && !(is && idle.Desired == 0) {
-			gone := f.touched(history.Ends, resource, track.Namespace, track.Name, track.UID, track.Gone) > 0
+		if idle, is := any(track.Last()).(*resource.ReplicaSet); !track.Here() && !(is && idle.Desired == 0) {
+			gone := f.touched(history.Ends, kind, track.Namespace, track.Name, track.UID, track.Gone) > 0
 			f.happened(track.Gone, gone, track.UID, name+" was deleted")
 		}
 	}
 }
 
-// orders accounts for what is written into the status of a Rollout by other hands than its controller's: so a release is promoted or aborted
-// on the command line.
-func (f *undisturbed) orders(rollout *timeline.Track[history.RolloutObject], controllers []string) {
-	for _, now := range rollout.Seen[1:] {
-		for _, a := range now.By {
-			if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
-				continue
+// nameOf names an object to people.
+func nameOf(kind, namespace, name string) string {
+	plural, _, _ := strings.Cut(kind, ".")
+	return strings.TrimSuffix(plural, "s") + " " + namespace + "/" + name
+}
+
+// orders accounts for what is written into the status of objects by other hands than their controller's: so a release is promoted or aborted
+// on the command line, and the lead of a store handed over.
+func orders[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], controllers []string) {
+	for _, track := range tracks {
+		for _, now := range track.Seen[1:] {
+			for _, a := range now.By {
+				if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
+					continue
+				}
+				ours := a.Manager == history.DisturbanceManager && f.touched(history.Changes, kind, track.Namespace, track.Name, track.UID, now.At) > 0
+				f.happened(now.At, ours, track.UID, nameOf(kind, track.Namespace, track.Name)+" was given an order", writers([]history.Author{a})...)
 			}
-			ours := a.Manager == history.DisturbanceManager && f.touched(history.Changes, "rollouts", rollout.Namespace, rollout.Name, rollout.UID, now.At) > 0
-			f.happened(now.At, ours, rollout.UID, "rollout "+rollout.Namespace+"/"+rollout.Name+" was given an order", writers([]history.Author{a})...)
 		}
 	}
 }
@@ -246,11 +272,11 @@ func managers(by []history.Author, subresource string) []string {
 	return all
 }
 
-// controllersOf is who controls the Rollouts: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
-func controllersOf(rollouts []*timeline.Track[history.RolloutObject]) []string {
+// controllersOf is who controls the objects of a kind: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
+func controllersOf[T any](tracks []*timeline.Track[T]) []string {
 	var all []string
-	for _, rollout := range rollouts {
-		for _, s := range rollout.Seen {
+	for _, track := range tracks {
+		for _, s := range track.Seen {
 			wrote := slices.DeleteFunc(managers(s.By, statusOf), func(m string) bool { return m == history.DisturbanceManager })
 			if len(wrote) > 0 {
 				all = append(all, wrote...)
