@@ -139,8 +139,8 @@ func TestTheNumbersOfAVerdict(t *testing.T) {
 	}
 }
 
-// anyNumber is a number as the words of a reason have it, with the unit of a time where it is one.
-var anyNumber = regexp.MustCompile(`[0-9]+(?:[ .][0-9]+)*[a-zµ]*`)
+// anyNumber is a number as the words of a reason have it, without its unit.
+var anyNumber = regexp.MustCompile(`[0-9]+(?:[ .][0-9]+)*`)
 
 // numbers is a result without its words, a line for each promise and what belongs to it.
 func numbers(r judge.Result) string {
