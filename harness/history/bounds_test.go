@@ -106,6 +106,9 @@ func TestIntegersOfGob(t *testing.T) {
 			}
 		}
 	}
+	if got, n := uvarint([]byte{0x80, 1, 2}); got != 0 || n != 0 {
+		t.Errorf("an integer of 128 bytes reads %d of %d", got, n)
+	}
 	nine := []byte{0xf7, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	if got, n := uvarint(nine); got != 0 || n != 0 {
 		t.Errorf("an integer of nine bytes reads %d of %d", got, n)
