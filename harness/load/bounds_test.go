@@ -529,6 +529,11 @@ func TestTargetsAreParts(t *testing.T) {
 }
 
 func TestHeadersAreNamedByTheirNumber(t *testing.T) {
+	for _, name := range []string{"Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade", HitHeader} {
+		if err := checkField(name, []string{"x"}); err == nil {
+			t.Errorf("%s is not rollproof's own", name)
+		}
+	}
 	if _, err := ParseHeader([]string{"A: b", "c"}); err == nil || !strings.Contains(err.Error(), "header 2:") {
 		t.Errorf("the second header is wrong: %v", err)
 	}
