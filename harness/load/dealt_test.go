@@ -205,6 +205,18 @@ func TestTargetsAreHitInTurn(t *testing.T) {
 	if want := "http://a http://b http://cBasic dTpw http://a "; got != want {
 		t.Errorf("hit %s, want %s", got, want)
 	}
+	got = ""
+	file := &trafficSource{traffic: &Traffic{}, targets: []base{{text: "http://a"}, {text: "http://b"}, {text: "http://c", auth: "x"}}, urls: map[string]*url.URL{}}
+	for range 4 {
+		r, err := file.request(&Entry{Path: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += r.text + r.header.Get("Authorization") + " "
+	}
+	if want := "http://a/ http://b/ http://c/x http://a/ "; got != want {
+		t.Errorf("with a file hit %s, want %s", got, want)
+	}
 }
 
 // A file that is cut while it is replayed in a loop is an error, and no load without an end that sends nothing.
