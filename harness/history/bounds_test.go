@@ -106,6 +106,9 @@ func TestIntegersOfGob(t *testing.T) {
 			}
 		}
 	}
+	if got, n := uvarint([]byte{0x80, 1, 2}); got != 0 || n != 0 {
+		t.Errorf("an integer of 128 bytes reads %d of %d", got, n)
+	}
 	nine := []byte{0xf7, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	if got, n := uvarint(nine); got != 0 || n != 0 {
 		t.Errorf("an integer of nine bytes reads %d of %d", got, n)
@@ -145,7 +148,7 @@ func TestMessagesThatAreNoHit(t *testing.T) {
 		"more after its end":           {append(message(), 0), false},
 		"a text that is longer":        {message(append(number(1), number(200)...)), false},
 		"a text up to the end":         {append(appendVarint(nil, typeNumber), 1, 2, 'a', 'b'), false},
-		"a time that is no time":       {message(append(moment, make([]byte, 14)...)), false},
+		"a time that is no time":       {message(append(append(moment, 1), make([]byte, 13)...)), false},
 		"a time of another version":    {message(version), false},
 		"a number that is cut":         {append(appendVarint(nil, typeNumber), 2, 0xfe, 1), false},
 		"a field after the last one":   {message(append(number(wireFields), 1), append(number(1), 1)), false},
@@ -207,6 +210,16 @@ func TestWhereDamageIs(t *testing.T) {
 	})
 	if damage == nil || damage.Offset != int64(len(first)) || damage.File != "hits" {
 		t.Errorf("hits: damage %v, want it at byte %d", damage, len(first))
+	}
+	file, blocks := blocksOf(first, encode([]Hit{{Arm: "get"}})[len(preamble):])
+	blocks[1].Sum = blocks[0].Sum
+	damage = nil
+	readHits(&blockReader{f: bytes.NewReader(file), name: "hits", blocks: blocks, sum: sha256.New()}, "hits", started, func(_ *Hit, err error) bool {
+		errors.As(err, &damage)
+		return true
+	})
+	if damage == nil || damage.Offset != blocks[0].End || damage.File != "hits" || strings.Contains(damage.Text, damage.File) {
+		t.Errorf("blocks: damage %v, want it once, at byte %d", damage, blocks[0].End)
 	}
 	const line = `{"kind":"note"}` + "\n"
 	damage = nil

@@ -165,7 +165,7 @@ func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 	d := fieldDecoder{buf: msg[n:]}
 	for field := -1; ; {
 		delta := d.uint()
-		if d.bad || delta > wireFields {
+		if delta > wireFields {
 			return errMalformed
 		}
 		if delta == 0 {

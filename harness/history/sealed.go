@@ -65,8 +65,8 @@ func (s *sealedEvents) take(line []byte) (end bool, err error) {
 		return false, nil // nothing of this is decoded twice but batches
 	}
 	var e Event
-	if err := json.Unmarshal(line, &e); err != nil {
-		return false, err
+	if err = json.Unmarshal(line, &e); err != nil {
+		return end, err
 	}
 	if b := e.Batch; e.Kind == KindBatch && b != nil {
 		name := hitsFile(b.Arm)

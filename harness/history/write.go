@@ -80,15 +80,15 @@ func Create(dir string, run Run, clock Clock) (*Recorder, error) {
 }
 
 func makeEmpty(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("start a record in %s: %w", dir, err)
+	}
 	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return fmt.Errorf("start a record in %s: %w", dir, err)
 	}
 	if len(entries) > 0 {
 		return fmt.Errorf("start a record in %s: the directory is not empty: name a new one", dir)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("start a record in %s: %w", dir, err)
 	}
 	return nil
 }

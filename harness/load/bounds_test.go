@@ -455,6 +455,13 @@ func TestTheEndOfATextThatMayBeASecret(t *testing.T) {
 	}
 }
 
+// What stands for a secret may end as one begins.
+func TestASecretIsReplacedOnce(t *testing.T) {
+	if got := string(secrets{"tedious"}.scrubBeginning([]byte("a tedio"))); got != "a redacted" {
+		t.Errorf("it becomes %q", got)
+	}
+}
+
 func TestWhatIsTakenForASecret(t *testing.T) {
 	for name, c := range map[string]struct {
 		add  func(*secrets)
@@ -495,6 +502,9 @@ func TestWhatIsTakenForASecret(t *testing.T) {
 	if s := secretsOf([]string{"http://h/", "http://user:pass-word@h/", "no URL"}, http.Header{"A": {"one-value", "two-value"}}); s.scrubText("pass-word one-value two-value") != "redacted redacted redacted" {
 		t.Errorf("secrets %q", s)
 	}
+	if s := secretsOf([]string{"http://u:secret@h", "http://u:secret-and-more@h"}, nil); s.scrubText("secret-and-more") != "redacted" {
+		t.Errorf("the shorter password comes first: %q", s)
+	}
 	long := secrets{"secret", "secret-and-more"}
 	if long.sort(); long.scrubText("secret-and-more") != "redacted" {
 		t.Errorf("the shorter one comes first: %q", long)
@@ -529,6 +539,11 @@ func TestTargetsAreParts(t *testing.T) {
 }
 
 func TestHeadersAreNamedByTheirNumber(t *testing.T) {
+	for _, name := range []string{"Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade", HitHeader} {
+		if err := checkField(name, []string{"x"}); err == nil {
+			t.Errorf("%s is not rollproof's own", name)
+		}
+	}
 	if _, err := ParseHeader([]string{"A: b", "c"}); err == nil || !strings.Contains(err.Error(), "header 2:") {
 		t.Errorf("the second header is wrong: %v", err)
 	}
@@ -563,7 +578,7 @@ func TestTrafficAtItsBounds(t *testing.T) {
 		"the same moment twice": {entry("") + entry(""), true}, "a moment before": {entry("") + strings.Replace(entry(""), "5ms", "4ms", 1), false}, "before the first moment": {strings.Replace(entry(""), "5ms", "-1ns", 1), false},
 		"both bodies": {entry(`,"body":"","bodyBase64":""`), false}, "a body in base64": {entry(`,"bodyBase64":"AA=="`), true}, "a body that is none": {entry(`,"bodyBase64":"A"`), false},
 		"a path with a blank": {strings.Replace(entry(""), `"/"`, `"/a b"`, 1), false}, "a path with a fragment": {strings.Replace(entry(""), `"/"`, `"/a#b"`, 1), false}, "a path nobody can read": {strings.Replace(entry(""), `"/"`, `"/%zz"`, 1), false},
-		"the longest line": {padded(maxLine), true}, "a longer line": {padded(maxLine + 1), false}, "longer than the reader's buffer": {padded(100 << 10), true}, "without an end of line": {strings.TrimSpace(padded(100 << 10)), true},
+		"the longest line": {padded(maxLine), true}, "a longer line": {padded(maxLine + 1), false}, "one byte more": {entry("") + "x", false}, "longer than the reader's buffer": {padded(100 << 10), true}, "without an end of line": {strings.TrimSpace(padded(100 << 10)), true},
 		"a header of the harness": {entry(`,"headers":{"` + HitHeader + `":"x"}`), false}, "a header of the connection": {entry(`,"headers":{"connection":"x"}`), false}, "a header": {entry(`,"headers":{"a":"x"}`), true},
 		"a header that is a number": {entry(`,"headers":{"a":1}`), false}, "a header of a wrong value": {entry(`,"headers":{"a":"\u0000"}`), false}, "a header of a wrong name": {entry(`,"headers":{"a b":"x"}`), false},
 	} {
@@ -601,6 +616,10 @@ func TestEntriesReadAsTheyAreWritten(t *testing.T) {
 			!slices.Equal(got.Status, e.Status) || len(got.Header) != len(e.Header) || !slices.Equal(got.Header["B"], e.Header["B"]) {
 			t.Errorf("%s reads %+v, %v, want %+v", name, got, err, e)
 		}
+	}
+	var one bytes.Buffer
+	if err := (&Entry{Method: "GET", Path: "/", Header: http.Header{"A": {"1"}}}).Write(&one); err != nil || !strings.Contains(one.String(), `"A":"1"`) {
+		t.Errorf("a header of one value is written %s, %v", &one, err)
 	}
 	if got := len(Successes()); got != 100 || Successes()[0] != 200 || Successes()[99] != 299 {
 		t.Errorf("%d statuses say success", got)

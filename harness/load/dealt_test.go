@@ -130,6 +130,8 @@ func TestWhatEachArmIsDealt(t *testing.T) {
 			"get 3 at 150/s, 1500/s at most, 20ms: 0s GET /0 5ms GET /1", "control 2 at 75/s, 75/s at most, 20ms: 6.667ms GET  20ms GET ", "post 1 at 50/s, 500/s at most, 20ms: 10ms POST /2 end"}},
 		"recorded, cut": {Plan{Pacing: Recorded{}, Traffic: day, Length: 10 * time.Millisecond}, reads, []string{
 			"get 1 at 100/s, 1000/s at most, 10ms: 0s GET /0 end", "get-close 0 at 37.5/s, 375/s at most, 10ms: end end"}},
+		"recorded, cut, with all arms": {Plan{Pacing: Recorded{}, Traffic: day, Length: 30 * time.Millisecond}, all, []string{
+			"get 2 at 66.67/s, 666.7/s at most, 30ms: 0s GET /0 10ms GET /1", "control 1 at 37.5/s, 37.5/s at most, 30ms: 13.333ms GET  end", "post 1 at 33.33/s, 333.3/s at most, 30ms: 20ms POST /2 end"}},
 		"recorded, in a loop": {Plan{Pacing: Recorded{Loop: true}, Traffic: day}, reads, []string{
 			"endless get 0 at 37.5/s, 375/s at most, 0s: 0s GET /0 40ms GET /3", "endless get-close 0 at 37.5/s, 375/s at most, 0s: 10ms GET /1 63.333ms GET /1"}},
 		"of one moment": {Plan{Pacing: Recorded{}, Traffic: moment}, reads, []string{
@@ -202,6 +204,18 @@ func TestTargetsAreHitInTurn(t *testing.T) {
 	}
 	if want := "http://a http://b http://cBasic dTpw http://a "; got != want {
 		t.Errorf("hit %s, want %s", got, want)
+	}
+	got = ""
+	file := &trafficSource{traffic: &Traffic{}, targets: []base{{text: "http://a"}, {text: "http://b"}, {text: "http://c", auth: "x"}}, urls: map[string]*url.URL{}}
+	for range 4 {
+		r, err := file.request(&Entry{Path: "/"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += r.text + r.header.Get("Authorization") + " "
+	}
+	if want := "http://a/ http://b/ http://c/x http://a/ "; got != want {
+		t.Errorf("with a file hit %s, want %s", got, want)
 	}
 }
 
@@ -321,6 +335,11 @@ func TestCommandLinesAtTheirBounds(t *testing.T) {
 		}
 		if got := line.Redact(fmt.Sprintf("%q", word)); strings.Contains(got, word) {
 			t.Errorf("a secret of %d bytes is repeated in quotes: %s", length, got)
+		}
+	}
+	for arg, part := range map[string]string{"Authorization: Bearer secret-token": "secret-token", "http://u:p%61ssword@h": "p%61ssword", "http://u:p%61ssphrase@h": "passphrase"} {
+		if got := ReadCommandLine([]string{arg}).Redact("it says " + part + " alone"); strings.Contains(got, part) {
+			t.Errorf("of %s a part is repeated in %q", arg, got)
 		}
 	}
 	open := ReadCommandLine([]string{"attack"})

@@ -199,8 +199,6 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 			return nil, fmt.Errorf("the line is longer than %d MiB", maxLine>>20)
 		}
 		switch {
-		case err == nil && long == nil:
-			return part, nil
 		case err == nil, err == io.EOF && len(long)+len(part) > 0:
 			return append(long, part...), nil
 		case err == bufio.ErrBufferFull:
