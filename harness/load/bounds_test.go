@@ -554,7 +554,7 @@ func TestStatusesThatAreExpected(t *testing.T) {
 		accepted []int
 		code     int
 		want     bool
-	}{{nil, 199, false}, {nil, 200, true}, {nil, 299, true}, {nil, 300, false}, {[]int{404}, 404, true}, {[]int{404}, 200, false}, {[]int{200, 404}, 404, true}} {
+	}{{nil, 199, false}, {nil, 200, true}, {nil, 203, false}, {nil, 205, true}, {nil, 299, false}, {nil, 300, false}, {[]int{404}, 404, true}, {[]int{404}, 200, false}, {[]int{200, 404}, 404, true}} {
 		if got := (&request{status: c.accepted}).expects(c.code); got != c.want {
 			t.Errorf("%v accepts %d: %v, want %v", c.accepted, c.code, got, c.want)
 		}
