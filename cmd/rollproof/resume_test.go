@@ -91,13 +91,6 @@ func TestResumeRefusesAnotherRecordThanTheOneThatWasLeftOpen(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "is of canary/promotes-good"},
-		"of another run of it": {func(t *testing.T, s *suite.Suite, dir string) {
-			s.Asked[1] = s.Asked[0]
-			s.Runs[1].Scenario = s.Runs[0].Scenario
-			if err := os.CopyFS(dir, os.DirFS(s.RecordOf(s.Runs[0]))); err != nil {
-				t.Fatal(err)
-			}
-		}, "stands for two runs"},
 		"of an earlier suite": {func(t *testing.T, s *suite.Suite, dir string) {
 			recordRun(t, s, &s.Runs[1], dir, history.EndFinished)
 			s.Started = s.Started.Add(time.Hour)
@@ -124,6 +117,20 @@ func TestResumeRefusesAnotherRecordThanTheOneThatWasLeftOpen(t *testing.T) {
 				t.Errorf("exit code %d, the run is %s, printed %s; want %q", code, again.Runs[1].State, text, c.want)
 			}
 		})
+	}
+}
+
+// A copy of the record of one run stands for no other run.
+func TestResumeRefusesTheRecordOfAnotherRunOfTheScenario(t *testing.T) {
+	noEngine(t)
+	s := performed(t, t.TempDir(), "run", suiteTerms(t, 2, suite.Asked{Scenario: "canary/promotes-good"}), suite.Shard{}, heldVerdict, "")
+	s.Runs[1].State, s.Runs[1].Dir = suite.Begun, "run-1"
+	if err := errors.Join(os.CopyFS(s.RecordOf(s.Runs[1]), os.DirFS(s.RecordOf(s.Runs[0]))), s.Save()); err != nil {
+		t.Fatal(err)
+	}
+	code, text := execReport("run", "--resume", s.Dir())
+	if code != exitCouldNotRun || !strings.Contains(text, "stands for two runs") {
+		t.Errorf("exit code %d, printed %s", code, text)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,15 @@ var numberedRuns = map[string]func(testing.TB) *recording{
 		r.run.Checks = []string{canary.SlugAbortsErrors, canary.SlugBlast, canary.SlugShare, canary.SlugSteps}
 		return r
 	},
+	"a release that is taken back": func(t testing.TB) *recording {
+		r := cleanRun()
+		goodCanary(t, r)
+		r.events = without(r.events, "rollouts", 2200*ms, testLength)
+		r.rollout(6*time.Second, "h1", "h1", 0, isHealthy)
+		reset(r.at("get", time.Second)) // before the release
+		r.run.Checks = []string{canary.SlugPromotes}
+		return r
+	},
 	"shares that are not kept": func(t testing.TB) *recording {
 		r := cleanRun()
 		goodCanary(t, r)
@@ -129,12 +139,18 @@ func TestTheNumbersOfAVerdict(t *testing.T) {
 	}
 }
 
+// anyNumber is a number as the words of a reason have it, without its unit.
+var anyNumber = regexp.MustCompile(`[0-9]+(?:[ .][0-9]+)*`)
+
 // numbers is a result without its words, a line for each promise and what belongs to it.
 func numbers(r judge.Result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", r.Verdict)
 	for _, p := range r.Promises {
 		fmt.Fprintf(&b, "\n%s %s: %d hits, %d dropped, %d injected, %d masked, %d found\n", p.Slug, p.Verdict, p.Hits, p.Dropped, p.Injected, p.Masked, p.Found)
+		if told := anyNumber.FindAllString(p.Reason, -1); told != nil {
+			fmt.Fprintf(&b, "  told: %s\n", strings.Join(told, ", "))
+		}
 		if w := p.Power; w != nil {
 			fmt.Fprintf(&b, "  power %d, %.6g, %.6g/s, %s\n", w.Hits, w.MaxLossShare, w.Rate, w.OutageSeen)
 		}

@@ -46,7 +46,7 @@ func TestScaleDown(t *testing.T) {
 		"nobody saw it go":             {func(r *recording) { r.goneAt("pod-a", 0) }, judge.Inconclusive},
 		"refused before it went, though the disturbance had landed": {func(r *recording) {
 			r.goneAt("pod-a", 8*time.Second)
-			reset(r.at("get", 8500*ms))
+			reset(r.at("get", 7900*ms))
 		}, judge.Fail},
 		"no such disturbance": {func(r *recording) { r.forgetDisturbances() }, judge.Inconclusive},
 	} {

@@ -50,7 +50,7 @@ func span(d time.Duration, shown func(string) string) string {
 	const day = 24 * time.Hour
 	switch {
 	case d < 0:
-		return "-" + span(-d, shown)
+		return "-" + span(-max(d, -math.MaxInt64), shown) // the least duration has no counterpart
 	case d == 0:
 		return "0 s"
 	case d < 999500*time.Nanosecond:

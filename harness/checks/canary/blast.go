@@ -261,9 +261,6 @@ func (x *exposed) add(n uint64, share float64) {
 // allowed is the most answers that the shares explain. Where they differ their mean is taken: the sum of unlike chances strays less than
 // that of like ones (Hoeffding 1956).
 func (x *exposed) allowed() uint64 {
-	if x.some == 0 {
-		return x.whole
-	}
 	_, most := judge.Bounds(x.some, x.mean(), judge.FalseAlarm)
 	return x.whole + most
 }

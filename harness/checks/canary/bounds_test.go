@@ -124,6 +124,11 @@ func TestWhatSharesAllow(t *testing.T) {
 		x.add(n, .1)
 		return x.tells()
 	}
+	var mostly exposed
+	mostly.add(1000, 1)
+	if mostly.add(600, .1); !mostly.tells() {
+		t.Error("with all of the traffic before, 600 hits do not tell twice a share of 10 %")
+	}
 	if tells(450) || !tells(600) {
 		t.Errorf("450 hits tell twice a share of 10 %%: %v, 600: %v; about 520 must", tells(450), tells(600))
 	}
@@ -373,6 +378,16 @@ func TestTheTimeOfATrial(t *testing.T) {
 	ours.States[0].Object.Abort = false
 	if got := trialOf(ours, all[:3], judge.Tolerance{Propagation: 20}); got.over != timeline.Never || got.until != timeline.Never {
 		t.Errorf("the trial is over at %d, until %d, want never", got.over, got.until)
+	}
+}
+
+// A metric that failed tells what was wrong where no other did.
+func TestWhatFailedToo(t *testing.T) {
+	for phase, want := range map[string]int{"Failed": 1, "Error": 1, "Inconclusive": 1, "Successful": 0, "Running": 0, "": 0} {
+		o := resource.AnalysisRun{Metrics: []resource.MetricResult{{Name: "errors", Phase: "Failed"}, {Name: "latency", Phase: phase}}}
+		if got := failedToo(&o, "errors"); len(got) != want {
+			t.Errorf("beside another one that is %q, %v failed too", phase, got)
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ func (f *share) Result() judge.Promise {
 		}
 		p.Hits += n.canary + n.others
 		verdict, text := f.steps[i].judge(n)
-		if verdict == judge.Inconclusive && !f.served(&f.steps[i]) {
+		if !f.served(&f.steps[i]) { // and so nobody answered, which is inconclusive
 			text = fmt.Sprintf("step %s: no arm says that its answers come from %s", f.steps[i].Name, f.steps[i].Workload)
 		}
 		judged++

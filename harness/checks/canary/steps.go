@@ -165,7 +165,7 @@ const longer = 1.2
 func (f *stepsTaken) judgeRun(release *timeline.Release, share taken, run *timeline.Track[resource.AnalysisRun], left bool, r *judge.Ruling) (time.Duration, bool) {
 	began, ended, o := run.Seen[0].At, timeline.RunEnd(run), run.Last()
 	at := judge.Finding{At: share.at, Until: f.t.Clamp(share.until), Evidence: []string{timeline.RunText(run)}}
-	passed := ended != timeline.Never && o.Phase == "Successful"
+	passed := o.Phase == "Successful" // and so it ended
 	switch {
 	case began < share.at-f.tolerance.Watch || began >= share.until:
 		at.Text = fmt.Sprintf("%s: analysis %s did not begin while the release had its %d %%", release.Label(), run.Name, share.percent)

@@ -270,13 +270,13 @@ func TestTheMarksOfAnAnswer(t *testing.T) {
 // Hits are counted by what became of them.
 func TestTheCountsOfARoute(t *testing.T) {
 	c := &routeCounts{latencies: newLatencies(), unreached: unreached{}}
-	c.add(&history.Hit{Latency: ms, Code: 200}, time.Second, answered, false)
-	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, time.Second, answered, false)
-	c.add(&history.Hit{}, time.Second, dropped, false)
-	c.add(&history.Hit{Code: 503}, time.Second, dropped, false)
-	c.add(&history.Hit{Code: 503}, time.Second, aside, true)
-	c.add(&history.Hit{}, time.Second, aside, false)
-	c.add(&history.Hit{Masked: 1}, time.Second, unsent, false)
+	c.add(&history.Hit{Latency: ms, Code: 200}, ms, answered, false)
+	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, ms, answered, false)
+	c.add(&history.Hit{}, ms, dropped, false)
+	c.add(&history.Hit{Code: 503, Class: history.ClassApplication}, ms, dropped, false)
+	c.add(&history.Hit{Code: 503}, ms, aside, true)
+	c.add(&history.Hit{}, ms, aside, false)
+	c.add(&history.Hit{Masked: 1}, ms, unsent, false)
 	if c.Sent != 6 || c.Masked != 1 || c.Dropped != 2 || c.Injected != 1 || c.Harness != 1 || c.Unsent != 1 || c.latencies.TotalCount() != 2 || len(c.unreached) != 1 {
 		t.Errorf("the route counts %+v, %d latencies, %v unreached", c.Route, c.latencies.TotalCount(), c.unreached)
 	}
@@ -336,10 +336,13 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	}
 	r := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxArmRoutes + 2 {
-		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, aside, false)
+		r.of(&history.Hit{Route: fmt.Sprint(i)}).add(&history.Hit{}, 0, aside, false)
 	}
 	if len(r.routes) != maxArmRoutes+1 || r.routes[otherRoutes].Sent != 2 {
 		t.Errorf("%d routes of an arm, %d hits of others", len(r.routes), r.routes[otherRoutes].Sent)
+	}
+	if r.of(&history.Hit{Route: "0"}).add(&history.Hit{}, time.Second, aside, false); r.routes["0"].Sent != 2 {
+		t.Errorf("a route that was counted for itself has %d hits, want 2", r.routes["0"].Sent)
 	}
 	for i := range maxIdentities + 2 {
 		r.identity(fmt.Sprint("more", i))
@@ -347,6 +350,12 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	if len(r.identities) != maxIdentities || r.identity("0") == nil || r.identity("unheard of") != nil {
 		t.Errorf("%d routes of an arm are held to what they carry, at most %d may be", len(r.identities), maxIdentities)
 	}
+	bare := newArmRoutes(&timeline.Arm{}, nil)
+	if bare.of(&history.Hit{}).routeCounts == nil {
+		t.Error("a hit of which nothing is told has no route")
+	}
+	var none *identity
+	none.see(&history.Hit{Code: 200}, true, nil) // of a route beyond those that are remembered
 	urls := newArmRoutes(&timeline.Arm{}, nil)
 	for i := range maxRouteURLs + 5 {
 		urls.of(&history.Hit{Method: "GET", URL: fmt.Sprintf("http://a/%d", i)})
@@ -402,6 +411,9 @@ func TestLongRoutes(t *testing.T) {
 		if got := l.has(&c.h); got != c.want {
 			t.Errorf("%s %s %s takes long: %v, want %v", c.h.Route, c.h.Method, c.h.URL, got, c.want)
 		}
+	}
+	if root := (longRoutes{routes: []string{"GET /"}}); !root.has(&history.Hit{Method: "GET"}) {
+		t.Error("a URL without a path is of no route")
 	}
 	if none := (longRoutes{}); none.has(&history.Hit{Method: "GET", URL: "http://a/export"}) {
 		t.Error("with no long route a hit is of one")
@@ -472,21 +484,29 @@ func keys(m moments) func(func(int64) bool) {
 	}
 }
 
-// Hits that brought nothing of an answer are of a span when a part of their time is.
-func TestBareHitsWithinASpan(t *testing.T) {
-	b := unreached{}
-	b.add(&history.Hit{At: 10 * step, Latency: 2 * step}, time.Second)
-	b.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1}, time.Second)
+// A dead path explains hits that brought nothing of an answer when it was dead for a part of their time, and an answer that was late when it was
+// dead for as long as that and the steps at both ends.
+func TestWhatADeadPathExplains(t *testing.T) {
+	u := unreached{}
+	u.add(&history.Hit{At: 10 * step, Latency: 2 * step}, step)
+	u.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1}, step)
 	other := unreached{}
-	other.add(&history.Hit{At: 30 * step, Latency: 1}, time.Second)
-	b.merge(other)
+	other.add(&history.Hit{At: 30 * step, Latency: 1}, step)
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 200}, 8*step)
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 200}, 9*step) // in time
+	other.add(&history.Hit{At: 50 * step, Latency: 9 * step, Code: 503, Class: history.ClassApplication}, step)
+	u.merge(other)
 	for _, c := range []struct {
 		from, until int64
 		want        uint64
-	}{{0, 10, 0}, {0, 11, 2}, {12, 13, 2}, {13, 14, 0}, {0, 31, 3}} {
-		if got := b.explainedBy([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
+	}{{0, 10, 0}, {0, 11, 2}, {12, 13, 2}, {13, 14, 0}, {0, 31, 3}, {52, 54, 0}, {52, 55, 1}, {40, 52, 0}, {40, 53, 1}, {57, 70, 1}, {58, 70, 0}} {
+		if got := u.explainedBy([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
 			t.Errorf("%d hits from step %d to %d, want %d", got, c.from, c.until, c.want)
 		}
+	}
+	late := underwayIn(50*step, 59*step, step)
+	if dark := []timeline.Span{{From: 51 * step, Until: 52 * step}, {From: 55 * step, Until: 57 * step}}; !late.explainedBy(dark) || late.explainedBy(dark[1:]) {
+		t.Error("what two dead times explain together, or one of them alone, is not told apart")
 	}
 }
 
@@ -502,14 +522,15 @@ func TestTheDeadTimesOfAPath(t *testing.T) {
 		hits []history.Hit
 		want []deadTime
 	}{
-		"alive":                 {[]history.Hit{good(10), good(20)}, nil},
-		"dead for a while":      {[]history.Hit{good(10), bad(20), bad(30), good(40), good(50)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 2}}},
-		"dead twice":            {[]history.Hit{good(10), bad(20), good(40), bad(50), good(60)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}, {timeline.Span{From: 40, Until: 60}, 1}}},
-		"dead to the end":       {[]history.Hit{good(10), bad(20)}, []deadTime{{timeline.Span{From: 10, Until: timeline.Never}, 1}}},
-		"dead from the start":   {[]history.Hit{bad(20), good(30)}, []deadTime{{timeline.Span{From: 0, Until: 30}, 1}}},
-		"the generator's own":   {[]history.Hit{good(10), own, unsent, good(30)}, nil},
-		"an older answer comes": {[]history.Hit{good(10), bad(20), good(10), good(9), good(30)}, []deadTime{{timeline.Span{From: 10, Until: 30}, 1}}},
-		"answers out of order":  {[]history.Hit{good(15), good(10), bad(20), good(30)}, []deadTime{{timeline.Span{From: 15, Until: 30}, 1}}},
+		"alive":                       {[]history.Hit{good(10), good(20)}, nil},
+		"dead for a while":            {[]history.Hit{good(10), bad(20), bad(30), good(40), good(50)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 2}}},
+		"dead twice":                  {[]history.Hit{good(10), bad(20), good(40), bad(50), good(60)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}, {timeline.Span{From: 40, Until: 60}, 1}}},
+		"dead to the end":             {[]history.Hit{good(10), bad(20)}, []deadTime{{timeline.Span{From: 10, Until: timeline.Never}, 1}}},
+		"dead from the start":         {[]history.Hit{bad(20), good(30)}, []deadTime{{timeline.Span{From: 0, Until: 30}, 1}}},
+		"the generator's own":         {[]history.Hit{good(10), own, unsent, good(30)}, nil},
+		"one never sent, called good": {[]history.Hit{good(10), bad(20), {At: 25, Code: 200, Unsent: true}, good(40)}, []deadTime{{timeline.Span{From: 10, Until: 40}, 1}}},
+		"an older answer comes":       {[]history.Hit{good(10), bad(20), good(10), good(9), good(30)}, []deadTime{{timeline.Span{From: 10, Until: 30}, 1}}},
+		"answers out of order":        {[]history.Hit{good(15), good(10), bad(20), good(30)}, []deadTime{{timeline.Span{From: 15, Until: 30}, 1}}},
 	} {
 		p := pathHits{arm: &timeline.Arm{}}
 		for _, h := range c.hits {

@@ -102,7 +102,7 @@ func impossible(h *history.Hit, ended time.Duration) string {
 	switch {
 	case h.At < 0 || h.Intended < 0:
 		return "began before the run did"
-	case h.Latency < 0 || h.End() < h.At:
+	case h.End() < h.At: // also where the sum is beyond all time
 		return "ended before it began"
 	case h.End() > ended:
 		return "ended after the run did"

@@ -71,7 +71,7 @@ func (f *pdbs) Arm(arm *timeline.Arm) judge.HitFold {
 }
 
 func (a *armServed) Hit(h *history.Hit) {
-	if h.Pod != a.last && h.Pod != "" {
+	if h.Pod != a.last { // a hit without a pod names none that is ever asked for
 		a.last = h.Pod
 		a.pods[podName{a.namespace, h.Pod}] = true
 	}
@@ -116,7 +116,7 @@ func (j *pdbDrain) judge(p *judge.Promise) {
 		judge.Figure{Name: "protected pods removed by " + j.label(), Value: float64(j.removed), Unit: "pods"})
 	whole := judge.Finding{At: j.Began, Until: j.End(j.t())}
 	switch {
-	case len(protecting) == 0 && !j.anyRemoved():
+	case !j.anyRemoved():
 		whole.Text = j.label() + ": no pod was removed: nothing was tested"
 		j.Unsure(whole)
 	case len(protecting) == 0:
