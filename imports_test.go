@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"harness/checks":        {"harness/history", "harness/timeline", "harness/judge", "harness/words"},
 	"harness/probe":         {"harness/history"},
 	"harness/load":          {"harness/history", "harness/probe", "harness/words"},
-	"harness/ledger":        {"harness/history", "harness/probe"},
+	"harness/ledger":        {"harness/history", "harness/probe", "harness/wait"},
 	"harness/observe":       {"harness/history", "harness/kube", "harness/wait"},
 	"harness/disrupt":       {"harness/history", "harness/kube", "harness/wait"},
 	"harness/run":           {"harness"},
