@@ -58,8 +58,8 @@ Which digest an image has is known when it is published to a cluster: in its pla
 			return printManifests(cmd.OutOrStdout(), components, rendered)
 		},
 	}
-	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy: fast or spec")
-	cmd.Flags().StringArrayVar(&faults, "fault", nil, "planted fault, by the name of its folder; may be given again")
+	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
+	cmd.Flags().StringArrayVar(&faults, "fault", nil, "fault to plant, named as its folder in fixtures/stack/<component>/faults; repeat the flag for more")
 	return cmd
 }
 

@@ -196,7 +196,7 @@ func TestReElection(t *testing.T) {
 				l.writes[i].Ended = 5600*ms + time.Duration(i)
 			}
 			l.closed.Stalls = []history.Stall{{At: 3800 * ms, Length: 900 * ms}}
-		}, judge.Inconclusive, "own process did not run for 900ms of it"},
+		}, judge.Inconclusive, "own process did not run for 900 ms of it"},
 		{"the ledger is not whole", func(l *bookkeeping, _ *recording) { l.event.Lost = "it was cut" }, judge.Inconclusive, "it was cut"},
 	}
 	for _, c := range cases {
