@@ -1,10 +1,8 @@
 package load
 
 import (
-	"cmp"
 	"context"
 	"os"
-	"slices"
 	"sync"
 	"time"
 

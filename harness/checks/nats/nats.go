@@ -47,7 +47,8 @@ func Checks(b Budgets, ledger store.LedgerBudgets, tolerance judge.Tolerance) []
 		}.Check(),
 		store.Election{
 			Slug: SlugReElection, Promise: "the stream elects a new leader when a member goes, and publishing goes on", Store: Store,
-			Gap: b.PublishGap, Settles: b.ElectedWithin, Budgets: ledger, DocBudgets: []any{b.ElectionBudgets, ledger},
+			Gap: b.PublishGap, Settles: b.ElectedWithin, Budgets: ledger, DocBudgets: []any{b.ElectionBudgets},
 		}.Check(),
+		store.Quorum{Slug: SlugPDB, Promise: "a drain takes no second server: two of three are a quorum", Store: Store, Tolerance: tolerance}.Check(),
 	}
 }
