@@ -11,6 +11,7 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
+	"bitvault.dev/rollproof/scenarios/nats"
 )
 
 // All lists every scenario, in the order they are run in.
@@ -29,6 +30,10 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.PDBNoDeadlock(w),
 		mechanics.Freeze(w),
 		mechanics.ReadinessLost(w),
+		nats.Rolling(w),
+		nats.ForceDeleted(w),
+		nats.Killed(w),
+		nats.PDB(w),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
+	"bitvault.dev/rollproof/scenarios/nats"
 )
 
 // Fault is one planted fault, and what the check under it must say.
@@ -76,6 +77,12 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"wrong-budget"} }),
 		rigidBudget(w),
+
+		plant(nats.PDB(w), "nats.re-election", "all servers gone at once, as a disruption budget lets them", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
+		plant(nats.PDB(w), "nats.pdb", "a disruption budget that lets all servers go", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
+
 		leftCordoned(w),
 	}
 }

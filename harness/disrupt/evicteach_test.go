@@ -1,0 +1,61 @@
+package disrupt
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+)
+
+func eachOf() EvictEach {
+	return EvictEach{Workload: db, Selector: "app=vault", Retry: time.Millisecond}
+}
+
+// Every member is asked for at once; one that a budget holds back is asked for again, each time on the record, and no node is touched.
+func TestEachMemberIsEvicted(t *testing.T) {
+	b := newBench(t)
+	b.replicaSet(2)
+	b.node()
+	b.budget("b", 2)
+	b.kubelet("a", "b")
+	if err := b.env.Perform(t.Context(), eachOf()); err != nil {
+		t.Fatal(err)
+	}
+	saw := b.tape.evidence(history.Landed)
+	for _, want := range []string{"pod shop/a: uid ", "is gone, evicted after 0 refusals", "pod shop/b: uid ", "is gone, evicted after 2 refusals"} {
+		if !strings.Contains(saw, want) {
+			t.Errorf("the evidence lacks %q: %s", want, saw)
+		}
+	}
+	answers := map[string]int{}
+	for _, e := range b.tape.evictions() {
+		answers[e.Pod]++
+		if e.Disturbance != "evict-each-1" || e.Code == 429 && e.Cause != "DisruptionBudget" {
+			t.Errorf("recorded %+v", e)
+		}
+	}
+	if answers["a"] != 1 || answers["b"] != 3 || b.cordoned() {
+		t.Errorf("answers %v, cordoned = %v", answers, b.cordoned())
+	}
+}
+
+func TestEvictEachRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		stage func(*bench)
+		each  EvictEach
+		tells []string
+	}{
+		"a single member":         {onePod, eachOf(), []string{"has 1 members", "at least two"}},
+		"nothing that it selects": {func(*bench) {}, eachOf(), []string{"has 0 members"}},
+		"no selector":             {func(*bench) {}, EvictEach{Workload: db}, []string{"what selects its members"}},
+		"a budget that never allows it": {func(b *bench) { b.replicaSet(2); b.node(); b.budget("b", -1); b.kubelet("a", "b") },
+			EvictEach{Workload: db, Selector: "app=vault", Retry: time.Millisecond, Budget: short}, []string{"evict pod shop/b: refused", "not within 300 ms", "needs 3 healthy pods"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			c.stage(b)
+			says(t, b.env.Perform(t.Context(), c.each), c.tells...)
+		})
+	}
+}
