@@ -41,12 +41,12 @@ func (r *recording) replaced(at, back time.Duration, pod string) {
 	r.serverPod(back, "modified", pod, "uid-"+pod+"-2", true, false)
 }
 
-// twoDrains takes m-0 at 3 s and is refused m-1 at 3.5 s, which it gets at 6 s, when m-0 has been back since 5 s.
+// twoDrains takes m-0 at 2.5 s and is refused m-1 at 3.5 s, which it gets at 6 s, when m-0 has been back since 5.5 s.
 func twoDrains(r *recording) {
 	for _, pod := range []string{"m-0", "m-1", "m-2"} {
 		r.serverPod(0, "added", pod, "uid-"+pod, true, false)
 	}
-	r.replaced(3*time.Second, 5*time.Second, "m-0")
+	r.replaced(2500*ms, 5500*ms, "m-0")
 	r.evictServer(3500*ms, "m-1", "uid-m-1", 429)
 	r.replaced(6*time.Second, 8*time.Second, "m-1")
 }
@@ -69,14 +69,14 @@ func TestQuorum(t *testing.T) {
 			r.forgetEvictions(func(e *history.Eviction) bool { return e.Code == 429 })
 			for i := range r.events {
 				if e := &r.events[i]; e.At >= 6*time.Second && (e.Eviction != nil || e.Change != nil) {
-					e.At -= 2 * time.Second
+					e.At -= 1900 * ms
 				}
 			}
 		}, judge.Fail, "the eviction of m-1 was accepted while another member of statefulset nats/nats was not ready"},
 		{"refused, and let through before the first is back", func(r *recording) {
 			for i := range r.events {
 				if e := &r.events[i]; e.At >= 6*time.Second && (e.Eviction != nil || e.Change != nil) {
-					e.At -= 2 * time.Second
+					e.At -= 1900 * ms
 				}
 			}
 		}, judge.Fail, "the eviction of m-1 was accepted"},

@@ -5,20 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/kube"
-	"bitvault.dev/rollproof/harness/wait"
 	"bitvault.dev/rollproof/harness/words"
 )
 

@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -57,5 +58,50 @@ func TestEvictEachRefuses(t *testing.T) {
 			c.stage(b)
 			says(t, b.env.Perform(t.Context(), c.each), c.tells...)
 		})
+	}
+}
+
+// files is a node whose containers have some files.
+type files struct {
+	*shell
+	found string
+}
+
+func (f files) NodeExec(ctx context.Context, node string, cmd ...string) ([]byte, error) {
+	if cmd[0] == "find" {
+		f.log = append(f.log, node+": "+strings.Join(cmd, " "))
+		return []byte(f.found), nil
+	}
+	return f.shell.NodeExec(ctx, node, cmd...)
+}
+
+// The files go before the process does, and a container without any is not killed for nothing.
+func TestAKillThatWipesAVolume(t *testing.T) {
+	kill := KillPod{Namespace: "shop", Selector: "app=vault", How: Killed, Wipe: Wipe{Dir: "/data", Path: "*/msgs/*"}, Bound: time.Minute}
+	for name, found := range map[string]string{"two files": "/proc/4711/root/data/s/msgs/1\n/proc/4711/root/data/s/msgs/2\n", "none": ""} {
+		b := newBench(t)
+		onePod(b)
+		node := files{&shell{pid: "4711", kill: func() { b.put("pods", "%s", strings.ReplaceAll(endedYAML, "%d", "137")) }}, found}
+		b.env.Nodes = &node
+		err := b.env.Perform(t.Context(), kill)
+		killed := strings.Contains(strings.Join(node.log, "\n"), "kill -9 4711")
+		if found == "" {
+			says(t, err, "wipe */msgs/* below /data of container app of pod a", "no file is there")
+		} else if saw := b.tape.evidence(history.Landed); err != nil || !strings.Contains(saw, "2 removed") || !strings.Contains(saw, "exit code 137") {
+			t.Errorf("%s: %v, evidence %s", name, err, saw)
+		}
+		if killed != (found != "") {
+			t.Errorf("%s: the process was killed = %v, by %q", name, killed, node.log)
+		}
+	}
+	for _, bad := range []KillPod{
+		{Namespace: "shop", Selector: "a=b", How: Deleted, Wipe: kill.Wipe},
+		{Namespace: "shop", Selector: "a=b", How: Killed, Wipe: Wipe{Dir: "/", Path: "*"}},
+		{Namespace: "shop", Selector: "a=b", How: Killed, Wipe: Wipe{Dir: "data", Path: "*"}},
+		{Namespace: "shop", Selector: "a=b", How: Killed, Wipe: Wipe{Dir: "/data"}},
+	} {
+		if _, err := bad.Namespaces(t.Context(), nil); err == nil {
+			t.Errorf("%+v is taken", bad.Wipe)
+		}
 	}
 }

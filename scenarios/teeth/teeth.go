@@ -78,6 +78,7 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) { s.Faults = []string{"wrong-budget"} }),
 		rigidBudget(w),
 
+		wipedStream(w),
 		plant(nats.PDB(w), "nats.re-election", "all servers gone at once, as a disruption budget lets them", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
 		plant(nats.PDB(w), "nats.pdb", "a disruption budget that lets all servers go", judge.Fail,
@@ -163,6 +164,14 @@ func rigidBudget(w bitvault.World) Fault {
 	s.Acts = []run.Act{w.Drain(45 * time.Second)}
 	return plant(s, "mechanics.pdb-no-deadlock", "a budget of as many pods as there are replicas", judge.Fail,
 		func(s *bitvault.Stack) { s.Faults = []string{"rigid-budget"} })
+}
+
+// wipedStream takes the only copy of what was acknowledged.
+func wipedStream(w bitvault.World) Fault {
+	s := nats.Killed(w)
+	alone := bitvault.NATS(1)
+	s.Stack, s.Acts = bitvault.OfStores(w, alone), []run.Act{alone.WipeLeader(bitvault.StreamLeader)}
+	return named(s, "nats.no-acked-loss", "a stream with one replica, whose volume is wiped", judge.Fail)
 }
 
 func leftCordoned(w bitvault.World) Fault {
