@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/checks/store"
 	"bitvault.dev/rollproof/harness/history"
@@ -23,6 +24,7 @@ type Budgets struct {
 	mechanicsBudgets
 	stackBudgets
 	store.LedgerBudgets
+	redisBudgets
 	natsBudgets
 }
 
@@ -32,13 +34,14 @@ type (
 	canaryBudgets    = canary.Budgets
 	mechanicsBudgets = mechanics.Budgets
 	stackBudgets     = stack.Budgets
+	redisBudgets     = redis.Budgets
 	natsBudgets      = nats.Budgets
 )
 
 // DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
 func DefaultBudgets() Budgets {
 	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults(),
-		store.DefaultLedgerBudgets(), nats.Defaults()}
+		store.DefaultLedgerBudgets(), redis.Defaults(), nats.Defaults()}
 }
 
 // BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.

@@ -27,6 +27,7 @@ type Ledger struct {
 	LagMax                 time.Duration // by how much a write was started later than intended, at the most
 	Gaps                   []WriteGap    // times without an acknowledged write, in order; of more than 500 the longest
 	Views                  []LedgerView  // in order
+	Tenures                []Tenure      // who acknowledged, in turn, where answers tell
 	Members                []*LedgerMember
 	Impossible             string // what is told of a write that cannot be; "" where all of it can
 
@@ -45,6 +46,12 @@ func (g WriteGap) Length() time.Duration { return g.Until - g.From }
 type LedgerView struct {
 	history.View
 	At time.Duration
+}
+
+// Tenure is a time in which one member acknowledged writes, and no other.
+type Tenure struct {
+	By          string
+	From, Until time.Duration // of the first and the last write that it acknowledged, when they ended
 }
 
 // LedgerMember is what was read back of one member of the store.
@@ -219,12 +226,25 @@ func (l *Ledger) write(w *history.Write) {
 			l.Duplicates++
 		}
 		l.gap(w.Ended)
+		l.answered(w)
 		l.acked = extend(l.acked, opRun{w.Op, w.Position, 1})
 	case history.WriteFailed:
 		l.Failed++
 		l.failed = extend(l.failed, opRun{op: w.Op, count: 1})
 	default:
 		l.Unknown++
+	}
+}
+
+// answered notes who acknowledged a write. One that was started before another member acknowledged its first may be of the time before.
+func (l *Ledger) answered(w *history.Write) {
+	n := len(l.Tenures)
+	switch {
+	case w.By == "":
+	case n > 0 && l.Tenures[n-1].By == w.By:
+		l.Tenures[n-1].Until = max(l.Tenures[n-1].Until, w.Ended)
+	case n == 0 || w.Started >= l.Tenures[n-1].From:
+		l.Tenures = append(l.Tenures, Tenure{w.By, w.Ended, w.Ended})
 	}
 }
 
@@ -296,6 +316,10 @@ func (l *Ledger) finish() {
 	for i := range l.Gaps {
 		l.Gaps[i].From += offset
 		l.Gaps[i].Until += offset
+	}
+	for i := range l.Tenures {
+		l.Tenures[i].From += offset
+		l.Tenures[i].Until += offset
 	}
 	l.Begin, l.Until = offset, stopped+offset
 	l.all, l.acked, l.failed = joined(l.all), joined(l.acked), joined(l.failed)

@@ -35,7 +35,7 @@ func (c Election) Check() judge.Check {
 				"for so much of the time that the rest is within the budget; and when the ledger is not whole, as above.",
 			Budgets: c.DocBudgets,
 		},
-		Needs: []judge.Need{Written(c.Store), {What: "disturbance that began", Met: func(t *timeline.Timeline) bool { return len(t.Disturbances) > 0 }}},
+		Needs: []judge.Need{Written(c.Store), disturbed},
 		New:   func(t *timeline.Timeline) judge.Fold { return electionFold{c, t} },
 	}
 }

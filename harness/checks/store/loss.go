@@ -36,6 +36,7 @@ type Loss struct {
 	Slug, Promise string
 	Store         string // kind of store, as ledgers say it
 	Position      string // what the store calls the place of a write, e.g. stream sequence; empty where it has none
+	Allowed       uint64 // how many each member may lack
 	Budgets       LedgerBudgets
 }
 
@@ -120,7 +121,7 @@ func figures(l *timeline.Ledger) []judge.Figure {
 // lost finds the members that do not have what was acknowledged. A member that was not read to its end may have it after all.
 func (f lossFold) lost(l *timeline.Ledger, r *judge.Ruling) {
 	for _, m := range l.Members {
-		if m.Missing == 0 || !m.Read {
+		if m.Missing <= f.Allowed || !m.Read {
 			continue
 		}
 		finding := judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("member %s does not have %s of %s that were acknowledged", m.Name,
