@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/checks/store"
@@ -24,6 +25,7 @@ type Budgets struct {
 	mechanicsBudgets
 	stackBudgets
 	store.LedgerBudgets
+	postgresBudgets
 	redisBudgets
 	natsBudgets
 }
@@ -34,6 +36,7 @@ type (
 	canaryBudgets    = canary.Budgets
 	mechanicsBudgets = mechanics.Budgets
 	stackBudgets     = stack.Budgets
+	postgresBudgets  = postgres.Budgets
 	redisBudgets     = redis.Budgets
 	natsBudgets      = nats.Budgets
 )
@@ -41,7 +44,7 @@ type (
 // DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
 func DefaultBudgets() Budgets {
 	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults(),
-		store.DefaultLedgerBudgets(), redis.Defaults(), nats.Defaults()}
+		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults()}
 }
 
 // BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.

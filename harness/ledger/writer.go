@@ -150,9 +150,16 @@ func (w *Writer) await(ctx context.Context, at time.Duration) bool {
 	}
 }
 
+// WriteOnce writes one operation, due now, with all that a ledger does for it. Run does so for each; it is by itself for who measures what it costs.
+func (w *Writer) WriteOnce(ctx context.Context, op uint64) {
+	w.write(ctx, intent{op: w.op(op), intended: w.Now()})
+}
+
+func (w *Writer) op(n uint64) Op { return Op{Number: n, Key: w.keys + strconv.FormatUint(n, 10)} }
+
 // hand gives an operation to a worker that is free. One that finds none within the deadline after the writer was stopped is never sent.
 func (w *Writer) hand(ctx context.Context, due chan<- intent, n uint64) {
-	in := intent{op: Op{Number: n, Key: w.keys + strconv.FormatUint(n, 10)}, intended: w.intended(n)}
+	in := intent{op: w.op(n), intended: w.intended(n)}
 	select {
 	case due <- in:
 		return
