@@ -30,6 +30,7 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.PDBNoDeadlock(w),
 		mechanics.Freeze(w),
 		mechanics.ReadinessLost(w),
+		mechanics.NodeLoss(w),
 		nats.Rolling(w),
 		nats.ForceDeleted(w),
 		nats.Killed(w),

@@ -106,7 +106,7 @@ func TestNodesThatAreNotStopped(t *testing.T) {
 		"down already":                   {func(w *wall) { w.node("Unknown", "") }, "is not Ready", true},
 		"without a pod that is kept":     {func(w *wall) { w.api.Delete("pods", "shop", "a"); w.api.Delete("pods", "shop", "b") }, "nothing would be lost with it", false},
 		"whose owners did not say so":    {func(w *wall) { w.env.Guard = &owners{namespaces: []string{"shop"}} }, `the guard refuses node "n1"`, false},
-		"and the control plane is blind": {func(w *wall) { w.blind = true }, "saw last: switched on: false, Ready: true", true},
+		"and the control plane is blind": {func(w *wall) { w.blind = true }, "to be off, and missed", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // node is a change of a node; an empty text is a change without an object.
@@ -20,8 +21,15 @@ func node(at time.Duration, kind, uid, object string) Change {
 	return c
 }
 
+// clusterOf sorts changes by object, and says what of them cannot be read.
+func clusterOf(changes []Change) (Cluster, []history.Damage) {
+	t := Timeline{Changes: changes}
+	t.readCluster()
+	return t.Cluster, t.Damage
+}
+
 // told is what the tracks say, one line each: the UID, when it was seen and how, and when it was gone.
-func told(tracks []*Track[history.NodeObject]) string {
+func told(tracks []*Track[resource.Node]) string {
 	var lines []string
 	for _, track := range tracks {
 		line := track.UID
@@ -60,8 +68,8 @@ func TestTheLifeOfAnObject(t *testing.T) {
 		"what is of another resource is none": {[]Change{{At: 1, Change: history.Change{Type: "added", Resource: "leases", Name: "n", Object: json.RawMessage(a)}}}, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var damage []history.Damage
-			if got := told(readCluster(c.changes, &damage).Nodes); got != c.want || len(damage) != c.damage {
+			cluster, damage := clusterOf(c.changes)
+			if got := told(cluster.Nodes); got != c.want || len(damage) != c.damage {
 				t.Errorf("got %q with damage %v, want %q with %d", got, damage, c.want, c.damage)
 			}
 		})
@@ -74,8 +82,8 @@ func TestObjectsOfOtherNames(t *testing.T) {
 	for _, n := range []struct{ namespace, name string }{{"a", "x"}, {"b", "x"}, {"a", "y"}} {
 		changes = append(changes, Change{Change: history.Change{Type: "added", Resource: "nodes", Namespace: n.namespace, Name: n.name, Object: json.RawMessage(`{}`)}})
 	}
-	var damage []history.Damage
-	if got := readCluster(changes, &damage).Nodes; len(got) != 3 || got[1].Namespace != "b" || got[2].Name != "y" {
+	cluster, _ := clusterOf(changes)
+	if got := cluster.Nodes; len(got) != 3 || got[1].Namespace != "b" || got[2].Name != "y" {
 		t.Errorf("%d tracks, want 3", len(got))
 	}
 }
@@ -89,10 +97,9 @@ func TestPodsOfAClusterAndProcesses(t *testing.T) {
 		}
 		return c
 	}
-	var damage []history.Damage
-	cluster := readCluster([]Change{
+	cluster, damage := clusterOf([]Change{
 		change("pod", `{"disruption":"x"}`, &history.PodState{Node: "n"}), change("process", "", &history.PodState{}), change("stateless", `{}`, nil),
-	}, &damage)
+	})
 	if len(cluster.Pods) != 1 || cluster.Pods[0].Last().Node != "n" || cluster.Pods[0].Last().Disruption != "x" || len(damage) != 1 {
 		t.Errorf("read %d pods with damage %v", len(cluster.Pods), damage)
 	}
@@ -112,8 +119,7 @@ func TestEveryResourceHasItsTracks(t *testing.T) {
 		changes = append(changes, Change{Change: history.Change{Type: "added", Resource: resource, Name: fmt.Sprint(i), Object: json.RawMessage(`{}`),
 			Pod: &history.PodState{}, By: []history.Author{{Manager: resource}}}})
 	}
-	var damage []history.Damage
-	c := readCluster(changes, &damage)
+	c, damage := clusterOf(changes)
 	var got []string
 	add := func(name, by string) { got = append(got, name+" "+by) }
 	for _, x := range c.Pods {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // disturbance is one that did not land, heal or fail.
@@ -35,7 +36,7 @@ func TestEvictionsOfADrain(t *testing.T) {
 		},
 	}
 	for _, name := range []string{"worker-1", "worker-2"} {
-		line.Cluster.Nodes = append(line.Cluster.Nodes, &Track[history.NodeObject]{Name: name})
+		line.Cluster.Nodes = append(line.Cluster.Nodes, &Track[resource.Node]{Name: name})
 	}
 	drains := line.Drains()
 	if len(drains) != 1 {
@@ -123,9 +124,9 @@ func TestWhichPodAnEvictionIsOf(t *testing.T) {
 }
 
 func TestWhichPodsABudgetCovers(t *testing.T) {
-	pod := &Track[PodView]{Namespace: "n", Seen: []Seen[PodView]{{Object: PodView{PodObject: history.PodObject{Labels: map[string]string{"app": "api"}}}}}}
-	budget := func(namespace, selector string) *Track[history.PDBObject] {
-		return &Track[history.PDBObject]{Namespace: namespace, Gone: Never, Seen: []Seen[history.PDBObject]{{At: 5, Object: history.PDBObject{Selector: selector}}}}
+	pod := &Track[PodView]{Namespace: "n", Seen: []Seen[PodView]{{Object: PodView{Pod: resource.Pod{Labels: map[string]string{"app": "api"}}}}}}
+	budget := func(namespace, selector string) *Track[resource.PDB] {
+		return &Track[resource.PDB]{Namespace: namespace, Gone: Never, Seen: []Seen[resource.PDB]{{At: 5, Object: resource.PDB{Selector: selector}}}}
 	}
 	for _, c := range []struct {
 		namespace, selector string
@@ -138,7 +139,7 @@ func TestWhichPodsABudgetCovers(t *testing.T) {
 		}
 	}
 	line := &Timeline{}
-	line.Cluster.Budgets = []*Track[history.PDBObject]{budget("n", "app=web"), budget("n", "app=api"), budget("n", "*")}
+	line.Cluster.Budgets = []*Track[resource.PDB]{budget("n", "app=web"), budget("n", "app=api"), budget("n", "*")}
 	line.Cluster.Budgets[2].Gone = 8
 	for at, want := range map[time.Duration]int{4: 0, 5: 2, 7: 2, 8: 1} {
 		if got := line.BudgetsOf(pod, at); len(got) != want || len(line.Cluster.Budgets) != 3 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 var (
@@ -13,17 +14,17 @@ var (
 )
 
 // replicaSet is one that a watch saw last as told.
-func replicaSet(namespace, name string, o history.ReplicaSetObject) *Track[history.ReplicaSetObject] {
-	return &Track[history.ReplicaSetObject]{Namespace: namespace, Name: name, Seen: []Seen[history.ReplicaSetObject]{{Object: o}}, Gone: Never}
+func replicaSet(namespace, name string, o resource.ReplicaSet) *Track[resource.ReplicaSet] {
+	return &Track[resource.ReplicaSet]{Namespace: namespace, Name: name, Seen: []Seen[resource.ReplicaSet]{{Object: o}}, Gone: Never}
 }
 
-func ownedReplicaSet(w history.Workload, version, hash string) *Track[history.ReplicaSetObject] {
-	return replicaSet(w.Namespace, w.Name+"-"+hash, history.ReplicaSetObject{Owner: &history.Owner{Kind: w.Kind, Name: w.Name}, Version: version, Hash: hash})
+func ownedReplicaSet(w history.Workload, version, hash string) *Track[resource.ReplicaSet] {
+	return replicaSet(w.Namespace, w.Name+"-"+hash, resource.ReplicaSet{Owner: &resource.Owner{Kind: w.Kind, Name: w.Name}, Version: version, Hash: hash})
 }
 
 // The hash of a release is that of the one ReplicaSet that carries its version; where several do, the version says nothing by itself.
 func TestWhatReplicaSetsTellOfARelease(t *testing.T) {
-	type sets = []*Track[history.ReplicaSetObject]
+	type sets = []*Track[resource.ReplicaSet]
 	for name, c := range map[string]struct {
 		hash  string // as the record tells it
 		sets  sets
@@ -38,7 +39,7 @@ func TestWhatReplicaSetsTellOfARelease(t *testing.T) {
 		"two, and the first is told":  {"h2", sets{ownedReplicaSet(api, "v2", "h2"), ownedReplicaSet(api, "v2", "h3")}, "h2", false},
 		"one that came back":          {"", sets{ownedReplicaSet(api, "v2", "h2"), ownedReplicaSet(api, "v2", "h2")}, "h2", true},
 		"one without a hash":          {"", sets{ownedReplicaSet(api, "v2", "")}, "", false},
-		"one of nobody":               {"", sets{replicaSet("shop", "x", history.ReplicaSetObject{Version: "v2", Hash: "h2"})}, "", false},
+		"one of nobody":               {"", sets{replicaSet("shop", "x", resource.ReplicaSet{Version: "v2", Hash: "h2"})}, "", false},
 		"one of another workload":     {"", sets{ownedReplicaSet(web, "v2", "h2")}, "", false},
 		"one of another kind":         {"", sets{ownedReplicaSet(history.Workload{Namespace: "shop", Kind: "Deployment", Name: "api"}, "v2", "h2")}, "", false},
 		"one of another namespace":    {"", sets{ownedReplicaSet(history.Workload{Namespace: "x", Kind: "Rollout", Name: "api"}, "v2", "h2")}, "", false},
@@ -116,7 +117,7 @@ func TestWhatAnInjectionExcuses(t *testing.T) {
 			{ID: "failed", Workload: api, Injects: "v3", Hash: "h3", Began: 100, Healed: Never, Failed: 200, Fault: history.Fault{Slow: true}},
 			{ID: "for ever", Workload: api, Injects: "v4", Hash: "h4", Began: 100, Healed: Never, Failed: Never},
 		},
-		Cluster: Cluster{ReplicaSets: []*Track[history.ReplicaSetObject]{ownedReplicaSet(api, "v2", "h2"), ownedReplicaSet(api, "v3", "h3"), ownedReplicaSet(api, "v4", "h4")}},
+		Cluster: Cluster{ReplicaSets: []*Track[resource.ReplicaSet]{ownedReplicaSet(api, "v2", "h2"), ownedReplicaSet(api, "v3", "h3"), ownedReplicaSet(api, "v4", "h4")}},
 	}
 	arm := &Arm{Workload: api, Windows: []*Window{{Window: history.Window{Index: 1, Deadline: 50}}, {Window: history.Window{Index: 2}}}}
 	status := func(version string, code uint16, from, until time.Duration) history.Hit {

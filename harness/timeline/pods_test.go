@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // A StatefulSet gives the same name to one pod after another: each of them has a ready time and an end of its own.
@@ -176,14 +177,14 @@ func TestWhereAPodMayBeOf(t *testing.T) {
 // A pod belongs to the owner of its ReplicaSet, or to its own owner where that is no ReplicaSet.
 func TestWhatAPodBelongsTo(t *testing.T) {
 	db := history.Workload{Namespace: "shop", Kind: "StatefulSet", Name: "db"}
-	owner := func(kind, name string) *history.Owner { return &history.Owner{Kind: kind, Name: name} }
-	sets := []*Track[history.ReplicaSetObject]{
-		replicaSet("shop", "lone", history.ReplicaSetObject{Hash: "h0"}), replicaSet("x", "api-h1", history.ReplicaSetObject{Owner: owner("Rollout", "other"), Hash: "h9"}),
+	owner := func(kind, name string) *resource.Owner { return &resource.Owner{Kind: kind, Name: name} }
+	sets := []*Track[resource.ReplicaSet]{
+		replicaSet("shop", "lone", resource.ReplicaSet{Hash: "h0"}), replicaSet("x", "api-h1", resource.ReplicaSet{Owner: owner("Rollout", "other"), Hash: "h9"}),
 		ownedReplicaSet(web, "v1", "h1"), ownedReplicaSet(api, "v1", "h1"),
 	}
 	for name, c := range map[string]struct {
 		uid   string
-		owner *history.Owner
+		owner *resource.Owner
 		want  history.Workload
 		hash  string
 	}{
@@ -195,7 +196,7 @@ func TestWhatAPodBelongsTo(t *testing.T) {
 		"of nobody":                    {"u", nil, history.Workload{}, ""},
 	} {
 		line := &Timeline{Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Cluster: Cluster{ReplicaSets: sets, Pods: []*Track[PodView]{
-			{Namespace: "shop", Name: "p", UID: c.uid, Seen: []Seen[PodView]{{Object: PodView{PodObject: history.PodObject{Owner: c.owner}}}}},
+			{Namespace: "shop", Name: "p", UID: c.uid, Seen: []Seen[PodView]{{Object: PodView{Pod: resource.Pod{Owner: c.owner}}}}},
 		}}}
 		line.readPods([]podChange{{namespace: "shop", name: "p", uid: c.uid, signalled: Never}, {namespace: "x", name: "p", uid: "stranger", signalled: Never}})
 		if pod := line.PodsNamed("shop", "p")[0]; pod.Workload != c.want || pod.Hash != c.hash {

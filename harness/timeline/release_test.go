@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // rollout is a track of a Rollout; each word is a moment: its stable and its current pod template, with "!" where somebody ordered it promoted
 // in full and "a" in front where it was aborted.
-func rollout(moments ...string) *Track[history.RolloutObject] {
-	track := &Track[history.RolloutObject]{Namespace: "shop", Name: "api", Gone: Never}
+func rollout(moments ...string) *Track[resource.Rollout] {
+	track := &Track[resource.Rollout]{Namespace: "shop", Name: "api", Gone: Never}
 	for i, moment := range moments {
-		o := history.RolloutObject{PromoteFull: strings.HasSuffix(moment, "!"), Abort: strings.HasPrefix(moment, "a ")}
+		o := resource.Rollout{PromoteFull: strings.HasSuffix(moment, "!"), Abort: strings.HasPrefix(moment, "a ")}
 		o.StableRS, o.CurrentPodHash, _ = strings.Cut(strings.TrimPrefix(strings.TrimSuffix(moment, "!"), "a "), ">")
-		track.Seen = append(track.Seen, Seen[history.RolloutObject]{At: time.Duration(i + 1), Object: o})
+		track.Seen = append(track.Seen, Seen[resource.Rollout]{At: time.Duration(i + 1), Object: o})
 	}
 	return track
 }
@@ -37,7 +38,7 @@ func TestReleasesOfARollout(t *testing.T) {
 		"ordered to skip its steps":        {[]string{"1>1", "1>2", "1>2!", "2>2"}, Never, ""},
 		"what comes after a run broke off": {[]string{"1>1", "1>2", "1>3"}, 2, "2 over 1 from 2, 1 states"},
 	} {
-		line := &Timeline{Broken: c.broken, Cluster: Cluster{Rollouts: []*Track[history.RolloutObject]{rollout(c.moments...)}}}
+		line := &Timeline{Broken: c.broken, Cluster: Cluster{Rollouts: []*Track[resource.Rollout]{rollout(c.moments...)}}}
 		var got []string
 		for _, r := range line.Releases() {
 			text := fmt.Sprintf("%s over %s from %d", r.Hash, r.Stable, r.Began)
@@ -58,7 +59,7 @@ func TestReleasesOfARollout(t *testing.T) {
 func TestReleasesOfAllRolloutsAreInOrder(t *testing.T) {
 	late, early := rollout("1>1", "1>1", "1>2"), rollout("1>1", "1>2")
 	late.Name = "web"
-	line := &Timeline{Broken: Never, Cluster: Cluster{Rollouts: []*Track[history.RolloutObject]{late, early}}}
+	line := &Timeline{Broken: Never, Cluster: Cluster{Rollouts: []*Track[resource.Rollout]{late, early}}}
 	if got := line.Releases(); len(got) != 2 || got[0].Workload != api || got[1].Workload != web {
 		t.Errorf("%d releases, want that of api before that of web", len(got))
 	}
@@ -67,9 +68,9 @@ func TestReleasesOfAllRolloutsAreInOrder(t *testing.T) {
 // The version of a pod template is what a ReplicaSet of the Rollout says, and of no other.
 func TestTheVersionOfAPodTemplate(t *testing.T) {
 	r := &Release{Identity: Identity{Workload: api}}
-	type sets = []*Track[history.ReplicaSetObject]
-	unowned := func(namespace string) *Track[history.ReplicaSetObject] {
-		return replicaSet(namespace, "x", history.ReplicaSetObject{Hash: "h", Version: "v"})
+	type sets = []*Track[resource.ReplicaSet]
+	unowned := func(namespace string) *Track[resource.ReplicaSet] {
+		return replicaSet(namespace, "x", resource.ReplicaSet{Hash: "h", Version: "v"})
 	}
 	for name, c := range map[string]struct {
 		sets sets
@@ -83,7 +84,7 @@ func TestTheVersionOfAPodTemplate(t *testing.T) {
 			t.Errorf("%s: version %q, want %q", name, got, c.want)
 		}
 	}
-	line := &Timeline{Broken: Never, Cluster: Cluster{Rollouts: []*Track[history.RolloutObject]{rollout("1>1", "1>2")},
+	line := &Timeline{Broken: Never, Cluster: Cluster{Rollouts: []*Track[resource.Rollout]{rollout("1>1", "1>2")},
 		ReplicaSets: sets{ownedReplicaSet(api, "v1", "1"), ownedReplicaSet(api, "v2", "2")}}}
 	if r := line.Releases()[0]; r.Version != "v2" || r.StableVersion != "v1" || !r.alone {
 		t.Errorf("a release of %s over %s, alone %v", r.Version, r.StableVersion, r.alone)
@@ -92,16 +93,16 @@ func TestTheVersionOfAPodTemplate(t *testing.T) {
 
 func TestAnalysesOfARelease(t *testing.T) {
 	const s = time.Second
-	run := func(began time.Duration, namespace, hash, owner string) *Track[history.AnalysisRunObject] {
-		o := history.AnalysisRunObject{Hash: hash, Step: "1"}
+	run := func(began time.Duration, namespace, hash, owner string) *Track[resource.AnalysisRun] {
+		o := resource.AnalysisRun{Hash: hash, Step: "1"}
 		if owner != "" {
-			o.Owner = &history.Owner{Kind: "Rollout", Name: owner}
+			o.Owner = &resource.Owner{Kind: "Rollout", Name: owner}
 		}
-		return &Track[history.AnalysisRunObject]{Namespace: namespace, Name: hash, Gone: Never, Seen: []Seen[history.AnalysisRunObject]{{At: began, Object: o}}}
+		return &Track[resource.AnalysisRun]{Namespace: namespace, Name: hash, Gone: Never, Seen: []Seen[resource.AnalysisRun]{{At: began, Object: o}}}
 	}
 	r := &Release{Identity: Identity{Workload: api, Hash: "h"}, Began: 100 * s, Until: 200 * s}
 	for name, c := range map[string]struct {
-		run  *Track[history.AnalysisRunObject]
+		run  *Track[resource.AnalysisRun]
 		want int
 	}{
 		"its own":                            {run(150*s, "shop", "h", "api"), 1},
@@ -116,7 +117,7 @@ func TestAnalysesOfARelease(t *testing.T) {
 		"as the run was broken off":          {run(180*s, "shop", "h", "api"), 1},
 		"when the run had been broken off":   {run(180*s+1, "shop", "h", "api"), 0},
 	} {
-		line := &Timeline{Broken: 180 * s, Cluster: Cluster{AnalysisRuns: []*Track[history.AnalysisRunObject]{c.run}}}
+		line := &Timeline{Broken: 180 * s, Cluster: Cluster{AnalysisRuns: []*Track[resource.AnalysisRun]{c.run}}}
 		if strings.HasPrefix(name, "the last") || strings.HasPrefix(name, "when the next") {
 			line.Broken = Never
 		}
@@ -126,7 +127,7 @@ func TestAnalysesOfARelease(t *testing.T) {
 	}
 	background := run(150*s, "shop", "h", "api")
 	background.Seen[0].Object.Step = ""
-	r.Runs = []*Track[history.AnalysisRunObject]{background, run(150*s, "shop", "h", "api")}
+	r.Runs = []*Track[resource.AnalysisRun]{background, run(150*s, "shop", "h", "api")}
 	if got := r.StepRuns(); len(got) != 1 || got[0] != r.Runs[1] || len(r.Runs) != 2 || len(r.RunTexts()) != 2 {
 		t.Errorf("%d analyses are steps, want the second one", len(got))
 	}
@@ -134,12 +135,12 @@ func TestAnalysesOfARelease(t *testing.T) {
 
 func TestTheEndOfAnAnalysis(t *testing.T) {
 	for phase, want := range map[string]time.Duration{"": Never, "Pending": Never, "Running": Never, "Successful": 2, "Failed": 2, "Error": 2, "Inconclusive": 2} {
-		run := &Track[history.AnalysisRunObject]{Seen: []Seen[history.AnalysisRunObject]{{At: 1}, {At: 2, Object: history.AnalysisRunObject{Phase: phase}}, {At: 3, Object: history.AnalysisRunObject{Phase: phase}}}}
+		run := &Track[resource.AnalysisRun]{Seen: []Seen[resource.AnalysisRun]{{At: 1}, {At: 2, Object: resource.AnalysisRun{Phase: phase}}, {At: 3, Object: resource.AnalysisRun{Phase: phase}}}}
 		if got := RunEnd(run); got != want {
 			t.Errorf("phase %q: it ended at %d, want %d", phase, got, want)
 		}
 	}
-	o := &history.AnalysisRunObject{Metrics: []history.MetricResult{{Name: "first"}, {Name: "second"}}}
+	o := &resource.AnalysisRun{Metrics: []resource.MetricResult{{Name: "first"}, {Name: "second"}}}
 	for _, name := range []string{"first", "second"} {
 		if m := MetricOf(o, name); m == nil || m.Name != name {
 			t.Errorf("metric %s is %v", name, m)
@@ -151,28 +152,28 @@ func TestTheEndOfAnAnalysis(t *testing.T) {
 }
 
 func TestWhatBecameOfARelease(t *testing.T) {
-	healthy := history.RolloutObject{Phase: "Healthy", Generation: 12, ObservedGeneration: "12", StableRS: "h", CurrentPodHash: "h"}
-	release := func(change func(*history.RolloutObject)) *Release {
+	healthy := resource.Rollout{Phase: "Healthy", Generation: 12, ObservedGeneration: "12", StableRS: "h", CurrentPodHash: "h"}
+	release := func(change func(*resource.Rollout)) *Release {
 		o := healthy
 		change(&o)
-		return &Release{Identity: Identity{Hash: "h"}, Until: 50, States: []Seen[history.RolloutObject]{{At: 1, Object: history.RolloutObject{StableRS: "g", CurrentPodHash: "h"}}, {At: 2, Object: o}, {At: 3, Object: o}}}
+		return &Release{Identity: Identity{Hash: "h"}, Until: 50, States: []Seen[resource.Rollout]{{At: 1, Object: resource.Rollout{StableRS: "g", CurrentPodHash: "h"}}, {At: 2, Object: o}, {At: 3, Object: o}}}
 	}
 	for name, c := range map[string]struct {
-		change                     func(*history.RolloutObject)
+		change                     func(*resource.Rollout)
 		healthy, promoted, aborted time.Duration
 	}{
-		"healthy":       {func(*history.RolloutObject) {}, 2, 2, Never},
-		"progressing":   {func(o *history.RolloutObject) { o.Phase = "Progressing" }, Never, 2, Never},
-		"not seen yet":  {func(o *history.RolloutObject) { o.ObservedGeneration = "11" }, Never, 2, Never},
-		"stable before": {func(o *history.RolloutObject) { o.StableRS = "g" }, Never, Never, Never},
-		"given up":      {func(o *history.RolloutObject) { o.Abort = true }, Never, 2, 2},
+		"healthy":       {func(*resource.Rollout) {}, 2, 2, Never},
+		"progressing":   {func(o *resource.Rollout) { o.Phase = "Progressing" }, Never, 2, Never},
+		"not seen yet":  {func(o *resource.Rollout) { o.ObservedGeneration = "11" }, Never, 2, Never},
+		"stable before": {func(o *resource.Rollout) { o.StableRS = "g" }, Never, Never, Never},
+		"given up":      {func(o *resource.Rollout) { o.Abort = true }, Never, 2, 2},
 	} {
 		r := release(c.change)
 		if r.Healthy() != c.healthy || r.Promoted() != c.promoted || r.Aborted() != c.aborted {
 			t.Errorf("%s: healthy at %d, promoted at %d, aborted at %d, want %d, %d, %d", name, r.Healthy(), r.Promoted(), r.Aborted(), c.healthy, c.promoted, c.aborted)
 		}
 	}
-	r := release(func(*history.RolloutObject) {})
+	r := release(func(*resource.Rollout) {})
 	if r.Last() != &r.States[2].Object || r.End(&Timeline{Last: 40}) != 40 || r.End(&Timeline{Last: 60}) != 50 {
 		t.Errorf("its last state is %+v, its end at %d and %d", r.Last(), r.End(&Timeline{Last: 40}), r.End(&Timeline{Last: 60}))
 	}
@@ -181,9 +182,9 @@ func TestWhatBecameOfARelease(t *testing.T) {
 func TestTheShareOfARelease(t *testing.T) {
 	r := &Release{Identity: Identity{Hash: "h"}}
 	say := func(at time.Duration, hash string, percent int32) {
-		r.States = append(r.States, Seen[history.RolloutObject]{At: at, Object: history.RolloutObject{Weights: &history.Weights{Canary: history.Weight{Weight: percent, PodTemplateHash: hash}}}})
+		r.States = append(r.States, Seen[resource.Rollout]{At: at, Object: resource.Rollout{Weights: &resource.Weights{Canary: resource.Weight{Weight: percent, PodTemplateHash: hash}}}})
 	}
-	r.States = append(r.States, Seen[history.RolloutObject]{At: 1})
+	r.States = append(r.States, Seen[resource.Rollout]{At: 1})
 	say(2, "h", 10)
 	say(4, "other", 50)
 	say(6, "h", 30)
@@ -271,18 +272,18 @@ func TestReleaseOrdersAtTheBounds(t *testing.T) {
 // The sentences tell what is wrong where something is: an abort, errors, a message, values.
 func TestSentencesOfReleasesTellAll(t *testing.T) {
 	for name, pair := range map[string][2]string{
-		"abort":     {StateText(&history.RolloutObject{}), StateText(&history.RolloutObject{Abort: true})},
-		"message":   {StateText(&history.RolloutObject{}), StateText(&history.RolloutObject{Message: "m"})},
-		"errors":    {MetricText(&history.MetricResult{}), MetricText(&history.MetricResult{Error: 1})},
-		"values":    {MetricText(&history.MetricResult{}), MetricText(&history.MetricResult{Measurements: []history.Measurement{{Value: "7"}}})},
-		"a message": {RunText(&Track[history.AnalysisRunObject]{Seen: []Seen[history.AnalysisRunObject]{{}}}), RunText(&Track[history.AnalysisRunObject]{Seen: []Seen[history.AnalysisRunObject]{{Object: history.AnalysisRunObject{Message: "m"}}}})},
+		"abort":     {StateText(&resource.Rollout{}), StateText(&resource.Rollout{Abort: true})},
+		"message":   {StateText(&resource.Rollout{}), StateText(&resource.Rollout{Message: "m"})},
+		"errors":    {MetricText(&resource.MetricResult{}), MetricText(&resource.MetricResult{Error: 1})},
+		"values":    {MetricText(&resource.MetricResult{}), MetricText(&resource.MetricResult{Measurements: []resource.Measurement{{Value: "7"}}})},
+		"a message": {RunText(&Track[resource.AnalysisRun]{Seen: []Seen[resource.AnalysisRun]{{}}}), RunText(&Track[resource.AnalysisRun]{Seen: []Seen[resource.AnalysisRun]{{Object: resource.AnalysisRun{Message: "m"}}}})},
 	} {
 		if without, with := pair[0], pair[1]; !strings.HasPrefix(with, strings.TrimSuffix(without, "m")) || len(with) <= len(without) {
 			t.Errorf("%s: %q tells no more than %q", name, with, without)
 		}
 	}
 	// What nobody could count is no count: a negative number of a damaged record is none.
-	if got, want := MetricText(&history.MetricResult{Count: -1}), MetricText(&history.MetricResult{}); got != want {
+	if got, want := MetricText(&resource.MetricResult{Count: -1}), MetricText(&resource.MetricResult{}); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

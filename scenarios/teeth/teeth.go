@@ -77,6 +77,8 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"wrong-budget"} }),
 		rigidBudget(w),
+		plant(mechanics.NodeLoss(w), "mechanics.node-loss", "a single replica", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"single-replica"} }),
 
 		wipedStream(w),
 		plant(nats.PDB(w), "nats.re-election", "all servers gone at once, as a disruption budget lets them", judge.Fail,

@@ -8,6 +8,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -255,11 +256,11 @@ func TestWhatIsNoData(t *testing.T) {
 
 // What a metric says of its data: that there was some, that there was none, or that it passed without.
 func TestTheDataOfAMetric(t *testing.T) {
-	measured := func(phase, value string) history.MetricResult {
-		return history.MetricResult{Name: "m", Phase: phase, Count: 1, Measurements: []history.Measurement{{Phase: phase, Value: value}}}
+	measured := func(phase, value string) resource.MetricResult {
+		return resource.MetricResult{Name: "m", Phase: phase, Count: 1, Measurements: []resource.Measurement{{Phase: phase, Value: value}}}
 	}
 	for name, c := range map[string]struct {
-		m            history.MetricResult
+		m            resource.MetricResult
 		needsTraffic bool
 		real, none   bool
 		blind        int
@@ -275,10 +276,10 @@ func TestTheDataOfAMetric(t *testing.T) {
 		"a guard passed without data":    {measured("Successful", "[]"), false, false, false, 1},
 		"still measures":                 {measured("", "[0]"), true, false, false, 0},
 		"a guard still measures":         {measured("Running", "[0]"), false, false, false, 0},
-		"unmeasured, ended in an error":  {history.MetricResult{Name: "m", Phase: "Error"}, true, false, true, 0},
-		"unmeasured, with an error":      {history.MetricResult{Name: "m", Phase: "Running", Error: 1}, true, false, true, 0},
-		"unmeasured":                     {history.MetricResult{Name: "m", Phase: "Successful"}, true, false, false, 0},
-		"measured, with an error before": {history.MetricResult{Name: "m", Error: 1, Measurements: []history.Measurement{{Phase: "Successful", Value: "[0]"}}}, true, true, false, 0},
+		"unmeasured, ended in an error":  {resource.MetricResult{Name: "m", Phase: "Error"}, true, false, true, 0},
+		"unmeasured, with an error":      {resource.MetricResult{Name: "m", Phase: "Running", Error: 1}, true, false, true, 0},
+		"unmeasured":                     {resource.MetricResult{Name: "m", Phase: "Successful"}, true, false, false, 0},
+		"measured, with an error before": {resource.MetricResult{Name: "m", Error: 1, Measurements: []resource.Measurement{{Phase: "Successful", Value: "[0]"}}}, true, true, false, 0},
 	} {
 		var d dataSeen
 		d.metric(&c.m, c.needsTraffic)
@@ -287,10 +288,10 @@ func TestTheDataOfAMetric(t *testing.T) {
 		}
 	}
 	first := dataSeen{reason: "told before"}
-	first.metric(&history.MetricResult{Message: "later", Measurements: []history.Measurement{{Message: "later still"}}}, true)
+	first.metric(&resource.MetricResult{Message: "later", Measurements: []resource.Measurement{{Message: "later still"}}}, true)
 	var own, of dataSeen
-	own.metric(&history.MetricResult{Message: "why", Measurements: []history.Measurement{{Message: "later"}}}, true)
-	of.metric(&history.MetricResult{Measurements: []history.Measurement{{}, {Message: "why"}, {Message: "later"}}}, true)
+	own.metric(&resource.MetricResult{Message: "why", Measurements: []resource.Measurement{{Message: "later"}}}, true)
+	of.metric(&resource.MetricResult{Measurements: []resource.Measurement{{}, {Message: "why"}, {Message: "later"}}}, true)
 	if first.reason != "told before" || own.reason != "why" || of.reason != "why" {
 		t.Errorf("the reasons are %q, %q and %q", first.reason, own.reason, of.reason)
 	}
@@ -299,7 +300,7 @@ func TestTheDataOfAMetric(t *testing.T) {
 func TestAnAnalysisThatPassedBlind(t *testing.T) {
 	for n, want := range map[int32]int{0: 1, 1: 0} {
 		var d dataSeen
-		d.passed("first", &history.AnalysisRunObject{Metrics: []history.MetricResult{{}, {Count: n}}})
+		d.passed("first", &resource.AnalysisRun{Metrics: []resource.MetricResult{{}, {Count: n}}})
 		if len(d.blind) != want {
 			t.Errorf("with %d measurements it is blind: %q", n, d.blind)
 		}
@@ -308,8 +309,8 @@ func TestAnAnalysisThatPassedBlind(t *testing.T) {
 
 // What an analysis said counts while its release goes out.
 func TestTheResultOfAnAnalysis(t *testing.T) {
-	run := &timeline.Track[history.AnalysisRunObject]{Seen: []timeline.Seen[history.AnalysisRunObject]{
-		{At: 10, Object: history.AnalysisRunObject{Phase: "Running"}}, {At: 20, Object: history.AnalysisRunObject{Phase: "Successful"}}}}
+	run := &timeline.Track[resource.AnalysisRun]{Seen: []timeline.Seen[resource.AnalysisRun]{
+		{At: 10, Object: resource.AnalysisRun{Phase: "Running"}}, {At: 20, Object: resource.AnalysisRun{Phase: "Successful"}}}}
 	for until, want := range map[time.Duration]string{5: "Running", 20: "Running", 21: "Successful", timeline.Never: "Successful"} {
 		if got := resultOf(run, &timeline.Release{Until: until}).Phase; got != want {
 			t.Errorf("of a release until %d it is %s, want %s", until, got, want)
@@ -349,7 +350,7 @@ func TestTheStepOfAPromotion(t *testing.T) {
 // The weight of a child of a TraefikService; Traefik takes 1 where it is left out.
 func TestTheWeightOfAChild(t *testing.T) {
 	ten := int32(10)
-	o := &history.TraefikServiceObject{Services: []history.WeightedService{{Name: "a"}, {Name: "b", Weight: &ten}}}
+	o := &resource.TraefikService{Services: []resource.WeightedService{{Name: "a"}, {Name: "b", Weight: &ten}}}
 	for name, want := range map[string][2]any{"a": {int32(1), true}, "b": {int32(10), true}, "c": {int32(0), false}} {
 		if weight, found := weightIn(o, name); weight != want[0] || found != want[1] {
 			t.Errorf("child %s has %d, found: %v; want %v", name, weight, found, want)
@@ -362,7 +363,7 @@ func TestTheTimeOfATrial(t *testing.T) {
 	release := func(name string, began time.Duration) *timeline.Release {
 		w := app
 		w.Name = name
-		return &timeline.Release{Identity: timeline.Identity{Workload: w}, Began: began, States: []timeline.Seen[history.RolloutObject]{{At: began + 5, Object: history.RolloutObject{Abort: true}}}}
+		return &timeline.Release{Identity: timeline.Identity{Workload: w}, Began: began, States: []timeline.Seen[resource.Rollout]{{At: began + 5, Object: resource.Rollout{Abort: true}}}}
 	}
 	ours := release("app", 100)
 	all := []*timeline.Release{release("app", 50), ours, release("other", 150), release("app", 900), release("app", 300)}
@@ -381,9 +382,9 @@ func TestWhetherEverythingFailed(t *testing.T) {
 		phases []string
 		want   bool
 	}{{nil, false}, {[]string{"Failed"}, false}, {[]string{"Failed", "Failed"}, true}, {[]string{"Failed", "Successful"}, false}} {
-		var o history.AnalysisRunObject
+		var o resource.AnalysisRun
 		for _, phase := range c.phases {
-			o.Metrics = append(o.Metrics, history.MetricResult{Phase: phase})
+			o.Metrics = append(o.Metrics, resource.MetricResult{Phase: phase})
 		}
 		if allFailed(&o) != c.want {
 			t.Errorf("of the metrics %v all failed: %v", c.phases, !c.want)
@@ -396,9 +397,9 @@ func TestWhetherEverythingWasMeasured(t *testing.T) {
 		counts []int32
 		want   bool
 	}{{nil, false}, {[]int32{1}, true}, {[]int32{0}, false}, {[]int32{1, 0}, false}, {[]int32{2, 1}, true}} {
-		var o history.AnalysisRunObject
+		var o resource.AnalysisRun
 		for _, n := range c.counts {
-			o.Metrics = append(o.Metrics, history.MetricResult{Count: n})
+			o.Metrics = append(o.Metrics, resource.MetricResult{Count: n})
 		}
 		if measured(&o) != c.want {
 			t.Errorf("of the metrics with %v measurements all were measured: %v", c.counts, !c.want)
@@ -408,28 +409,28 @@ func TestWhetherEverythingWasMeasured(t *testing.T) {
 
 // The shares that a release was given, up to its promotion or abort.
 func TestTheSharesOfARelease(t *testing.T) {
-	state := func(at time.Duration, hash string, weight int32, change func(*history.RolloutObject)) timeline.Seen[history.RolloutObject] {
-		o := history.RolloutObject{StableRS: "h1", CurrentPodHash: "h2", Weights: &history.Weights{Canary: history.Weight{Weight: weight, PodTemplateHash: hash}}}
+	state := func(at time.Duration, hash string, weight int32, change func(*resource.Rollout)) timeline.Seen[resource.Rollout] {
+		o := resource.Rollout{StableRS: "h1", CurrentPodHash: "h2", Weights: &resource.Weights{Canary: resource.Weight{Weight: weight, PodTemplateHash: hash}}}
 		if change != nil {
 			change(&o)
 		}
-		return timeline.Seen[history.RolloutObject]{At: at, Object: o}
+		return timeline.Seen[resource.Rollout]{At: at, Object: o}
 	}
-	aborted := func(o *history.RolloutObject) { o.Abort = true }
-	promoted := func(o *history.RolloutObject) { o.StableRS = "h2" }
+	aborted := func(o *resource.Rollout) { o.Abort = true }
+	promoted := func(o *resource.Rollout) { o.StableRS = "h2" }
 	for name, c := range map[string]struct {
 		until  time.Duration
-		states []timeline.Seen[history.RolloutObject]
+		states []timeline.Seen[resource.Rollout]
 		want   []taken
 	}{
-		"one after another":        {timeline.Never, []timeline.Seen[history.RolloutObject]{state(10, "h2", 0, nil), state(20, "h2", 10, nil), state(30, "h2", 10, nil), state(40, "h2", 30, nil)}, []taken{{10, 20, 40}, {30, 40, timeline.Never}}},
-		"told of another release":  {timeline.Never, []timeline.Seen[history.RolloutObject]{state(10, "h1", 50, nil), state(20, "h2", 10, nil)}, []taken{{10, 20, timeline.Never}}},
-		"promoted":                 {timeline.Never, []timeline.Seen[history.RolloutObject]{state(20, "h2", 10, nil), state(40, "h2", 100, nil), state(50, "h2", 0, promoted)}, []taken{{10, 20, 40}}},
-		"aborted":                  {timeline.Never, []timeline.Seen[history.RolloutObject]{state(20, "h2", 10, nil), state(40, "h2", 0, aborted)}, []taken{{10, 20, 40}}},
-		"replaced":                 {40, []timeline.Seen[history.RolloutObject]{state(20, "h2", 10, nil), state(40, "h2", 30, nil)}, []taken{{10, 20, 40}}},
-		"taken back and again":     {timeline.Never, []timeline.Seen[history.RolloutObject]{state(20, "h2", 10, nil), state(30, "h2", 0, nil), state(40, "h2", 10, nil)}, []taken{{10, 20, 30}, {0, 30, 40}, {10, 40, timeline.Never}}},
-		"all and part of it again": {timeline.Never, []timeline.Seen[history.RolloutObject]{state(20, "h2", 100, nil), state(30, "h2", 10, nil)}, []taken{{100, 20, 30}, {10, 30, timeline.Never}}},
-		"nothing":                  {timeline.Never, []timeline.Seen[history.RolloutObject]{state(20, "h2", 0, nil)}, nil},
+		"one after another":        {timeline.Never, []timeline.Seen[resource.Rollout]{state(10, "h2", 0, nil), state(20, "h2", 10, nil), state(30, "h2", 10, nil), state(40, "h2", 30, nil)}, []taken{{10, 20, 40}, {30, 40, timeline.Never}}},
+		"told of another release":  {timeline.Never, []timeline.Seen[resource.Rollout]{state(10, "h1", 50, nil), state(20, "h2", 10, nil)}, []taken{{10, 20, timeline.Never}}},
+		"promoted":                 {timeline.Never, []timeline.Seen[resource.Rollout]{state(20, "h2", 10, nil), state(40, "h2", 100, nil), state(50, "h2", 0, promoted)}, []taken{{10, 20, 40}}},
+		"aborted":                  {timeline.Never, []timeline.Seen[resource.Rollout]{state(20, "h2", 10, nil), state(40, "h2", 0, aborted)}, []taken{{10, 20, 40}}},
+		"replaced":                 {40, []timeline.Seen[resource.Rollout]{state(20, "h2", 10, nil), state(40, "h2", 30, nil)}, []taken{{10, 20, 40}}},
+		"taken back and again":     {timeline.Never, []timeline.Seen[resource.Rollout]{state(20, "h2", 10, nil), state(30, "h2", 0, nil), state(40, "h2", 10, nil)}, []taken{{10, 20, 30}, {0, 30, 40}, {10, 40, timeline.Never}}},
+		"all and part of it again": {timeline.Never, []timeline.Seen[resource.Rollout]{state(20, "h2", 100, nil), state(30, "h2", 10, nil)}, []taken{{100, 20, 30}, {10, 30, timeline.Never}}},
+		"nothing":                  {timeline.Never, []timeline.Seen[resource.Rollout]{state(20, "h2", 0, nil)}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &timeline.Release{Identity: timeline.Identity{Workload: app, Hash: "h2"}, Stable: "h1", Until: c.until, States: c.states}

@@ -8,6 +8,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -32,11 +33,11 @@ func TestWhetherAuthorsAreRecorded(t *testing.T) {
 	by := []history.Author{{Manager: "m"}}
 	none := func() timeline.Cluster {
 		return timeline.Cluster{
-			Nodes:           []*timeline.Track[history.NodeObject]{seen("n", timeline.Seen[history.NodeObject]{})},
-			ReplicaSets:     []*timeline.Track[history.ReplicaSetObject]{seen("r", timeline.Seen[history.ReplicaSetObject]{})},
-			Budgets:         []*timeline.Track[history.PDBObject]{seen("b", timeline.Seen[history.PDBObject]{})},
-			Rollouts:        []*timeline.Track[history.RolloutObject]{seen("o", timeline.Seen[history.RolloutObject]{})},
-			TraefikServices: []*timeline.Track[history.TraefikServiceObject]{seen("t", timeline.Seen[history.TraefikServiceObject]{})},
+			Nodes:           []*timeline.Track[resource.Node]{seen("n", timeline.Seen[resource.Node]{})},
+			ReplicaSets:     []*timeline.Track[resource.ReplicaSet]{seen("r", timeline.Seen[resource.ReplicaSet]{})},
+			Budgets:         []*timeline.Track[resource.PDB]{seen("b", timeline.Seen[resource.PDB]{})},
+			Rollouts:        []*timeline.Track[resource.Rollout]{seen("o", timeline.Seen[resource.Rollout]{})},
+			TraefikServices: []*timeline.Track[resource.TraefikService]{seen("t", timeline.Seen[resource.TraefikService]{})},
 		}
 	}
 	if isAuthored(&timeline.Timeline{Cluster: none()}) {
@@ -72,10 +73,10 @@ func TestWhatHappenedUntilTheLoadEnded(t *testing.T) {
 
 // What Kubernetes says counts for the object itself, about the moment.
 func TestWhatIsSaidOfAMoment(t *testing.T) {
-	said := func(uid string, at time.Duration) *timeline.Track[history.EventObject] {
-		return seen("e", timeline.Seen[history.EventObject]{At: at, Object: history.EventObject{Reason: fmt.Sprint(at), Involved: history.Owner{UID: uid}}})
+	said := func(uid string, at time.Duration) *timeline.Track[resource.Event] {
+		return seen("e", timeline.Seen[resource.Event]{At: at, Object: resource.Event{Reason: fmt.Sprint(at), Involved: resource.Owner{UID: uid}}})
 	}
-	f := account(&timeline.Timeline{Cluster: timeline.Cluster{Events: []*timeline.Track[history.EventObject]{
+	f := account(&timeline.Timeline{Cluster: timeline.Cluster{Events: []*timeline.Track[resource.Event]{
 		said("u", 100-propagation), said("u", 99-propagation), said("u", 100+propagation), said("u", 101+propagation), said("other", 100), said("", 100), said("u", 100+propagation),
 	}}})
 	if got := f.said("u", 100); len(got) != 2 {
@@ -177,14 +178,14 @@ func TestWhoMayWrite(t *testing.T) {
 
 // A controller of Rollouts is whoever wrote the first status that anybody but us wrote.
 func TestTheControllersOfRollouts(t *testing.T) {
-	by := func(managers ...string) timeline.Seen[history.RolloutObject] {
+	by := func(managers ...string) timeline.Seen[resource.Rollout] {
 		var all []history.Author
 		for _, m := range managers {
 			all = append(all, history.Author{Manager: m, Subresource: statusOf})
 		}
-		return timeline.Seen[history.RolloutObject]{By: all}
+		return timeline.Seen[resource.Rollout]{By: all}
 	}
-	got := controllersOf([]*timeline.Track[history.RolloutObject]{
+	got := controllersOf([]*timeline.Track[resource.Rollout]{
 		seen("a", by(), by(history.DisturbanceManager), by("argo", history.DisturbanceManager), by("kubectl")), seen("b", by("argo-2")), seen("c", by()),
 	})
 	if !slices.Equal(got, []string{"argo", "argo-2"}) {
@@ -214,7 +215,7 @@ func TestTheEndOfAPod(t *testing.T) {
 	ending := func(o *timeline.PodView) { o.Terminating = true }
 	phase := func(p string) func(*timeline.PodView) { return func(o *timeline.PodView) { o.Phase = p } }
 	owned := func(kind string) func(*timeline.PodView) {
-		return func(o *timeline.PodView) { o.Owner = &history.Owner{Kind: kind} }
+		return func(o *timeline.PodView) { o.Owner = &resource.Owner{Kind: kind} }
 	}
 	for name, c := range map[string]struct {
 		gone   time.Duration
@@ -241,45 +242,45 @@ func TestTheEndOfAPod(t *testing.T) {
 }
 
 // ownedPod is a pod that lives from one moment to another.
-func ownedPod(namespace, name string, owner *history.Owner, from, gone time.Duration) *timeline.Track[timeline.PodView] {
-	pod := seen(name, timeline.Seen[timeline.PodView]{At: from, Object: timeline.PodView{PodObject: history.PodObject{Owner: owner}}})
+func ownedPod(namespace, name string, owner *resource.Owner, from, gone time.Duration) *timeline.Track[timeline.PodView] {
+	pod := seen(name, timeline.Seen[timeline.PodView]{At: from, Object: timeline.PodView{Pod: resource.Pod{Owner: owner}}})
 	pod.Namespace, pod.Gone = namespace, gone
 	return pod
 }
 
 // replicas is a ReplicaSet that asks for some pods from moments on.
-func replicas(namespace, name string, desired map[time.Duration]int32) *timeline.Track[history.ReplicaSetObject] {
-	set := seen[history.ReplicaSetObject](name)
+func replicas(namespace, name string, desired map[time.Duration]int32) *timeline.Track[resource.ReplicaSet] {
+	set := seen[resource.ReplicaSet](name)
 	set.Namespace = namespace
 	for at, n := range desired {
-		set.Seen = append(set.Seen, timeline.Seen[history.ReplicaSetObject]{At: at, Object: history.ReplicaSetObject{Desired: n}})
+		set.Seen = append(set.Seen, timeline.Seen[resource.ReplicaSet]{At: at, Object: resource.ReplicaSet{Desired: n}})
 	}
-	slices.SortFunc(set.Seen, func(a, b timeline.Seen[history.ReplicaSetObject]) int { return int(a.At - b.At) })
+	slices.SortFunc(set.Seen, func(a, b timeline.Seen[resource.ReplicaSet]) int { return int(a.At - b.At) })
 	return set
 }
 
 // How many pods a ReplicaSet asked for at the least counts from as long before as others may follow, to as long after as its watch may be late.
 func TestTheFewestPodsOfAReplicaSet(t *testing.T) {
 	for name, c := range map[string]struct {
-		sets  []*timeline.Track[history.ReplicaSetObject]
+		sets  []*timeline.Track[resource.ReplicaSet]
 		gaps  []history.Gap
-		owner history.Owner
+		owner resource.Owner
 		want  int32
 		told  bool
 	}{
-		"it always did":            {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3})}, nil, history.Owner{Name: "rs"}, 3, true},
-		"told late":                {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 100 + watch: 2})}, nil, history.Owner{Name: "rs"}, 2, true},
-		"told later":               {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 101 + watch: 2})}, nil, history.Owner{Name: "rs"}, 3, true},
-		"told after a gap":         {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 300 + watch: 2})}, []history.Gap{{Resource: "replicasets", From: 90, To: 300}}, history.Owner{Name: "rs"}, 2, true},
-		"told later than its gap":  {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 301 + watch: 2})}, []history.Gap{{Resource: "replicasets", From: 90, To: 300}}, history.Owner{Name: "rs"}, 3, true},
-		"told after a gap of pods": {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 300: 2})}, []history.Gap{{Resource: "pods", From: 90, To: 300}}, history.Owner{Name: "rs"}, 3, true},
-		"asked for fewer before":   {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 1, 100 - propagation: 3})}, nil, history.Owner{Name: "rs"}, 1, true},
-		"asked for fewer long ago": {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 1, 99 - propagation: 3})}, nil, history.Owner{Name: "rs"}, 3, true},
-		"the fewest of three":      {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{60: 3, 80: 1, 90: 2})}, nil, history.Owner{Name: "rs"}, 1, true},
-		"another name":             {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "other", map[time.Duration]int32{0: 1})}, nil, history.Owner{Name: "rs"}, 0, false},
-		"another namespace":        {[]*timeline.Track[history.ReplicaSetObject]{replicas("other", "rs", map[time.Duration]int32{0: 1})}, nil, history.Owner{Name: "rs"}, 0, false},
-		"its UID":                  {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}, nil, history.Owner{Name: "rs", UID: "uid-rs"}, 1, true},
-		"another UID":              {[]*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}, nil, history.Owner{Name: "rs", UID: "other"}, 0, false},
+		"it always did":            {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3})}, nil, resource.Owner{Name: "rs"}, 3, true},
+		"told late":                {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 100 + watch: 2})}, nil, resource.Owner{Name: "rs"}, 2, true},
+		"told later":               {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 101 + watch: 2})}, nil, resource.Owner{Name: "rs"}, 3, true},
+		"told after a gap":         {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 300 + watch: 2})}, []history.Gap{{Resource: "replicasets", From: 90, To: 300}}, resource.Owner{Name: "rs"}, 2, true},
+		"told later than its gap":  {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 301 + watch: 2})}, []history.Gap{{Resource: "replicasets", From: 90, To: 300}}, resource.Owner{Name: "rs"}, 3, true},
+		"told after a gap of pods": {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 3, 300: 2})}, []history.Gap{{Resource: "pods", From: 90, To: 300}}, resource.Owner{Name: "rs"}, 3, true},
+		"asked for fewer before":   {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 1, 100 - propagation: 3})}, nil, resource.Owner{Name: "rs"}, 1, true},
+		"asked for fewer long ago": {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 1, 99 - propagation: 3})}, nil, resource.Owner{Name: "rs"}, 3, true},
+		"the fewest of three":      {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{60: 3, 80: 1, 90: 2})}, nil, resource.Owner{Name: "rs"}, 1, true},
+		"another name":             {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "other", map[time.Duration]int32{0: 1})}, nil, resource.Owner{Name: "rs"}, 0, false},
+		"another namespace":        {[]*timeline.Track[resource.ReplicaSet]{replicas("other", "rs", map[time.Duration]int32{0: 1})}, nil, resource.Owner{Name: "rs"}, 0, false},
+		"its UID":                  {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}, nil, resource.Owner{Name: "rs", UID: "uid-rs"}, 1, true},
+		"another UID":              {[]*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}, nil, resource.Owner{Name: "rs", UID: "other"}, 0, false},
 	} {
 		f := account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: c.sets}, Gaps: c.gaps})
 		if got, told := f.fewest("ns", &c.owner, 100); got != c.want || told != c.told {
@@ -288,21 +289,21 @@ func TestTheFewestPodsOfAReplicaSet(t *testing.T) {
 	}
 	nameless := replicas("ns", "rs", map[time.Duration]int32{0: 1})
 	nameless.UID = ""
-	f := account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[history.ReplicaSetObject]{nameless}}})
-	if _, told := f.fewest("ns", &history.Owner{Name: "rs", UID: "u"}, 100); !told {
+	f := account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[resource.ReplicaSet]{nameless}}})
+	if _, told := f.fewest("ns", &resource.Owner{Name: "rs", UID: "u"}, 100); !told {
 		t.Error("a ReplicaSet whose UID nobody tells is not known by its name")
 	}
 	gone := replicas("ns", "rs", map[time.Duration]int32{0: 1})
 	gone.Gone = 99 - propagation
-	f = account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[history.ReplicaSetObject]{gone}}})
-	if _, told := f.fewest("ns", &history.Owner{Name: "rs"}, 100); told {
+	f = account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[resource.ReplicaSet]{gone}}})
+	if _, told := f.fewest("ns", &resource.Owner{Name: "rs"}, 100); told {
 		t.Error("a ReplicaSet that is long gone asks for pods")
 	}
 }
 
 // A pod is one too many while those of its own ReplicaSet that are left are as many as it asks for.
 func TestAPodTooMany(t *testing.T) {
-	rs := &history.Owner{Kind: "ReplicaSet", Name: "rs", UID: "uid-rs"}
+	rs := &resource.Owner{Kind: "ReplicaSet", Name: "rs", UID: "uid-rs"}
 	later := func(pods ...*timeline.Track[timeline.PodView]) (all []end) {
 		for _, pod := range pods {
 			all = append(all, end{pod: pod, at: pod.Gone, how: pod.Last()})
@@ -310,21 +311,21 @@ func TestAPodTooMany(t *testing.T) {
 		return all
 	}
 	for name, c := range map[string]struct {
-		owner *history.Owner
+		owner *resource.Owner
 		later []end
 		want  bool
 	}{
 		"one is left, one is asked for": {rs, later(ownedPod("ns", "a", rs, 0, timeline.Never)), true},
 		"none is left":                  {rs, nil, false},
 		"one of another namespace":      {rs, later(ownedPod("other", "a", rs, 0, timeline.Never)), false},
-		"one of another ReplicaSet":     {rs, later(ownedPod("ns", "a", &history.Owner{Kind: "ReplicaSet", Name: "rs-2", UID: "u2"}, 0, timeline.Never)), false},
+		"one of another ReplicaSet":     {rs, later(ownedPod("ns", "a", &resource.Owner{Kind: "ReplicaSet", Name: "rs-2", UID: "u2"}, 0, timeline.Never)), false},
 		"one that nobody owns":          {rs, later(ownedPod("ns", "a", nil, 0, timeline.Never)), false},
 		"one that comes later":          {rs, later(ownedPod("ns", "a", rs, 101, timeline.Never)), false},
 		"one that came at that moment":  {rs, later(ownedPod("ns", "a", rs, 100, timeline.Never)), true},
 		"nobody owns it":                {nil, later(ownedPod("ns", "a", nil, 0, timeline.Never)), false},
-		"something else owns it":        {&history.Owner{Kind: "StatefulSet", Name: "rs", UID: "uid-rs"}, later(ownedPod("ns", "a", &history.Owner{Kind: "StatefulSet", Name: "rs", UID: "uid-rs"}, 0, timeline.Never)), false},
+		"something else owns it":        {&resource.Owner{Kind: "StatefulSet", Name: "rs", UID: "uid-rs"}, later(ownedPod("ns", "a", &resource.Owner{Kind: "StatefulSet", Name: "rs", UID: "uid-rs"}, 0, timeline.Never)), false},
 	} {
-		f := account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[history.ReplicaSetObject]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}}})
+		f := account(&timeline.Timeline{Cluster: timeline.Cluster{ReplicaSets: []*timeline.Track[resource.ReplicaSet]{replicas("ns", "rs", map[time.Duration]int32{0: 1})}}})
 		pod := ownedPod("ns", "p", c.owner, 0, 100)
 		if got := f.isSurplus(end{pod: pod, at: 100, how: pod.Last()}, c.later); got != c.want {
 			t.Errorf("%s: it is one too many: %v", name, got)
@@ -334,10 +335,10 @@ func TestAPodTooMany(t *testing.T) {
 
 // Whether a disturbance ended a pod is told by what it touched, evicted, or is aimed at.
 func TestWhetherAPodWasEndedOnPurpose(t *testing.T) {
-	store := &history.Owner{Kind: "StatefulSet", Name: "store"}
+	store := &resource.Owner{Kind: "StatefulSet", Name: "store"}
 	evicted := timeline.Eviction{At: 105 + watch, Eviction: history.Eviction{Disturbance: "d1", Pod: "p", Namespace: "ns", Code: 201, Latency: 5}}
 	for name, c := range map[string]struct {
-		owner      *history.Owner
+		owner      *resource.Owner
 		disruption string
 		set        func(*timeline.Disturbance)
 		evictions  []timeline.Eviction
@@ -353,7 +354,7 @@ func TestWhetherAPodWasEndedOnPurpose(t *testing.T) {
 		"another namespace's": {store, "", func(d *timeline.Disturbance) {
 			d.Workload = history.Workload{Namespace: "no", Kind: "StatefulSet", Name: "store"}
 		}, nil, false},
-		"a ReplicaSet's": {&history.Owner{Kind: "ReplicaSet", Name: "rs"}, "", func(d *timeline.Disturbance) {
+		"a ReplicaSet's": {&resource.Owner{Kind: "ReplicaSet", Name: "rs"}, "", func(d *timeline.Disturbance) {
 			d.Workload = history.Workload{Namespace: "ns", Kind: "ReplicaSet", Name: "rs"}
 		}, nil, false},
 		"nobody owns it": {nil, "", func(d *timeline.Disturbance) { d.Workload = history.Workload{Namespace: "ns"} }, nil, false},
@@ -389,7 +390,7 @@ func TestContainersThatStartAnew(t *testing.T) {
 	state := func(at time.Duration, ending bool, restarts ...int32) timeline.Seen[timeline.PodView] {
 		var o timeline.PodView
 		for i, n := range restarts {
-			o.Containers = append(o.Containers, history.ContainerState{Name: fmt.Sprint("c", i), Restarts: n})
+			o.Containers = append(o.Containers, resource.ContainerState{Name: fmt.Sprint("c", i), Restarts: n})
 		}
 		o.Terminating = ending
 		return timeline.Seen[timeline.PodView]{At: at, Object: o}
@@ -452,30 +453,30 @@ func TestWhetherAPodIsOfABadRelease(t *testing.T) {
 
 // Nodes are accounted for by what happened to them, one thing at a time.
 func TestWhatHappensToNodes(t *testing.T) {
-	state := func(at time.Duration, ready, cordoned bool, by ...history.Author) timeline.Seen[history.NodeObject] {
-		return timeline.Seen[history.NodeObject]{At: at, Object: history.NodeObject{Ready: ready, Unschedulable: cordoned}, By: by}
+	state := func(at time.Duration, ready, cordoned bool, by ...history.Author) timeline.Seen[resource.Node] {
+		return timeline.Seen[resource.Node]{At: at, Object: resource.Node{Ready: ready, Unschedulable: cordoned}, By: by}
 	}
 	ours := history.Author{Manager: history.DisturbanceManager}
 	for name, c := range map[string]struct {
-		seen        []timeline.Seen[history.NodeObject]
+		seen        []timeline.Seen[resource.Node]
 		gone        time.Duration
 		aimed       bool
 		known, left uint64
 	}{
-		"nothing":                  {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, true, false)}, timeline.Never, true, 0, 0},
-		"it was never ready":       {[]timeline.Seen[history.NodeObject]{state(1, false, false), state(60, false, false)}, timeline.Never, false, 0, 0},
-		"it comes back":            {[]timeline.Seen[history.NodeObject]{state(1, false, false), state(60, true, false)}, timeline.Never, false, 0, 0},
-		"it is lost":               {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, false, false)}, timeline.Never, false, 0, 1},
-		"it is lost on purpose":    {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, false, false)}, timeline.Never, true, 1, 0},
-		"it is gone":               {[]timeline.Seen[history.NodeObject]{state(1, true, false)}, 60, false, 0, 1},
-		"it is gone on purpose":    {[]timeline.Seen[history.NodeObject]{state(1, true, false)}, 60, true, 1, 0},
-		"it is cordoned":           {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, true, true, history.Author{Manager: "kubectl"})}, timeline.Never, true, 0, 1},
-		"it is cordoned by us":     {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, true, true, ours)}, timeline.Never, true, 1, 0},
-		"cordoned by us, too soon": {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(40, true, true, ours)}, timeline.Never, true, 0, 1},
-		"by us and another":        {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, true, true, ours, history.Author{Manager: "kubectl"})}, timeline.Never, true, 0, 1},
-		"cordoned by nobody":       {[]timeline.Seen[history.NodeObject]{state(1, true, false), state(60, true, true)}, timeline.Never, true, 0, 1},
-		"it is uncordoned":         {[]timeline.Seen[history.NodeObject]{state(1, true, true), state(60, true, false)}, timeline.Never, true, 1, 0},
-		"uncordoned, not by us":    {[]timeline.Seen[history.NodeObject]{state(1, true, true), state(60, true, false)}, timeline.Never, false, 0, 1},
+		"nothing":                  {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, true, false)}, timeline.Never, true, 0, 0},
+		"it was never ready":       {[]timeline.Seen[resource.Node]{state(1, false, false), state(60, false, false)}, timeline.Never, false, 0, 0},
+		"it comes back":            {[]timeline.Seen[resource.Node]{state(1, false, false), state(60, true, false)}, timeline.Never, false, 0, 0},
+		"it is lost":               {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, false, false)}, timeline.Never, false, 0, 1},
+		"it is lost on purpose":    {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, false, false)}, timeline.Never, true, 1, 0},
+		"it is gone":               {[]timeline.Seen[resource.Node]{state(1, true, false)}, 60, false, 0, 1},
+		"it is gone on purpose":    {[]timeline.Seen[resource.Node]{state(1, true, false)}, 60, true, 1, 0},
+		"it is cordoned":           {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, true, true, history.Author{Manager: "kubectl"})}, timeline.Never, true, 0, 1},
+		"it is cordoned by us":     {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, true, true, ours)}, timeline.Never, true, 1, 0},
+		"cordoned by us, too soon": {[]timeline.Seen[resource.Node]{state(1, true, false), state(40, true, true, ours)}, timeline.Never, true, 0, 1},
+		"by us and another":        {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, true, true, ours, history.Author{Manager: "kubectl"})}, timeline.Never, true, 0, 1},
+		"cordoned by nobody":       {[]timeline.Seen[resource.Node]{state(1, true, false), state(60, true, true)}, timeline.Never, true, 0, 1},
+		"it is uncordoned":         {[]timeline.Seen[resource.Node]{state(1, true, true), state(60, true, false)}, timeline.Never, true, 1, 0},
+		"uncordoned, not by us":    {[]timeline.Seen[resource.Node]{state(1, true, true), state(60, true, false)}, timeline.Never, false, 0, 1},
 	} {
 		d := disturbance(50)
 		if c.aimed {
@@ -483,7 +484,7 @@ func TestWhatHappensToNodes(t *testing.T) {
 		}
 		node := seen("n", c.seen...)
 		node.Namespace, node.Gone = "", c.gone
-		f := account(&timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Nodes: []*timeline.Track[history.NodeObject]{node}}})
+		f := account(&timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Nodes: []*timeline.Track[resource.Node]{node}}})
 		f.nodes()
 		var p judge.Promise
 		if f.Into(&p, ""); f.known != c.known || p.Found != c.left {
@@ -508,7 +509,7 @@ func TestOrdersToARollout(t *testing.T) {
 			d.Touched = []history.Touch{{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}}
 		}
 		f := account(&timeline.Timeline{Disturbances: []*timeline.Disturbance{d}})
-		f.orders(seen("app", timeline.Seen[history.RolloutObject]{By: []history.Author{c.by}}, timeline.Seen[history.RolloutObject]{At: 60, By: []history.Author{c.by}}), []string{"argo"})
+		f.orders(seen("app", timeline.Seen[resource.Rollout]{By: []history.Author{c.by}}, timeline.Seen[resource.Rollout]{At: 60, By: []history.Author{c.by}}), []string{"argo"})
 		var p judge.Promise
 		if f.Into(&p, ""); f.known != c.known || p.Found != c.left {
 			t.Errorf("%s: %d known, %d not; want %d and %d", name, f.known, p.Found, c.known, c.left)

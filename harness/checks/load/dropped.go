@@ -20,6 +20,8 @@ const SlugDropped = "load.zero-dropped"
 type DroppedBudgets struct {
 	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
 	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
+	// Unplanned is how long after the beginning of a fault that nobody plans, such as the loss of a node, hits may be lost; 0: none may.
+	Unplanned time.Duration `json:"unplanned,omitempty"`
 }
 
 // DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every
@@ -29,10 +31,11 @@ func DefaultDroppedBudgets() DroppedBudgets {
 }
 
 // ZeroDropped is the promise this project is about. A drop is an intended hit without one complete, correct answer in its
-// deadline. Three kinds of failed hits are no drops of the product, and none of them is green:
+// deadline. Some kinds of failed hits are no drops of the product, and none of them is green:
 //   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
 //     while it was;
 //   - those on the harness's own account, and intents never sent: inconclusive;
+//   - those lost to a fault that nobody plans, in the time that the scenario declares for it: counted apart;
 //   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too: the path to the cluster is
 //     the harness's account, inconclusive;
 //   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
@@ -57,7 +60,9 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 				"of 500 or more. It is by that release when the arm gets its answers " +
 				"from the workload, the answer tells its version (`injects`), and its pod, where a watch saw it, " +
 				"is one of the release, by pod template hash; where no watch tells, watches must have seen that the version is of this release only. " +
-				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
+				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected. " +
+				"And where the scenario declares `unplanned`: a failed hit that was under way between the beginning of a disturbance `node-loss`, `killed` or `force-deleted` " +
+				"that landed, and `unplanned` after it, and got no complete answer, or one that the ingress gave in the application's place; it is counted as lost.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, answered " +
 				"past the deadline, or without what tells who answered where its like carry it; or on bytes after the end of an answer.",
 			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead: the `path` arm, which ends at a node before " +
@@ -93,12 +98,13 @@ type tally struct {
 	unhealed  uint64 // injected under an injection without an end
 	undecided uint64 // failed when no event is left to say whether it was injected
 	path      uint64 // failed while the path to the cluster was dead
+	lost      uint64 // to a fault that nobody plans, in the time declared for it
 	control   uint64 // failures of the control arm; it is in no other number
 }
 
 // judged is how many hits were left to judge.
 func (t *tally) judged() uint64 {
-	return t.hits - t.unsent - t.harness - t.injected - t.undecided - t.path
+	return t.hits - t.unsent - t.harness - t.injected - t.undecided - t.path - t.lost
 }
 
 func (t *tally) add(o tally) {
@@ -113,6 +119,7 @@ func (t *tally) add(o tally) {
 	t.unhealed += o.unhealed
 	t.undecided += o.undecided
 	t.path += o.path
+	t.lost += o.lost
 	t.control += o.control
 }
 
@@ -120,6 +127,7 @@ func (t *tally) add(o tally) {
 type armDrops struct {
 	arm     *timeline.Arm
 	excuses *timeline.Excuses
+	losses  []timeline.Span
 	known   time.Duration // Timeline.Known
 
 	tally
@@ -146,7 +154,7 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
+	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), losses: unplanned(f.t, f.budgets.Unplanned), known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
 	if arm.Workload != (history.Workload{}) {
@@ -261,6 +269,9 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 	case a.excepted(h):
 		a.injected++
 		return aside
+	case a.isLost(h):
+		a.lost++
+		return aside
 	case h.End() > a.known && h.Class == history.ClassApplication && h.Code != 0:
 		a.undecided++
 		a.note(h, "failed, and no event is left to say whether it was injected: "+judge.WhyFailed(h))
@@ -280,6 +291,28 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 		a.unhealed++
 	}
 	return i != nil
+}
+
+// unplanned are the times in which a fault that nobody plans may cost hits: from the beginning of each that landed.
+func unplanned(t *timeline.Timeline, length time.Duration) []timeline.Span {
+	var all []timeline.Span
+	for _, name := range []string{timeline.NodeLossName, "killed", "force-deleted"} {
+		for _, d := range t.Performed(name) {
+			if length > 0 && d.Landed != timeline.Never {
+				all = append(all, timeline.Span{From: d.Began, Until: d.Began + length})
+			}
+		}
+	}
+	return all
+}
+
+// isLost reports whether a failed hit was under way in such a time, and got no complete answer but one that an ingress gives without a backend. A
+// complete answer that is wrong is nobody's loss.
+func (a *armDrops) isLost(h *history.Hit) bool {
+	if h.Class != history.ClassIngress && h.Code != 0 {
+		return false
+	}
+	return slices.ContainsFunc(a.losses, func(s timeline.Span) bool { return h.End() >= s.From && h.At <= s.Until })
 }
 
 func (a *armDrops) note(h *history.Hit, text string) {
@@ -455,6 +488,8 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 		return judge.Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", words.Plural(t.unhealed, "failed hit"))
 	case t.injected == t.hits:
 		return judge.Inconclusive, "every hit failed as injected: none is left to judge"
+	case power == nil:
+		return judge.Inconclusive, "every hit is excepted: none is left to judge"
 	}
 	return judge.Pass, power.Text
 }
@@ -464,6 +499,9 @@ func (t *tally) reservations() []string {
 	var all []string
 	if t.masked > 0 {
 		all = append(all, fmt.Sprintf("%s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", ")))
+	}
+	if t.lost > 0 {
+		text += fmt.Sprintf("; %s to a fault that nobody plans, as declared, counted apart", words.Plurals(t.lost, "hit was lost", "hits were lost"))
 	}
 	if t.injected > 0 {
 		all = append(all, fmt.Sprintf("%s injected on purpose, counted apart", words.Plural(t.injected, "failure")))
@@ -562,6 +600,9 @@ func (a *armDrops) figures() []judge.Figure {
 		{Name: "masked by a silent retry, arm " + a.arm.Name, Value: float64(a.masked), Unit: "hits"},
 		{Name: "longest outage, arm " + a.arm.Name, Value: (o.until - o.from).Seconds() * 1000, Unit: "ms"},
 		{Name: "longest time without a whole hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
+	}
+	if len(a.losses) > 0 {
+		figures = append(figures, judge.Figure{Name: "lost to a fault that nobody plans, arm " + a.arm.Name, Value: float64(a.lost), Unit: "hits"})
 	}
 	if a.anonymous > 0 {
 		figures = append(figures, judge.Figure{Name: "answers without what others carry, arm " + a.arm.Name, Value: float64(a.anonymous), Unit: "hits"})
