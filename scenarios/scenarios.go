@@ -76,5 +76,5 @@ func unknown(name string, all []run.Scenario) error {
 	for _, s := range all {
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("there is no scenario %q%s; `rollproof list` shows all", name, words.DidYouMean(name, names))
+	return fmt.Errorf("there is no scenario %q%s; `rollproof list` shows all", name, words.Meant(name, names))
 }

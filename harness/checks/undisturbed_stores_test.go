@@ -121,7 +121,7 @@ func TestUndisturbedOfARollingStatefulSet(t *testing.T) {
 			r.change(2150*ms, "modified", "statefulsets", "store", nil, resource.StatefulSet{Generation: 2, Desired: 3, UpdateRevision: "r2", Strategy: "RollingUpdate"})
 			r.wrote("statefulsets", "store", 2150*ms, history.Author{Manager: history.DisturbanceManager})
 		}},
-		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of statefulsets from 1s to 2s may be missing", spoil: func(r *recording) {
+		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of statefulsets from 1 s to 2 s may be missing", spoil: func(r *recording) {
 			r.gap("statefulsets", time.Second, 2*time.Second, true)
 		}},
 		{name: "an update that was not declared", want: judge.Inconclusive, reason: "pod bitvault/store-2 was ended", spoil: func(r *recording) {

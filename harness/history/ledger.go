@@ -238,7 +238,7 @@ func (h *History) Ledgers() ([]string, error) {
 func (h *History) Ledger(name string) iter.Seq2[*LedgerLine, error] {
 	return func(yield func(*LedgerLine, error) bool) {
 		file := WritesFile(name)
-		f, err := os.Open(filepath.Join(h.dir, file))
+		f, err := openFile(filepath.Join(h.dir, file))
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is missing")

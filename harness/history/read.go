@@ -41,6 +41,9 @@ func Open(dir string, options ...Option) (*History, error) {
 	if _, err := os.Stat(filepath.Join(dir, eventsFile)); err != nil {
 		return nil, fmt.Errorf("open the run in %s: it holds no %s: name the directory of a run: %w", dir, eventsFile, err)
 	}
+	if err := h.regular(); err != nil {
+		return nil, fmt.Errorf("open the run in %s: %w: copy the record anew", dir, err)
+	}
 	header, headerErr := h.header()
 	about, aboutErr := readRun(filepath.Join(dir, runFile))
 	if newest := max(about.Format, header.Format); newest > FormatVersion {
@@ -69,7 +72,7 @@ func (h *History) damaged(file, text string) {
 // readRun reads run.json; File is its sum.
 func readRun(path string) (Header, error) {
 	var about Header
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return about, err
 	}
@@ -116,7 +119,7 @@ func (h *History) protect() {
 	if !h.bare {
 		h.damaged(eventsFile, "the record has no sums, as in format 1: nobody can tell whether it was changed (--accept-unprotected judges it all the same)")
 	}
-	data, _ := os.ReadFile(path) // what cannot be read is damage of the events
+	data, _ := readFile(path) // what cannot be read is damage of the events
 	h.events.sum = sumOfBytes(data)
 }
 
@@ -125,7 +128,7 @@ func (h *History) Unprotected() bool { return h.bare }
 
 // header reads the first line of the events.
 func (h *History) header() (Header, error) {
-	f, err := os.Open(filepath.Join(h.dir, eventsFile))
+	f, err := openFile(filepath.Join(h.dir, eventsFile))
 	if err != nil {
 		return Header{}, err
 	}
@@ -174,7 +177,7 @@ func (h *History) Arms() ([]string, error) {
 // Events yields the events in the order they were recorded. The error, if any, comes last and is *Damage.
 func (h *History) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		f, err := os.Open(filepath.Join(h.dir, eventsFile))
+		f, err := openFile(filepath.Join(h.dir, eventsFile))
 		if err != nil {
 			yield(Event{}, &Damage{File: eventsFile, Text: err.Error()})
 			return
@@ -227,7 +230,7 @@ func readEvents(f io.Reader, format int, yield func(Event, error) bool) {
 func (h *History) Hits(arm string) iter.Seq2[*Hit, error] {
 	return func(yield func(*Hit, error) bool) {
 		name := hitsFile(arm)
-		f, err := os.Open(filepath.Join(h.dir, name))
+		f, err := openFile(filepath.Join(h.dir, name))
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is missing")

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
 	"slices"
 )
 
@@ -25,7 +24,7 @@ type sealedEvents struct {
 // readSeals holds every line of the events against its sum, up to the first that does not fit.
 func readSeals(path string) sealedEvents {
 	events := sealedEvents{blocks: map[string][]Batch{}, sum: sumOfBytes(nil)}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		events.damage = &Damage{File: eventsFile, Text: err.Error()}
 		return events

@@ -646,9 +646,9 @@ func TestTheVerdictOfATally(t *testing.T) {
 		}
 	}
 	sum := tally{}
-	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, control: 11})
-	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"b"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, control: 11})
-	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 control:22}"; got != want {
+	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
+	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"b"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
+	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 lost:24 control:22}"; got != want {
 		t.Errorf("two tallies add up to %s, want %s", got, want)
 	}
 }
