@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/redis"
 )
 
 // All lists every scenario, in the order they are run in.
@@ -35,6 +36,8 @@ func All(w bitvault.World) []run.Scenario {
 		nats.ForceDeleted(w),
 		nats.Killed(w),
 		nats.PDB(w),
+		redis.Rolling(w),
+		redis.PDB(w),
 	}
 }
 

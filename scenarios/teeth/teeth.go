@@ -13,6 +13,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/redis"
 )
 
 // Fault is one planted fault, and what the check under it must say.
@@ -80,6 +81,10 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.NodeLoss(w), "mechanics.node-loss", "a single replica", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"single-replica"} }),
 
+		plant(redis.Rolling(w), "redis.failover", "a hand-over that does not pause writes", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"redis-no-pause"} }),
+		plant(redis.PDB(w), "redis.pdb", "a disruption budget that selects other pods", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"redis-wrong-budget"} }),
 		wipedStream(w),
 		plant(nats.PDB(w), "nats.re-election", "all servers gone at once, as a disruption budget lets them", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
