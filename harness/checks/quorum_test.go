@@ -32,8 +32,8 @@ func (r *recording) evictServer(at time.Duration, pod, uid string, code int) {
 	r.events = append(r.events, history.Event{At: at, Kind: history.KindEviction, Eviction: &e})
 }
 
-// replaced is a server that is evicted, and whose successor is ready some time later.
-func (r *recording) replaced(at, back time.Duration, pod string) {
+// replacedServer is a server that is evicted, and whose successor is ready some time later.
+func (r *recording) replacedServer(at, back time.Duration, pod string) {
 	r.evictServer(at, pod, "uid-"+pod, 201)
 	r.serverPod(at+ms, "modified", pod, "uid-"+pod, true, true)
 	r.serverPod(at+300*ms, "deleted", pod, "uid-"+pod, false, true)
@@ -46,9 +46,9 @@ func twoDrains(r *recording) {
 	for _, pod := range []string{"m-0", "m-1", "m-2"} {
 		r.serverPod(0, "added", pod, "uid-"+pod, true, false)
 	}
-	r.replaced(2500*ms, 5500*ms, "m-0")
+	r.replacedServer(2500*ms, 5500*ms, "m-0")
 	r.evictServer(3500*ms, "m-1", "uid-m-1", 429)
-	r.replaced(6*time.Second, 8*time.Second, "m-1")
+	r.replacedServer(6*time.Second, 8*time.Second, "m-1")
 }
 
 func (r *recording) forgetPod(name string, from, to time.Duration) {
