@@ -258,7 +258,7 @@ func readHits(f io.Reader, name string, started time.Time, yield func(*Hit, erro
 		readOwnHits(r, len(preamble), name, started, yield)
 	case bytes.HasPrefix(head, olderPreamble):
 		readOwnHits(r, len(olderPreamble), name, started, yield)
-	case err != nil && (bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head)):
+	case bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head):
 		yield(nil, &Damage{File: name, Text: "the file ends before the first hit"})
 	default:
 		readForeignHits(r, name, started, yield)
@@ -274,7 +274,7 @@ func readOwnHits(r *bufio.Reader, definitions int, name string, started time.Tim
 	)
 	_, _ = r.Discard(definitions)
 	for {
-		msg, size, err := nextMessage(r)
+		msg, whole, err := nextMessage(r)
 		if err == io.EOF {
 			return
 		}
@@ -288,8 +288,8 @@ func readOwnHits(r *bufio.Reader, definitions int, name string, started time.Tim
 		if !yield(&hit, nil) {
 			return
 		}
-		_, _ = r.Discard(size) // it was peeked at: it is there
-		offset += int64(size)
+		offset += int64(len(whole))
+		_, _ = r.Discard(len(whole)) // it was peeked at: it is there
 	}
 }
 
@@ -301,24 +301,23 @@ func damageAt(file string, offset int64, err error) *Damage {
 	return &Damage{File: file, Offset: offset, Text: err.Error()}
 }
 
-// nextMessage peeks at the next gob message: its payload, and its size with the length in front. io.EOF is a clean end.
-func nextMessage(r *bufio.Reader) (payload []byte, size int, err error) {
+// nextMessage peeks at the next gob message: its payload, and all of it with the length in front. io.EOF is a clean end.
+func nextMessage(r *bufio.Reader) (payload, whole []byte, err error) {
 	head, err := r.Peek(9)
 	if len(head) == 0 {
 		if err == io.EOF {
-			return nil, 0, io.EOF
+			return nil, nil, io.EOF
 		}
-		return nil, 0, fmt.Errorf("read the next hit: %w", err)
+		return nil, nil, fmt.Errorf("read the next hit: %w", err)
 	}
-	length, n := uvarint(head)
-	if n == 0 && err == nil || length > maxMessage {
-		return nil, 0, errMalformed
+	length, n := uvarint(head) // 0 bytes, where that is none: then the payload is empty, and no hit
+	if length > maxMessage {
+		return nil, nil, errMalformed
 	}
-	msg, err := r.Peek(n + int(length))
-	if n == 0 || err != nil {
-		return nil, 0, errors.New("the last hit is cut")
+	if whole, err = r.Peek(n + int(length)); err != nil {
+		return nil, nil, errors.New("the last hit is cut")
 	}
-	return msg[n:], len(msg), nil
+	return whole[n:], whole, nil
 }
 
 func readForeignHits(r io.Reader, name string, started time.Time, yield func(*Hit, error) bool) {
