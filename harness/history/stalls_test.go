@@ -26,3 +26,17 @@ func TestTheLongestStallsAreKept(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLongestOfManyStalls(t *testing.T) {
+	var s Stalls
+	for i := range 2*maxStalls - 1 {
+		s.Add(Stall{At: time.Duration(i), Length: time.Duration(i)})
+	}
+	if len(s) != 2*maxStalls-1 || len(s.Longest()) != maxStalls {
+		t.Fatalf("%d stalls are kept, and %d told", len(s), len(s.Longest()))
+	}
+	s.Add(Stall{At: 2*maxStalls - 1})
+	if len(s) != maxStalls || s[0].At != maxStalls-1 || s[maxStalls-1].At != 2*maxStalls-2 {
+		t.Errorf("%d stalls are left, from %d to %d", len(s), s[0].At, s[len(s)-1].At)
+	}
+}
