@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"harness/checks":        {"harness/history", "harness/resource", "harness/timeline", "harness/judge", "harness/words"},
 	"harness/probe":         {"harness/history"},
 	"harness/load":          {"harness/history", "harness/probe", "harness/words"},
-	"harness/ledger":        {"harness/history", "harness/probe"},
+	"harness/ledger":        {"harness/history", "harness/probe", "harness/wait"},
 	"harness/observe":       {"harness/history", "harness/resource", "harness/kube", "harness/wait", "harness/words"},
 	"harness/disrupt":       {"harness/history", "harness/resource", "harness/kube", "harness/wait", "harness/words"},
 	"harness/run":           {"harness"},

@@ -11,6 +11,8 @@ import (
 	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
+	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/redis"
 )
 
 // All lists every scenario, in the order they are run in.
@@ -30,6 +32,12 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.Freeze(w),
 		mechanics.ReadinessLost(w),
 		mechanics.NodeLoss(w),
+		nats.Rolling(w),
+		nats.ForceDeleted(w),
+		nats.Killed(w),
+		nats.PDB(w),
+		redis.Rolling(w),
+		redis.PDB(w),
 	}
 }
 

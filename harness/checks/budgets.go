@@ -7,7 +7,11 @@ import (
 	"bitvault.dev/rollproof/harness/checks/canary"
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
+	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/postgres"
+	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
+	"bitvault.dev/rollproof/harness/checks/store"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
@@ -20,6 +24,10 @@ type Budgets struct {
 	canaryBudgets
 	mechanicsBudgets
 	stackBudgets
+	store.LedgerBudgets
+	postgresBudgets
+	redisBudgets
+	natsBudgets
 }
 
 // The budgets of the areas are embedded, so that all of them are fields of one object. Go asks for a name of its own for each.
@@ -28,11 +36,15 @@ type (
 	canaryBudgets    = canary.Budgets
 	mechanicsBudgets = mechanics.Budgets
 	stackBudgets     = stack.Budgets
+	postgresBudgets  = postgres.Budgets
+	redisBudgets     = redis.Budgets
+	natsBudgets      = nats.Budgets
 )
 
 // DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
 func DefaultBudgets() Budgets {
-	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults()}
+	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults(),
+		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults()}
 }
 
 // BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.

@@ -23,6 +23,7 @@ type recording struct {
 	noEnd    map[string]bool // windows of these arms never end
 	noBegin  bool            // no beginning of a window is recorded
 	hits     map[string][]history.Hit
+	ledgers  []*bookkeeping
 	events   []history.Event
 	outcome  history.Outcome
 	abandon  bool
@@ -191,6 +192,9 @@ func (r *recording) recordIn(t testing.TB, dir string) string {
 			must(t, arm.Write(&h))
 		}
 		must(t, arm.Flush())
+	}
+	for _, l := range r.ledgers {
+		l.record(t, rec)
 	}
 	if r.abandon {
 		must(t, rec.Abandon())

@@ -8,6 +8,9 @@ import (
 	"bitvault.dev/rollproof/harness/checks/disruption"
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
+	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/postgres"
+	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -21,6 +24,9 @@ func All(b Budgets) judge.Catalogue {
 		canary.Checks(b.canaryBudgets, b.DroppedBudgets, b.Tolerance),
 		mechanics.Checks(b.mechanicsBudgets, b.Tolerance),
 		stack.Checks(b.stackBudgets, b.Tolerance),
+		postgres.Checks(b.postgresBudgets, b.LedgerBudgets, b.Tolerance),
+		redis.Checks(b.redisBudgets, b.LedgerBudgets, b.Tolerance),
+		nats.Checks(b.natsBudgets, b.LedgerBudgets, b.Tolerance),
 	)
 }
 

@@ -5,20 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/kube"
-	"bitvault.dev/rollproof/harness/wait"
 	"bitvault.dev/rollproof/harness/words"
 )
 
@@ -109,29 +106,13 @@ func (d Drain) evictAll(ctx context.Context, a *Act, pods []corev1.Pod, sight *s
 // remove evicts one pod and waits until it is gone. Evidence is empty where it went by other hands.
 func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight) (history.Evidence, error) {
 	name := pod.Namespace + "/" + pod.Name
-	refusals, evicted := 0, false
-	var last history.Eviction // the last that was an answer: the budget may end in the middle of asking
-	for !evicted {
-		answer, err := a.evict(ctx, pod, history.Eviction{Disturbance: a.ID})
-		if answer.Code != 0 || last.Code == 0 {
-			last = answer
-		}
-		switch {
-		case err != nil:
-			return history.Evidence{}, err
-		case granted(answer.Code):
-			evicted = true
-		case answer.Code == http.StatusNotFound, answer.Code == http.StatusConflict: // gone, or another pod has its name by now
-			_, err := sight.await(ctx, pod.UID, func(s seen) bool { return s.gone })
-			return history.Evidence{}, err
-		case !mayPass(answer.Code):
-			return history.Evidence{}, fmt.Errorf("evict pod %s: %d: %s", name, answer.Code, answer.Message)
-		default:
-			refusals++
-			if wait.Pause(ctx, cmp.Or(d.Retry, answer.RetryAfter, 5*time.Second)) != nil {
-				return history.Evidence{}, d.refusedForEver(ctx, a, pod, last, refusals)
-			}
-		}
+	refusals, granted, err := a.evictUntilGranted(ctx, pod, d.Retry)
+	if err != nil {
+		return history.Evidence{}, err
+	}
+	if !granted {
+		_, err := sight.await(ctx, pod.UID, func(s seen) bool { return s.gone })
+		return history.Evidence{}, err
 	}
 	saw, err := sight.await(ctx, pod.UID, func(s seen) bool { return s.gone })
 	switch {
@@ -145,19 +126,6 @@ func (d Drain) remove(ctx context.Context, a *Act, pod *corev1.Pod, sight *sight
 
 // evictionReason is the reason that the eviction API writes into a pod's condition DisruptionTarget (KEP-3329).
 const evictionReason = "EvictionByEvictionAPI"
-
-func (d Drain) refusedForEver(ctx context.Context, a *Act, pod *corev1.Pod, last history.Eviction, times int) error {
-	why := fmt.Sprintf("%d %s", last.Code, last.Message)
-	if last.Code == 0 {
-		why = "no answer: " + last.Message
-	}
-	about, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if last.Cause == string(policyv1.DisruptionBudgetCause) {
-		why += " (" + a.budgets(about, pod) + ")"
-	}
-	return fmt.Errorf("evict pod %s/%s: refused %d times, %w: said last: %s", pod.Namespace, pod.Name, times, context.Cause(ctx), why)
-}
 
 // pods lists what is to be evicted from the node, and the version of that list.
 func (d Drain) pods(ctx context.Context, e *Env) ([]corev1.Pod, string, error) {

@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/wait"
 )
 
 // ProbeEviction asks whether a pod would be evicted now, and evicts nothing. The answer is in the record too. The error says why
@@ -59,6 +61,45 @@ func (e *Env) evict(ctx context.Context, pod *corev1.Pod, answer history.Evictio
 		return answer, fmt.Errorf("record the eviction of pod %s: %w", pod.Name, err)
 	}
 	return answer, nil
+}
+
+// evictUntilGranted asks for the eviction of a pod again and again, until it is granted. It is not where the pod is gone by other hands. Retry
+// is the time between two tries, 0 as long as the API server says.
+func (a *Act) evictUntilGranted(ctx context.Context, pod *corev1.Pod, retry time.Duration) (refusals int, ok bool, err error) {
+	var last history.Eviction // the last that was an answer: the budget of time may end in the middle of asking
+	for {
+		answer, err := a.evict(ctx, pod, history.Eviction{Disturbance: a.ID})
+		if answer.Code != 0 || last.Code == 0 {
+			last = answer
+		}
+		switch {
+		case err != nil:
+			return refusals, false, err
+		case granted(answer.Code):
+			return refusals, true, nil
+		case answer.Code == http.StatusNotFound, answer.Code == http.StatusConflict: // gone, or another pod has its name by now
+			return refusals, false, nil
+		case !mayPass(answer.Code):
+			return refusals, false, fmt.Errorf("evict pod %s/%s: %d: %s", pod.Namespace, pod.Name, answer.Code, answer.Message)
+		}
+		refusals++
+		if wait.Pause(ctx, cmp.Or(retry, answer.RetryAfter, 5*time.Second)) != nil {
+			return refusals, false, a.refusedForEver(ctx, pod, last, refusals)
+		}
+	}
+}
+
+func (a *Act) refusedForEver(ctx context.Context, pod *corev1.Pod, last history.Eviction, times int) error {
+	why := fmt.Sprintf("%d %s", last.Code, last.Message)
+	if last.Code == 0 {
+		why = "no answer: " + last.Message
+	}
+	about, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if last.Cause == string(policyv1.DisruptionBudgetCause) {
+		why += " (" + a.budgets(about, pod) + ")"
+	}
+	return fmt.Errorf("evict pod %s/%s: refused %d times, %w: said last: %s", pod.Namespace, pod.Name, times, context.Cause(ctx), why)
 }
 
 // refused fills in what an error says.

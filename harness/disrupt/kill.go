@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +36,14 @@ type KillPod struct {
 	Role      string // with Choose: what that pod is, for people, e.g. leader
 	How       How
 	Container string        // for Killed; default the first
+	Wipe      Wipe          // for Killed: what is removed from the container's files right before
 	Bound     time.Duration // to be seen ended; default 2 min
+}
+
+// Wipe says which files of a container are removed, from its node: the loss of a volume.
+type Wipe struct {
+	Dir  string // in the container, e.g. /data
+	Path string // of the files below it, as find -path takes it, e.g. */msgs/*
 }
 
 // Name is the fault's own name.
@@ -52,6 +61,9 @@ func (k KillPod) Namespaces(context.Context, *Env) ([]string, error) {
 	}
 	if !slices.Contains([]How{Deleted, ForceDeleted, Killed}, k.How) {
 		return nil, fmt.Errorf("unknown way to end a pod %q: want %s, %s or %s", k.How, Deleted, ForceDeleted, Killed)
+	}
+	if k.Wipe != (Wipe{}) && (k.How != Killed || !path.IsAbs(k.Wipe.Dir) || path.Clean(k.Wipe.Dir) == "/" || k.Wipe.Path == "") {
+		return nil, fmt.Errorf("wipe %q below %q: want a pod that is %s, a folder of its container and the files below it", k.Wipe.Path, k.Wipe.Dir, Killed)
 	}
 	return []string{k.Namespace}, nil
 }
@@ -116,8 +128,12 @@ func (k KillPod) kill(ctx context.Context, a *Act, pod *corev1.Pod) ([]history.E
 		return nil, err
 	}
 	a.touchPod(pod, history.Restarts)
+	evidence, err := k.Wipe.of(ctx, p)
+	if err != nil {
+		return evidence, err
+	}
 	if err := p.signal(ctx, "-9"); err != nil {
-		return nil, err
+		return evidence, err
 	}
 	var saw string
 	if err := a.await(ctx, "the end of container "+p.container+" of pod "+pod.Name, k.bound(), func(ctx context.Context) (done bool, _ string, err error) {
@@ -126,7 +142,24 @@ func (k KillPod) kill(ctx context.Context, a *Act, pod *corev1.Pod) ([]history.E
 	}); err != nil {
 		return nil, err
 	}
-	return []history.Evidence{{What: p.String(), Saw: saw}}, nil
+	return append(evidence, history.Evidence{What: p.String(), Saw: saw}), nil
+}
+
+// of removes the files of a process's container. None to remove is an error: nothing would be lost.
+func (w Wipe) of(ctx context.Context, p process) ([]history.Evidence, error) {
+	if w == (Wipe{}) {
+		return nil, nil
+	}
+	root := path.Join("/proc", strconv.Itoa(p.pid), "root")
+	out, err := p.nodes.NodeExec(ctx, p.node, "find", path.Join(root, w.Dir)+"/", "-path", w.Path, "-type", "f", "-print", "-delete")
+	if err != nil {
+		return nil, fmt.Errorf("wipe %s below %s of %s: %w", w.Path, w.Dir, p, err)
+	}
+	removed := len(strings.Fields(string(out)))
+	if removed == 0 {
+		return nil, fmt.Errorf("wipe %s below %s of %s: no file is there", w.Path, w.Dir, p)
+	}
+	return []history.Evidence{{What: "files " + w.Path + " below " + w.Dir + " of " + p.String(), Saw: fmt.Sprintf("%d removed", removed)}}, nil
 }
 
 // ended reports whether a container has ended by SIGKILL. A container that is another one by now, but did not end so, is

@@ -1,9 +1,11 @@
 package history
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -15,6 +17,8 @@ const (
 	KindRun         Kind = "run"         // first line: Format and the run's id
 	KindWindow      Kind = "window"      // a load window of one arm began or ended
 	KindBatch       Kind = "batch"       // hits up to here are on disk
+	KindLedger      Kind = "ledger"      // a ledger of acknowledged writes began or ended
+	KindBlock       Kind = "block"       // lines of a ledger up to here are on disk
 	KindChange      Kind = "change"      // a Kubernetes object changed
 	KindGap         Kind = "gap"         // changes of a resource were not, or not in time, seen
 	KindEviction    Kind = "eviction"    // the API server answered an eviction
@@ -34,6 +38,8 @@ type Event struct {
 	Run         *Header      `json:"run,omitempty"`
 	Window      *Window      `json:"window,omitempty"`
 	Batch       *Batch       `json:"batch,omitempty"`
+	Ledger      *Ledger      `json:"ledger,omitempty"`
+	Block       *Block       `json:"block,omitempty"`
 	Change      *Change      `json:"change,omitempty"`
 	Gap         *Gap         `json:"gap,omitempty"`
 	Eviction    *Eviction    `json:"eviction,omitempty"`
@@ -102,6 +108,28 @@ const StallLeast = 20 * time.Millisecond
 type Stall struct {
 	At     time.Duration `json:"at"` // since the run's start
 	Length time.Duration `json:"length"`
+}
+
+// maxStalls is how many stalls are recorded of one process.
+const maxStalls = 500
+
+// Stalls keeps the longest of many.
+type Stalls []Stall
+
+// Add takes one.
+func (s *Stalls) Add(stall Stall) {
+	if *s = append(*s, stall); len(*s) >= 2*maxStalls {
+		*s = s.Longest()
+	}
+}
+
+// Longest is the longest of them, 500 at the most, in the order of time.
+func (s *Stalls) Longest() []Stall {
+	kept := slices.Clone(*s)
+	slices.SortStableFunc(kept, func(a, b Stall) int { return cmp.Compare(b.Length, a.Length) })
+	kept = kept[:min(len(kept), maxStalls)]
+	slices.SortFunc(kept, func(a, b Stall) int { return cmp.Compare(a.At, b.At) })
+	return kept
 }
 
 // Batch says that the hits of an arm up to a byte offset are on disk.
@@ -301,4 +329,5 @@ type End struct {
 	Outcome Outcome           `json:"outcome,omitempty"` // read off Reason in records of format 1, which hold none
 	Reason  string            `json:"reason"`            // the same for people
 	Hits    map[string]uint64 `json:"hits"`              // per arm
+	Ledgers map[string]uint64 `json:"ledgers,omitempty"` // lines of each
 }

@@ -56,6 +56,13 @@ func (h *History) regular() error {
 	for _, arm := range arms {
 		names = append(names, hitsFile(arm))
 	}
+	ledgers, err := h.Ledgers()
+	if err != nil {
+		return err
+	}
+	for _, ledger := range ledgers {
+		names = append(names, WritesFile(ledger))
+	}
 	for _, name := range names {
 		path := filepath.Join(h.dir, name)
 		if _, err := os.Lstat(path); err != nil {

@@ -3,7 +3,6 @@ package history
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -244,7 +243,7 @@ func (h *History) Hits(arm string) iter.Seq2[*Hit, error] {
 			readHits(f, name, h.run.Started, yield)
 			return
 		}
-		readHits(&blockReader{f: f, name: name, blocks: h.events.blocks[name], sum: sha256.New()}, name, h.run.Started, yield)
+		readHits(newBlockReader(f, name, h.events.blocks[name]), name, h.run.Started, yield)
 	}
 }
 

@@ -3,6 +3,7 @@ package history
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,8 +62,8 @@ func (s *sealedEvents) read(lines *bufio.Reader) error {
 
 // take notes what a whole line vouches for, and reports whether it is the end of the run.
 func (s *sealedEvents) take(line []byte) (end bool, err error) {
-	if !bytes.Contains(line, []byte(`"kind":"`+KindBatch+`"`)) && !bytes.Contains(line, []byte(`"kind":"`+KindEnd+`"`)) {
-		return false, nil // nothing of this is decoded twice but batches
+	if !slices.ContainsFunc([]Kind{KindBatch, KindBlock, KindEnd}, func(k Kind) bool { return bytes.Contains(line, []byte(`"kind":"`+k+`"`)) }) {
+		return false, nil // nothing of this is decoded twice but batches and blocks
 	}
 	var e Event
 	if err = json.Unmarshal(line, &e); err != nil {
@@ -71,6 +72,10 @@ func (s *sealedEvents) take(line []byte) (end bool, err error) {
 	if b := e.Batch; e.Kind == KindBatch && b != nil {
 		name := hitsFile(b.Arm)
 		s.blocks[name] = append(s.blocks[name], *b)
+	}
+	if b := e.Block; e.Kind == KindBlock && b != nil {
+		name := WritesFile(b.Ledger)
+		s.blocks[name] = append(s.blocks[name], Batch{End: b.End, Sum: b.Sum})
 	}
 	return e.Kind == KindEnd, nil
 }
@@ -103,6 +108,10 @@ func (r *blockReader) Read(p []byte) (int, error) {
 	n := copy(p, r.left)
 	r.left = r.left[n:]
 	return n, nil
+}
+
+func newBlockReader(f io.Reader, name string, blocks []Batch) *blockReader {
+	return &blockReader{f: f, name: name, blocks: blocks, sum: sha256.New()}
 }
 
 // next reads the next block. io.EOF is the end of the file where the blocks end too.

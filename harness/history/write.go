@@ -34,12 +34,13 @@ type Recorder struct {
 	run   Run
 	clock Clock
 
-	mu     sync.Mutex
-	events *os.File
-	seal   *seal // of the events
-	arms   map[string]*HitWriter
-	err    error
-	closed bool
+	mu      sync.Mutex
+	events  *os.File
+	seal    *seal // of the events
+	arms    map[string]*HitWriter
+	ledgers map[string]*LedgerWriter
+	err     error
+	closed  bool
 
 	failed chan struct{}
 	stop   chan struct{}
@@ -69,7 +70,7 @@ func Create(dir string, run Run, clock Clock) (*Recorder, error) {
 		return nil, errors.Join(fmt.Errorf("start the record of run %s: %w", run.ID, err), events.Close())
 	}
 	r := &Recorder{
-		dir: dir, run: run, clock: clock, events: events, seal: newEventSeal(), arms: map[string]*HitWriter{},
+		dir: dir, run: run, clock: clock, events: events, seal: newEventSeal(), arms: map[string]*HitWriter{}, ledgers: map[string]*LedgerWriter{},
 		failed: make(chan struct{}), stop: make(chan struct{}),
 	}
 	if err := r.Append(Event{Kind: KindRun, Run: &Header{Run: run, File: sumOfBytes(about)}}); err != nil {
@@ -191,10 +192,17 @@ func (r *Recorder) Close(outcome Outcome, reason string) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	end.Ledgers = map[string]uint64{}
+	for _, w := range r.ledgers {
+		end.Ledgers[w.name] = w.lines
+	}
 	err := r.append(Event{Kind: KindEnd, End: &end})
 	r.closed = true // nothing may follow the end
 	errs := []error{err, r.events.Sync(), r.events.Close()}
 	for _, w := range r.arms {
+		errs = append(errs, w.file.Sync(), w.file.Close())
+	}
+	for _, w := range r.ledgers {
 		errs = append(errs, w.file.Sync(), w.file.Close())
 	}
 	return errors.Join(errs...)
@@ -209,6 +217,9 @@ func (r *Recorder) Abandon() error {
 	r.closed = true
 	errs := []error{r.events.Close()}
 	for _, w := range r.arms {
+		errs = append(errs, w.file.Close())
+	}
+	for _, w := range r.ledgers {
 		errs = append(errs, w.file.Close())
 	}
 	return errors.Join(errs...)

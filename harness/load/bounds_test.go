@@ -138,20 +138,6 @@ func TestAProcessThatStoodStill(t *testing.T) {
 	}
 }
 
-func TestTheLongestOfManyStalls(t *testing.T) {
-	var s stalls
-	for i := range 2*maxStalls - 1 {
-		s.add(history.Stall{At: time.Duration(i), Length: time.Duration(i)})
-	}
-	if len(s) != 2*maxStalls-1 || len(s.longest()) != maxStalls {
-		t.Fatalf("%d stalls are kept, and %d told", len(s), len(s.longest()))
-	}
-	s.add(history.Stall{At: 2*maxStalls - 1})
-	if len(s) != maxStalls || s[0].At != maxStalls-1 || s[maxStalls-1].At != 2*maxStalls-2 {
-		t.Errorf("%d stalls are left, from %d to %d", len(s), s[0].At, s[len(s)-1].At)
-	}
-}
-
 func TestTimesOfTheMachine(t *testing.T) {
 	busy, total := busyAndAll(cpu.TimesStat{User: 1, System: 2, Nice: 4, Irq: 8, Softirq: 16, Steal: 32, Idle: 64, Iowait: 128, Guest: 1000})
 	if busy != 63 || total != 255 {

@@ -1,10 +1,8 @@
 package load
 
 import (
-	"cmp"
 	"context"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +31,7 @@ type monitor struct {
 	quit  chan struct{}
 	ended sync.WaitGroup
 	stall time.Duration
-	kept  stalls
+	kept  history.Stalls
 	files int
 
 	nice    int    // priority that this process got
@@ -77,32 +75,11 @@ func (m *monitor) watch() {
 func (m *monitor) stood(stall time.Duration) {
 	m.stall = max(m.stall, stall)
 	if stall >= history.StallLeast {
-		m.kept.add(history.Stall{At: m.clock.Now() - stall, Length: stall})
+		m.kept.Add(history.Stall{At: m.clock.Now() - stall, Length: stall})
 	}
 	if stall > pathStall {
 		m.path.stalled()
 	}
-}
-
-// stalls keeps the longest of many.
-type stalls []history.Stall
-
-// maxStalls is how many are recorded.
-const maxStalls = 500
-
-func (s *stalls) add(stall history.Stall) {
-	if *s = append(*s, stall); len(*s) >= 2*maxStalls {
-		*s = s.longest()
-	}
-}
-
-// longest is the longest of them, in the order of time.
-func (s *stalls) longest() []history.Stall {
-	kept := slices.Clone(*s)
-	slices.SortStableFunc(kept, func(a, b history.Stall) int { return cmp.Compare(b.Length, a.Length) })
-	kept = kept[:min(len(kept), maxStalls)]
-	slices.SortFunc(kept, func(a, b history.Stall) int { return cmp.Compare(a.At, b.At) })
-	return kept
 }
 
 func (m *monitor) countFiles() {
@@ -120,7 +97,7 @@ func (m *monitor) stop() history.Health {
 	m.ended.Wait()
 	m.restore()
 	m.countFiles()
-	h := history.Health{StallMax: m.stall, Stalls: m.kept.longest(), SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit(), Nice: m.nice}
+	h := history.Health{StallMax: m.stall, Stalls: m.kept.Longest(), SocketsMax: int(m.conns.most.Load()), FilesMax: m.files, FilesLimit: filesLimit(), Nice: m.nice}
 	if seconds := time.Since(m.began).Seconds(); seconds > 0 {
 		h.CPU = (m.ownCPU() - m.own) / seconds
 	}

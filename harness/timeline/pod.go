@@ -175,3 +175,9 @@ func (t *Timeline) workloadOf(namespace string, owner *resource.Owner) (w histor
 	}
 	return history.Workload{}, ""
 }
+
+// IsReady reports whether a pod was ready at a moment, and not on its way out.
+func IsReady(pod *Track[PodView], at time.Duration) bool {
+	o := pod.At(at)
+	return o != nil && o.Ready && !o.Terminating
+}

@@ -15,7 +15,7 @@ func Read(h *history.History) (*Timeline, error) {
 	b := timelineBuilder{
 		t: &Timeline{Run: h.Run(), Broken: Never, Pods: map[string]*Pod{}, named: map[string][]*Pod{}, Damage: h.Damage(), Ended: Never,
 			Sum: h.Sum(), Unprotected: h.Unprotected()},
-		arms: map[string]*Arm{}, disturbances: map[string]*Disturbance{},
+		arms: map[string]*Arm{}, ledgers: map[string]*Ledger{}, disturbances: map[string]*Disturbance{},
 	}
 	names, err := h.Arms()
 	if err != nil {
@@ -24,6 +24,12 @@ func Read(h *history.History) (*Timeline, error) {
 	for _, name := range names {
 		b.arm(name)
 	}
+	if names, err = h.Ledgers(); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		b.ledger(name)
+	}
 	for e, err := range h.Events() {
 		if err != nil {
 			b.damage(err) // it comes last
@@ -31,12 +37,14 @@ func Read(h *history.History) (*Timeline, error) {
 			b.add(&e)
 		}
 	}
+	b.readLedgers(h)
 	return b.finish(), nil
 }
 
 type timelineBuilder struct {
 	t            *Timeline
 	arms         map[string]*Arm
+	ledgers      map[string]*Ledger
 	disturbances map[string]*Disturbance
 	pods         []podChange
 }
@@ -73,6 +81,8 @@ func (b *timelineBuilder) add(e *history.Event) {
 		if arm := b.arm(e.Batch.Arm); arm.Batch == nil || arm.Batch.Hits < e.Batch.Hits {
 			arm.Batch = e.Batch
 		}
+	case e.Kind == history.KindLedger && e.Ledger != nil:
+		b.ledgerEvent(e.Ledger)
 	case e.Kind == history.KindMilestone && e.Milestone != nil:
 		b.t.Milestones = append(b.t.Milestones, Milestone{At: e.At, Milestone: *e.Milestone})
 		if e.Milestone.Name == history.BrokenOff {
@@ -98,6 +108,9 @@ func (b *timelineBuilder) add(e *history.Event) {
 		b.t.Ends++
 		for name := range e.End.Hits {
 			b.arm(name)
+		}
+		for name := range e.End.Ledgers {
+			b.ledger(name)
 		}
 	}
 }

@@ -7,11 +7,16 @@ import (
 )
 
 // Stalled is how much of a time the generator's process did not run, as it measured itself.
-func (w *Window) Stalled(from, until time.Duration) (sum time.Duration) {
+func (w *Window) Stalled(from, until time.Duration) time.Duration {
 	if w.Health == nil {
 		return 0
 	}
-	for _, s := range w.Health.Stalls {
+	return stalled(w.Health.Stalls, from, until)
+}
+
+// stalled is how much of a time lies in one of the stalls.
+func stalled(stalls []history.Stall, from, until time.Duration) (sum time.Duration) {
+	for _, s := range stalls {
 		sum += max(0, min(s.At+s.Length, until)-max(s.At, from))
 	}
 	return sum

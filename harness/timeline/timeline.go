@@ -12,7 +12,8 @@ import (
 // read it and never change it.
 type Timeline struct {
 	Run          history.Run
-	Arms         []*Arm // sorted by name
+	Arms         []*Arm    // sorted by name
+	Ledgers      []*Ledger // sorted by name
 	Disturbances []*Disturbance
 	Steps        []Step
 	Pods         map[string]*Pod // by UID; by namespace/name where that is not told, as of processes

@@ -12,6 +12,8 @@ import (
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
+	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/redis"
 )
 
 // Fault is one planted fault, and what the check under it must say.
@@ -78,6 +80,17 @@ func All(w bitvault.World) []Fault {
 		rigidBudget(w),
 		plant(mechanics.NodeLoss(w), "mechanics.node-loss", "a single replica", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"single-replica"} }),
+
+		plant(redis.Rolling(w), "redis.failover", "a hand-over that does not pause writes", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"redis-no-pause"} }),
+		plant(redis.PDB(w), "redis.pdb", "a disruption budget that selects other pods", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"redis-wrong-budget"} }),
+		wipedStream(w),
+		plant(nats.PDB(w), "nats.re-election", "all servers gone at once, as a disruption budget lets them", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
+		plant(nats.PDB(w), "nats.pdb", "a disruption budget that lets all servers go", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
+
 		leftCordoned(w),
 	}
 }
@@ -158,6 +171,14 @@ func rigidBudget(w bitvault.World) Fault {
 	s.Acts = []run.Act{w.Drain(45 * time.Second)}
 	return plant(s, "mechanics.pdb-no-deadlock", "a budget of as many pods as there are replicas", judge.Fail,
 		func(s *bitvault.Stack) { s.Faults = []string{"rigid-budget"} })
+}
+
+// wipedStream takes the only copy of what was acknowledged.
+func wipedStream(w bitvault.World) Fault {
+	s := nats.Killed(w)
+	alone := bitvault.NATS(1)
+	s.Stack, s.Acts = bitvault.OfStores(w, alone), []run.Act{alone.WipeLeader(bitvault.StreamLeader)}
+	return named(s, "nats.no-acked-loss", "a stream with one replica, whose volume is wiped", judge.Fail)
 }
 
 func leftCordoned(w bitvault.World) Fault {

@@ -26,7 +26,7 @@ func Complete() judge.Check {
 		Promise: "the record is whole: the run ended by itself, nothing is damaged, and every hit that was counted is there",
 		Doc: judge.Doc{
 			Proves: "What is judged is all that was recorded: the run ended by itself and as planned, every file is whole, every hit that " +
-				"the end, the batches and the load windows count is there exactly once, and `run.json` belongs to the events. Every byte fits the " +
+				"the end, the batches and the load windows count is there exactly once, so is every line of each ledger and every probe that was planned, and `run.json` belongs to the events. Every byte fits the " +
 				"sums that the run recorded, and nothing is told that cannot be.",
 			Cannot: "See a hit that the generator neither sent nor counted; `load.held` compares with the plan. Nor tell a record that somebody made " +
 				"by hand, sums and all, from one that a run made.",
@@ -141,6 +141,7 @@ func (c *complete) Result() judge.Promise {
 		hits += a.hits
 		a.check(c.t.End, &f)
 	}
+	wholeLedgers(c.t, &f)
 	p := judge.Promise{Verdict: judge.Pass, Hits: hits, Reason: fmt.Sprintf("%s of %s, all counted", words.Plural(hits, "hit"), words.Plural(uint64(len(c.arms)), "arm"))}
 	if c.t.Unprotected {
 		p.Reason += "; the record has no sums, and was accepted so by --accept-unprotected"
@@ -191,6 +192,29 @@ func disordered(t *timeline.Timeline, f *judge.Findings) {
 	for _, g := range t.Gaps {
 		if g.To < g.From {
 			f.Note(judge.Finding{At: g.From, Text: "a gap in what was seen of " + g.Resource + " ended before it began"})
+		}
+	}
+}
+
+// wholeLedgers finds ledgers of which lines are missing, and planned ones that left nothing.
+func wholeLedgers(t *timeline.Timeline, f *judge.Findings) {
+	for _, probe := range t.Run.Probes {
+		began := slices.ContainsFunc(t.Ledgers, func(l *timeline.Ledger) bool { return l.Begins > 0 && history.ProbeLedger(l.Name) == probe })
+		if probe != history.ProbeLoad && !began {
+			f.Note(judge.Finding{Text: "the probe " + probe + " was planned, and the record tells nothing of it"})
+		}
+	}
+	for _, l := range t.Ledgers {
+		if t.End == nil {
+			continue
+		}
+		if want, ok := t.End.Ledgers[l.Name]; !ok {
+			f.Note(judge.Finding{Text: "ledger " + l.Name + ": the end of the record does not name it"})
+		} else if want != l.Lines {
+			f.Note(judge.Finding{Text: fmt.Sprintf("ledger %s: the record ended with %s, %s are there", l.Name, words.Plural(want, "line"), words.Count(l.Lines))})
+		}
+		if l.Until > t.Ended+l.Clock.Within {
+			f.Note(judge.Finding{At: t.Ended, Text: "ledger " + l.Name + ": it tells of a write after the run ended"})
 		}
 	}
 }

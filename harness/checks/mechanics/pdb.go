@@ -258,15 +258,10 @@ func (j *pdbDrain) moments(b *timeline.Track[resource.PDB], pods []*timeline.Tra
 	return slices.Compact(moments)
 }
 
-func isReady(pod *timeline.Track[timeline.PodView], at time.Duration) bool {
-	o := pod.At(at)
-	return o != nil && o.Ready && !o.Terminating
-}
-
 func readyOf(pods []*timeline.Track[timeline.PodView], at time.Duration) int {
 	n := 0
 	for _, pod := range pods {
-		if isReady(pod, at) {
+		if timeline.IsReady(pod, at) {
 			n++
 		}
 	}
@@ -276,7 +271,7 @@ func readyOf(pods []*timeline.Track[timeline.PodView], at time.Duration) int {
 func readyNames(pods []*timeline.Track[timeline.PodView], at time.Duration) string {
 	text := "none"
 	for _, pod := range pods {
-		if isReady(pod, at) {
+		if timeline.IsReady(pod, at) {
 			if text != "none" {
 				text += ", " + pod.Name
 			} else {
@@ -296,7 +291,7 @@ func (j *pdbDrain) allowance(e *timeline.Eviction) {
 	}
 	pod, watch := j.t().Cluster.Pods[i], j.tolerance.Watch
 	asked := min(e.At-e.Latency, timeline.Ended(pod)-1) // the answer may be recorded later than its own effect
-	if !isReady(pod, asked) {
+	if !timeline.IsReady(pod, asked) {
 		return
 	}
 	for _, b := range j.t().BudgetsOf(pod, asked) {

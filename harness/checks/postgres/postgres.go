@@ -1,0 +1,67 @@
+// Package postgres holds the promises of PostgreSQL with quorum commit, as CloudNativePG runs it.
+package postgres
+
+import (
+	"time"
+
+	"bitvault.dev/rollproof/harness/checks/store"
+	"bitvault.dev/rollproof/harness/judge"
+)
+
+// Store is the kind of store that ledgers name.
+const Store = "postgres"
+
+// The names of the checks.
+const (
+	SlugNoAckedLoss = "postgres.no-acked-loss"
+	SlugSwitchover  = "postgres.switchover"
+	SlugFailover    = "postgres.failover"
+	SlugPDB         = "postgres.pdb"
+)
+
+// Budgets are the limits of the checks of this area.
+type Budgets struct {
+	FailoverBudgets
+	SwitchoverBudgets
+}
+
+// FailoverBudgets are what a new primary may take.
+type FailoverBudgets struct {
+	// CommitGap is the longest time without an acknowledged commit, in nanoseconds. A primary whose lease nobody gave back is missed after 15 s.
+	CommitGap time.Duration `json:"commitGap"`
+	// PromotedWithin is how long after a disturbance the new primary may take writes, in nanoseconds.
+	PromotedWithin time.Duration `json:"promotedWithin"`
+}
+
+// SwitchoverBudgets are what hand-overs are judged by.
+type SwitchoverBudgets struct {
+	// FewestHandovers is how many hand-overs a run must have: fewer say little of a loss that comes now and then.
+	FewestHandovers uint64 `json:"fewestHandovers"`
+}
+
+// Defaults holds for scenarios that say nothing else.
+func Defaults() Budgets { return Budgets{DefaultFailoverBudgets(), DefaultSwitchoverBudgets()} }
+
+// DefaultFailoverBudgets are those of a primary that is gone without a word.
+func DefaultFailoverBudgets() FailoverBudgets {
+	return FailoverBudgets{CommitGap: 30 * time.Second, PromotedWithin: time.Minute}
+}
+
+// DefaultSwitchoverBudgets asks for twenty.
+func DefaultSwitchoverBudgets() SwitchoverBudgets { return SwitchoverBudgets{FewestHandovers: 20} }
+
+// Checks are the promises of this area, in the order they are reported in.
+func Checks(b Budgets, ledger store.LedgerBudgets, tolerance judge.Tolerance) []judge.Check {
+	return []judge.Check{
+		store.Loss{Slug: SlugNoAckedLoss, Promise: "no commit that PostgreSQL acknowledged is lost", Store: Store, Budgets: ledger}.Check(),
+		store.Handovers{
+			Loss:   store.Loss{Slug: SlugSwitchover, Promise: "planned hand-overs lose no acknowledged commit", Store: Store, Budgets: ledger},
+			Fewest: b.FewestHandovers, DocBudgets: []any{b.SwitchoverBudgets},
+		}.Check(),
+		store.Election{
+			Slug: SlugFailover, Promise: "a dead primary is replaced without hands", Store: Store, Gap: b.CommitGap, Settles: b.PromotedWithin, Budgets: ledger,
+			DocBudgets: []any{b.FailoverBudgets},
+		}.Check(),
+		store.Quorum{Slug: SlugPDB, Promise: "a drain takes no second instance of PostgreSQL", Store: Store, Tolerance: tolerance}.Check(),
+	}
+}

@@ -1,0 +1,223 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// Quorum is the check that drains take one member of a store at a time, and the next once the one before is back.
+type Quorum struct {
+	Slug, Promise string
+	Store         string
+	Tolerance     judge.Tolerance
+}
+
+// Check makes it.
+func (c Quorum) Check() judge.Check {
+	return judge.Check{
+		Slug:    c.Slug,
+		Promise: c.Promise,
+		Doc: judge.Doc{
+			Proves: "While one member of the store was not ready, the eviction of another one was refused (429, cause DisruptionBudget); that one was evicted later, " +
+				"when all others were ready. No eviction of a ready member was accepted while another one was not ready, `watch` before and after, and from the " +
+				"first eviction on never more than one member was not ready.",
+			Cannot: "See whether a member that is ready has caught up: what its readiness asks for is the store's to say.",
+			Fails:  "On any of these but the missing refusal: it is never more than that nothing was tested.",
+			Inconclusive: "Without a ledger that names the store's workload, without an eviction of a member that was accepted, and when none was refused while another " +
+				"member was not ready.",
+		},
+		Needs:  []judge.Need{Written(c.Store), {What: "eviction", Met: func(t *timeline.Timeline) bool { return len(t.Evictions) > 0 }}},
+		Rests:  []string{"pods"},
+		During: timeline.WholeRun,
+		Late:   c.Tolerance.Propagation,
+		New:    func(t *timeline.Timeline) judge.Fold { return quorumFold{c, t} },
+	}
+}
+
+type quorumFold struct {
+	Quorum
+	t *timeline.Timeline
+}
+
+type member = timeline.Track[timeline.PodView]
+
+func (f quorumFold) Result() judge.Promise {
+	var p judge.Promise
+	r := judge.Ruling{Timeline: f.t}
+	var refused, accepted uint64
+	for _, l := range f.t.LedgersOf(f.Store) {
+		j := quorumOf{quorumFold: f, Ruling: &r, store: l.Workload, members: f.members(l.Workload)}
+		j.judge()
+		refused, accepted = refused+j.refused, accepted+j.accepted
+	}
+	r.Into(&p, fmt.Sprintf("%s of members, one at a time; %s while another was not ready, and allowed later", words.Plural(accepted, "eviction"), words.Plural(refused, "refusal")))
+	return p
+}
+
+// members are the pods of a workload, also those that came in another's place.
+func (f quorumFold) members(w history.Workload) []*member {
+	return slices.DeleteFunc(slices.Clone(f.t.Cluster.Pods), func(pod *member) bool {
+		owner := pod.Last().Owner
+		return w.IsZero() || owner == nil || pod.Namespace != w.Namespace || owner.Kind != w.Kind || owner.Name != w.Name
+	})
+}
+
+// quorumOf is one store being judged.
+type quorumOf struct {
+	quorumFold
+	*judge.Ruling
+	store             history.Workload
+	members           []*member
+	refused, accepted uint64
+}
+
+func (j *quorumOf) judge() {
+	var protected []timeline.Eviction // refused while another member was not ready
+	first := timeline.Never
+	for _, e := range j.t.Evictions {
+		i := slices.IndexFunc(j.members, e.Of)
+		if i < 0 {
+			continue
+		}
+		pod, asked := j.members[i], e.At-e.Latency
+		switch {
+		case e.Refused() && timeline.IsReady(pod, asked) && !j.othersReadyThroughout(pod, asked-j.Tolerance.Watch, e.At+j.Tolerance.Watch):
+			protected = append(protected, e)
+		case e.Accepted() && !e.DryRun:
+			first = min(first, asked)
+			j.accepted++
+			j.allowed(pod, &e)
+		}
+	}
+	j.refused = uint64(len(protected))
+	whole := judge.Finding{At: j.t.Clamp(first), Until: j.t.Last}
+	switch {
+	case len(j.members) == 0:
+		whole.Text = fmt.Sprintf("no pod of %s was seen: nothing was tested", j.store)
+		j.Unsure(whole)
+		return
+	case j.accepted == 0:
+		whole.Text = fmt.Sprintf("no eviction of a member of %s was accepted: nothing was tested", j.store)
+		j.Unsure(whole)
+		return
+	case j.refused == 0:
+		whole.Text = fmt.Sprintf("no eviction of a member of %s was refused while another one was not ready: its budget was never put to the test", j.store)
+		j.Unsure(whole)
+	}
+	j.allowedLater(protected)
+	j.floor(first)
+}
+
+// allowed asks that all other members were ready when an eviction was accepted.
+func (j *quorumOf) allowed(pod *member, e *timeline.Eviction) {
+	asked := min(e.At-e.Latency, timeline.Ended(pod)-1) // the answer may be recorded later than its own effect
+	if !timeline.IsReady(pod, asked) || j.othersReadyOnce(pod, asked-j.Tolerance.Watch, e.At+j.Tolerance.Watch) {
+		return
+	}
+	j.Broken(judge.Finding{At: asked, Until: e.At, Text: fmt.Sprintf("the eviction of %s was accepted while another member of %s was not ready", pod.Name, j.store),
+		Evidence: []string{e.Text(), "ready: " + j.ready(asked)}})
+}
+
+// allowedLater asks that each member whose eviction was refused was evicted in the end.
+func (j *quorumOf) allowedLater(protected []timeline.Eviction) {
+	told := map[string]bool{}
+	for _, refusal := range protected {
+		later := slices.ContainsFunc(j.t.Evictions, func(e timeline.Eviction) bool {
+			return e.Accepted() && e.Namespace == refusal.Namespace && e.Pod == refusal.Pod && e.At > refusal.At
+		})
+		if later || told[refusal.Pod] {
+			continue
+		}
+		told[refusal.Pod] = true
+		j.Missing(judge.Finding{At: refusal.At, Until: j.t.Last, Text: fmt.Sprintf("the eviction of %s was refused, and never allowed later", refusal.Pod), Evidence: []string{refusal.Text()}})
+	}
+}
+
+// floor asks that from the first eviction on no more than one member was not ready.
+func (j *quorumOf) floor(first time.Duration) {
+	size := j.count(first)
+	for _, at := range j.moments(first, j.t.Last) {
+		if n := j.count(at); n < size-1 {
+			j.Broken(judge.Finding{At: at, Until: at, Text: fmt.Sprintf("%d of %s of %s were ready", n, words.Plural(uint64(size), "member"), j.store),
+				Evidence: []string{"ready: " + j.ready(at)}})
+		}
+	}
+}
+
+func (j *quorumOf) count(at time.Duration) int {
+	n := 0
+	for _, pod := range j.members {
+		if timeline.IsReady(pod, at) {
+			n++
+		}
+	}
+	return n
+}
+
+func (j *quorumOf) ready(at time.Duration) string {
+	var names []string
+	for _, pod := range j.members {
+		if timeline.IsReady(pod, at) {
+			names = append(names, pod.Name)
+		}
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
+}
+
+// moments are a time's begin, and when a member changed in it.
+func (j *quorumOf) moments(from, until time.Duration) []time.Duration {
+	all := []time.Duration{from}
+	for _, pod := range j.members {
+		for _, at := range append(timesOf(pod), pod.Gone) {
+			if at > from && at <= until {
+				all = append(all, at)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func timesOf(pod *member) []time.Duration {
+	var all []time.Duration
+	for _, s := range pod.Seen {
+		all = append(all, s.At)
+	}
+	return all
+}
+
+// names are those of the store's members, each once: a pod that comes in another's place has its name.
+func (j *quorumOf) names() []string {
+	var all []string
+	for _, pod := range j.members {
+		all = append(all, pod.Name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// othersReady reports whether every member but one was ready at a moment.
+func (j *quorumOf) othersReady(but *member, at time.Duration) bool {
+	for _, name := range j.names() {
+		if name != but.Name && !slices.ContainsFunc(j.members, func(pod *member) bool { return pod.Name == name && timeline.IsReady(pod, at) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *quorumOf) othersReadyOnce(but *member, from, until time.Duration) bool {
+	return slices.ContainsFunc(j.moments(from, until), func(at time.Duration) bool { return j.othersReady(but, at) })
+}
+
+func (j *quorumOf) othersReadyThroughout(but *member, from, until time.Duration) bool {
+	return !slices.ContainsFunc(j.moments(from, until), func(at time.Duration) bool { return !j.othersReady(but, at) })
+}

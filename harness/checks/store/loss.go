@@ -1,0 +1,240 @@
+// Package store holds what the checks of all data stores have in common: ledgers of acknowledged writes, held against what each member has.
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
+)
+
+// LedgerBudgets are what a ledger must hold before anything is said by it.
+type LedgerBudgets struct {
+	// FewestWrites must have been acknowledged: with fewer, none lost says nothing.
+	FewestWrites uint64 `json:"fewestWrites"`
+	// ClockWithin is what the clock of a ledger's writer may be uncertain by, in nanoseconds: with more, nobody can tell which writes a disturbance met.
+	ClockWithin time.Duration `json:"clockWithin"`
+}
+
+// DefaultLedgerBudgets asks for as many writes as show a loss of 1 % at 95 %.
+func DefaultLedgerBudgets() LedgerBudgets {
+	return LedgerBudgets{FewestWrites: judge.Enough, ClockWithin: 500 * time.Millisecond}
+}
+
+// Written is the need of every check of a store: a ledger of it.
+func Written(kind string) judge.Need {
+	return judge.Need{What: "ledger of writes to " + kind, Met: func(t *timeline.Timeline) bool { return len(t.LedgersOf(kind)) > 0 }}
+}
+
+// Loss is the check that nothing a store acknowledged is lost.
+type Loss struct {
+	Slug, Promise string
+	Store         string // kind of store, as ledgers say it
+	Position      string // what the store calls the place of a write, e.g. stream sequence; empty where it has none
+	Allowed       uint64 // how many each member may lack
+	Budgets       LedgerBudgets
+}
+
+// Check makes it.
+func (c Loss) Check() judge.Check {
+	where := ""
+	if c.Position != "" {
+		where = ", at the " + c.Position + " that was acknowledged"
+	}
+	return judge.Check{
+		Slug:    c.Slug,
+		Promise: c.Promise,
+		Doc: judge.Doc{
+			Proves: "A writer in the cluster wrote under keys of its own, at a rate that does not wait for answers, before, during and after each " +
+				"disturbance. After the last write every member of the store was read back: each has every write that was acknowledged" + where + ". A " +
+				"write whose answer was lost is unknown and may be either.",
+			Cannot: "Tell what a loss of power would do: the page cache of the machine outlives each of these faults. Nor see a write that came back " +
+				"before the members were read.",
+			Fails: "When a member does not have a write that was acknowledged.",
+			Inconclusive: "When the ledger is not whole: its writer was lost or started anew, it was cut or changed, a write is missing or twice, it did not " +
+				"go on through every disturbance, or its writer's own process stood still for half of one. When a member was not read to its end, or fewer were " +
+				"read than there are or than each write should be on. With fewer writes than `fewestWrites` acknowledged, and when the writer's clock " +
+				"is uncertain by more than `clockWithin`.",
+			Budgets: []any{c.Budgets},
+		},
+		Needs: []judge.Need{Written(c.Store)},
+		New:   func(t *timeline.Timeline) judge.Fold { return lossFold{c, t} },
+	}
+}
+
+type lossFold struct {
+	Loss
+	t *timeline.Timeline
+}
+
+func (f lossFold) Result() judge.Promise {
+	var p judge.Promise
+	r := judge.Ruling{Timeline: f.t}
+	var acked, unknown, members uint64
+	ledgers := f.t.LedgersOf(f.Store)
+	for _, l := range ledgers {
+		acked, unknown, members = acked+l.Acked, unknown+l.Unknown, members+uint64(len(l.Members))
+		f.lost(l, &r)
+		f.Budgets.sound(f.t, l, &r)
+		readBack(l, &r)
+		p.Figures = append(p.Figures, figures(l)...)
+	}
+	r.Into(&p, fmt.Sprintf("0 of %s acknowledged lost, on each of %s; %s unknown", words.Plural(acked, "write"), words.Plural(members, "member"), words.Count(unknown)))
+	p.Hits = acked
+	for _, l := range ledgers {
+		p.Dropped = max(p.Dropped, mostMissing(l))
+	}
+	if p.Verdict == judge.Pass {
+		p.Power = judge.ZeroPower(acked, "acknowledged writes lost")
+	}
+	return p
+}
+
+func mostMissing(l *timeline.Ledger) (most uint64) {
+	for _, m := range l.Members {
+		most = max(most, m.Missing)
+	}
+	return most
+}
+
+// figures are what is worth telling of a ledger, and no verdict hangs on.
+func figures(l *timeline.Ledger) []judge.Figure {
+	all := []judge.Figure{
+		{Name: "writes acknowledged in ledger " + l.Name, Value: float64(l.Acked), Unit: "writes"},
+		{Name: "writes failed in ledger " + l.Name, Value: float64(l.Failed), Unit: "writes"},
+		{Name: "writes unknown in ledger " + l.Name, Value: float64(l.Unknown), Unit: "writes"},
+		{Name: "writes that ledger " + l.Name + " tried again", Value: float64(l.Tries - min(l.Tries, l.Written())), Unit: "tries"},
+		{Name: "longest time without an acknowledged write in ledger " + l.Name, Value: l.Longest().Length().Seconds(), Unit: "s"},
+	}
+	for _, m := range l.Members {
+		all = append(all, judge.Figure{Name: "writes that member " + m.Name + " has twice", Value: float64(m.Twice), Unit: "writes"},
+			judge.Figure{Name: "writes that member " + m.Name + " has and had refused", Value: float64(m.Refused), Unit: "writes"})
+	}
+	return all
+}
+
+// lost finds the members that do not have what was acknowledged. A member that was not read to its end may have it after all.
+func (f lossFold) lost(l *timeline.Ledger, r *judge.Ruling) {
+	for _, m := range l.Members {
+		if m.Missing <= f.Allowed || !m.Read {
+			continue
+		}
+		finding := judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("member %s does not have %s of %s that were acknowledged", m.Name,
+			words.Count(m.Missing), words.Plural(l.Acked, "write"))}
+		for _, loss := range m.Lost {
+			finding.Evidence = append(finding.Evidence, f.text(l, loss))
+		}
+		r.Broken(finding)
+	}
+}
+
+func (f lossFold) text(l *timeline.Ledger, loss timeline.Loss) string {
+	keys := ""
+	if l.Opened != nil {
+		keys = l.Opened.Keys
+	}
+	text := fmt.Sprintf("%s%d", keys, loss.Op)
+	if loss.Position > 0 {
+		text += fmt.Sprintf(", acknowledged at %s %d", f.Position, loss.Position)
+	}
+	if loss.Elsewhere > 0 {
+		text += fmt.Sprintf(", is at %d instead", loss.Elsewhere)
+	}
+	return text
+}
+
+// sound finds what takes the worth from a ledger.
+func (b LedgerBudgets) sound(t *timeline.Timeline, l *timeline.Ledger, r *judge.Ruling) {
+	unsure := func(format string, args ...any) {
+		r.Unsure(judge.Finding{At: l.Begin, Until: max(l.Begin, l.Until), Text: "ledger " + l.Name + ": " + fmt.Sprintf(format, args...)})
+	}
+	switch {
+	case l.Begins != 1 || l.Ends > 1:
+		unsure("it began %d times and ended %d times", l.Begins, l.Ends)
+	case l.Ends == 0:
+		unsure("nobody saw its end")
+	case l.Lost != "":
+		unsure("it is not whole: %s", l.Lost)
+	case l.Opened == nil || l.Closed == nil:
+		unsure("its writer did not close it")
+	case l.Opened.Ledger != l.Name || l.Opened.Store != l.Store || l.Opened.Writer != l.Writer:
+		unsure("its lines are those of ledger %s, of store %s and writer %s", l.Opened.Ledger, l.Opened.Store, l.Opened.Writer)
+	case l.Impossible != "":
+		unsure("a write cannot be: it %s", l.Impossible)
+	case !l.Whole():
+		unsure("%s were intended, it tells of %s, or of one twice", words.Plural(l.Closed.Planned, "write"), words.Count(l.Written()))
+	}
+	if l.Clock.Looks == 0 || l.Clock.Apart > 0 || l.Clock.Within > b.ClockWithin {
+		unsure("the clock of its writer is uncertain by %s, after %s", words.Span(l.Clock.Within+l.Clock.Apart), words.Plural(l.Clock.Looks, "look"))
+	}
+	if l.Acked < b.FewestWrites {
+		unsure("%s acknowledged, at least %s are needed", wasWere(l.Acked), words.Count(b.FewestWrites))
+	}
+	for _, d := range t.Disturbances {
+		b.covers(t, l, d, r)
+	}
+}
+
+func wasWere(n uint64) string {
+	if n == 1 {
+		return "1 write was"
+	}
+	return words.Count(n) + " writes were"
+}
+
+// covers asks that writes went on before, during and after a disturbance.
+func (b LedgerBudgets) covers(t *timeline.Timeline, l *timeline.Ledger, d *timeline.Disturbance, r *judge.Ruling) {
+	from, until := d.First(), t.Clamp(d.Until())
+	if l.Begin >= from-l.Clock.Within || l.Until <= until+l.Clock.Within {
+		r.Unsure(judge.Finding{At: from, Until: until, Text: fmt.Sprintf("ledger %s: it did not go on before, during and after %s", l.Name, d.Label())})
+	}
+	if still := l.Stalled(from, until); still > 0 && still >= (until-from)/2 {
+		r.Unsure(judge.Finding{At: from, Until: until, Text: fmt.Sprintf("ledger %s: its writer's own process did not run for %s of %s that %s took", l.Name,
+			words.Span(still), words.Span(until-from), d.Label())})
+	}
+}
+
+// readBack asks for every member that there is.
+func readBack(l *timeline.Ledger, r *judge.Ruling) {
+	if l.Closed == nil {
+		return
+	}
+	unsure := func(format string, args ...any) {
+		r.Unsure(judge.Finding{At: l.Until, Until: l.Until, Text: "ledger " + l.Name + ": " + fmt.Sprintf(format, args...)})
+	}
+	if l.Closed.Error != "" || len(l.Closed.Members) == 0 {
+		unsure("its writer could not tell which members there are: %s", cmp.Or(l.Closed.Error, "it named none"))
+	}
+	if l.Opened != nil && len(l.Closed.Members) < l.Opened.Replicas {
+		unsure("each write should be on %s, the store has %d", words.Plural(uint64(l.Opened.Replicas), "member"), len(l.Closed.Members))
+	}
+	var unread []string
+	for _, name := range l.Closed.Members {
+		i := slices.IndexFunc(l.Members, func(m *timeline.LedgerMember) bool { return m.Name == name })
+		if i < 0 || !l.Members[i].Read {
+			unread = append(unread, name)
+		}
+	}
+	if len(unread) > 0 {
+		unsure("of %s these were not read to the end: %s", words.Plural(uint64(len(l.Closed.Members)), "member"), strings.Join(unread, ", "))
+	}
+	for _, m := range l.Members {
+		if m.Error != "" {
+			unsure("member %s: %s", m.Name, m.Error)
+		}
+		if !slices.Contains(l.Closed.Members, m.Name) {
+			unsure("member %s was read, and is none of the store", m.Name)
+		}
+		if m.Read && m.Entries != m.Has+m.Twice {
+			unsure("member %s has %s, and %s were told of", m.Name, words.Plurals(m.Entries, "entry", "entries"), words.Count(m.Has+m.Twice))
+		}
+		if m.Foreign > 0 {
+			unsure("member %s has %s that nobody intended", m.Name, words.Plurals(m.Foreign, "entry", "entries"))
+		}
+	}
+}

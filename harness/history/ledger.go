@@ -1,0 +1,324 @@
+package history
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Ledger says of a ledger of acknowledged writes to one store what the harness knows of it. It is recorded when the ledger begins and again
+// when it ends. What was written, and what each member of the store has of it, is in the ledger's file.
+type Ledger struct {
+	Name     string        `json:"name"`              // of the ledger: its lines are in writes-<name>.jsonl
+	Store    string        `json:"store"`             // what kind of store it is, e.g. nats
+	Workload Workload      `json:"workload,omitzero"` // that is the store
+	Ended    bool          `json:"ended,omitempty"`
+	Writer   string        `json:"writer"`   // the process that writes; a writer that started anew is another one
+	Rate     float64       `json:"rate"`     // intended writes per second
+	Deadline time.Duration `json:"deadline"` // of one write, from its start, with all its tries
+	Clock    LedgerClock   `json:"clock"`
+	Lost     string        `json:"lost,omitempty"` // with Ended: why the ledger is not whole, as far as the harness saw it
+}
+
+// LedgerClock brings the moments of a ledger onto the clock of the run. The writer has a clock of its own, in a pod.
+type LedgerClock struct {
+	Offset time.Duration `json:"offset"` // is added to a moment of the writer
+	Within time.Duration `json:"within"` // what Offset may be wrong by, either way
+	Looks  uint64        `json:"looks"`  // round trips that it was measured by
+	// Apart is by how much the looks contradict each other: no offset fits all of them unless it is 0. One of the clocks stepped or drifted.
+	Apart time.Duration `json:"apart,omitempty"`
+}
+
+// Block says that the lines of a ledger up to a byte offset are on disk.
+type Block struct {
+	Ledger string `json:"ledger"`
+	End    int64  `json:"end"`   // bytes of writes-<ledger>.jsonl that are whole
+	Lines  uint64 `json:"lines"` // in them, from the file's start
+	Sum    string `json:"sum"`   // SHA-256 of the file up to End, in hexadecimal
+}
+
+// LedgerLine is one line of a ledger, as its writer wrote it. Exactly one of the fields besides N is set. All moments are since the writer opened
+// the ledger, by the writer's own monotonic clock. In the file each line ends with a member more, its sum, as events do.
+type LedgerLine struct {
+	N      uint64        `json:"n"` // counts the lines from 0
+	Opened *LedgerOpened `json:"opened,omitempty"`
+	Write  *Write        `json:"write,omitempty"`
+	View   *View         `json:"view,omitempty"`
+	Found  *Found        `json:"found,omitempty"`
+	Member *MemberRead   `json:"member,omitempty"`
+	Closed *LedgerClosed `json:"closed,omitempty"`
+}
+
+// LedgerOpened is the first line. It says whose ledger it is.
+type LedgerOpened struct {
+	Run      string        `json:"run"` // its id
+	Ledger   string        `json:"ledger"`
+	Writer   string        `json:"writer"`
+	Store    string        `json:"store"`
+	Keys     string        `json:"keys"` // the key of operation n is this and n
+	Rate     float64       `json:"rate"`
+	Deadline time.Duration `json:"deadline"`
+	Replicas int           `json:"replicas"` // members that each write should be on
+	// Versions names the client library, and the store as far as it tells.
+	Versions map[string]string `json:"versions,omitempty"`
+}
+
+// WriteOutcome is what became of a write.
+type WriteOutcome string
+
+// The outcomes of a write. Whatever may have reached the store without an answer is unknown, and never failed.
+const (
+	WriteAcked   WriteOutcome = "acked"   // the store said that it has it
+	WriteFailed  WriteOutcome = "failed"  // it is certain that the store does not have it
+	WriteUnknown WriteOutcome = "unknown" // it may have it, or not
+)
+
+// Write is one intended write under a key of its own, with all its tries, and what became of it.
+type Write struct {
+	Op       uint64        `json:"op"`       // counts the intended writes from 0
+	Intended time.Duration `json:"intended"` // when it should have been started
+	Started  time.Duration `json:"started"`
+	Ended    time.Duration `json:"ended"`
+	Outcome  WriteOutcome  `json:"outcome"`
+	Tries    int           `json:"tries"`
+	By       string        `json:"by,omitempty"`       // the member that acknowledged it, where an answer tells
+	Position uint64        `json:"position,omitempty"` // where the store has it, e.g. its sequence in a stream; 0 where it does not tell
+	// Duplicate says that the store had it already: the answer to an earlier try was lost.
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Error     string `json:"error,omitempty"` // of the last try that failed
+}
+
+// View is what the store said of itself to the writer. One is written whenever it differs from the last.
+type View struct {
+	At      time.Duration `json:"at"`
+	Leader  string        `json:"leader,omitempty"`  // empty: it named none, or did not answer
+	Members []string      `json:"members,omitempty"` // besides the leader, those that are up to date
+	Error   string        `json:"error,omitempty"`   // it did not answer
+}
+
+// Found are operations that a member of the store has, read back after the last write: Count of them from Op on, at as many positions from
+// Position on where the store has positions.
+type Found struct {
+	Member   string `json:"member"`
+	Op       uint64 `json:"op"`
+	Position uint64 `json:"position,omitempty"`
+	Count    uint64 `json:"count"`
+}
+
+// MemberRead closes what was read back of one member.
+type MemberRead struct {
+	Name    string        `json:"name"`
+	At      time.Duration `json:"at"`
+	Entries uint64        `json:"entries"`           // that it has of this ledger
+	Foreign uint64        `json:"foreign,omitempty"` // that it has in the ledger's place and are not of this ledger
+	Error   string        `json:"error,omitempty"`   // why it was not read to its end; empty: it was
+}
+
+// LedgerClosed is the last line of a ledger that its writer closed.
+type LedgerClosed struct {
+	Stopped time.Duration `json:"stopped"` // no write was intended from then on
+	Planned uint64        `json:"planned"` // writes that were intended until then
+	Members []string      `json:"members"` // all that the store has, read back or not
+	Error   string        `json:"error,omitempty"`
+	// Stalls are the times in which the writer's whole process did not run for StallLeast or longer, of more than 500 the longest.
+	Stalls []Stall `json:"stalls,omitempty"`
+}
+
+// WritesFile is the name of the file that holds the lines of a ledger.
+func WritesFile(ledger string) string { return "writes-" + ledger + ".jsonl" }
+
+// LedgerBlock is how many bytes of a ledger are recorded at once at the most.
+const LedgerBlock = flushBytes
+
+// LedgerLines writes the lines of a ledger, numbered and each with its sum.
+type LedgerLines struct {
+	w    io.Writer
+	seal *seal
+	n    uint64
+}
+
+// NewLedgerLines begins a ledger.
+func NewLedgerLines(w io.Writer) *LedgerLines { return &LedgerLines{w: w, seal: newEventSeal()} }
+
+// Append writes a line; its N is filled in.
+func (l *LedgerLines) Append(line LedgerLine) error {
+	line.N = l.n
+	data, err := json.Marshal(line)
+	if err != nil {
+		return fmt.Errorf("write line %d of the ledger: %w", line.N, err)
+	}
+	l.n++
+	if _, err := l.w.Write(l.seal.closed(data[:len(data)-1])); err != nil {
+		return fmt.Errorf("write line %d of the ledger: %w", line.N, err)
+	}
+	return nil
+}
+
+// LedgerCheck holds the lines of a ledger against their numbers and sums, as they come.
+type LedgerCheck struct {
+	seal *seal
+	n    uint64
+	run  string
+	over bool
+}
+
+// NewLedgerCheck is for the lines of a ledger of a run from its first line on.
+func NewLedgerCheck(run string) *LedgerCheck { return &LedgerCheck{seal: newEventSeal(), run: run} }
+
+// Lines is how many lines were whole.
+func (c *LedgerCheck) Lines() uint64 { return c.n }
+
+// Closed reports whether the last line of the ledger was taken.
+func (c *LedgerCheck) Closed() bool { return c.over }
+
+// Take is one whole line. The error says what is wrong with it; nothing after it can be believed.
+func (c *LedgerCheck) Take(data []byte) (LedgerLine, error) {
+	var line LedgerLine
+	switch {
+	case c.over:
+		return line, errors.New("there is more after the end of the ledger")
+	case !c.seal.holds(data):
+		return line, errors.New("the sum of the next line does not fit: the line was changed, or one before it is missing, doubled or of another ledger")
+	}
+	if err := json.Unmarshal(data, &line); err != nil {
+		return line, err
+	}
+	switch {
+	case line.N != c.n:
+		return line, fmt.Errorf("it is line %d, and stands where line %d should", line.N, c.n)
+	case (line.Opened != nil) != (c.n == 0):
+		return line, errors.New("a ledger is opened by its first line, and by no other")
+	case line.Opened != nil && line.Opened.Run != c.run:
+		return line, fmt.Errorf("it is the ledger of run %q, want run %q", line.Opened.Run, c.run)
+	}
+	c.n++
+	c.over = line.Closed != nil
+	return line, nil
+}
+
+// Ledgers names the ledgers that have a file or that an event vouches for, sorted.
+func (h *History) Ledgers() ([]string, error) {
+	entries, err := os.ReadDir(h.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the ledgers of the run in %s: %w", h.dir, err)
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	for file := range h.events.blocks {
+		names = append(names, file)
+	}
+	var ledgers []string
+	for _, name := range names {
+		if ledger, ok := strings.CutPrefix(name, "writes-"); ok {
+			if ledger, ok := strings.CutSuffix(ledger, ".jsonl"); ok {
+				ledgers = append(ledgers, ledger)
+			}
+		}
+	}
+	slices.Sort(ledgers)
+	return slices.Compact(ledgers), nil
+}
+
+// Ledger yields the lines of a ledger in the order they were written, their moments as the writer has them. The error, if any, comes last and is
+// *Damage.
+func (h *History) Ledger(name string) iter.Seq2[*LedgerLine, error] {
+	return func(yield func(*LedgerLine, error) bool) {
+		file := WritesFile(name)
+		f, err := openFile(filepath.Join(h.dir, file))
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				err = errors.New("the file is missing")
+			}
+			yield(nil, &Damage{File: file, Text: err.Error()})
+			return
+		}
+		defer f.Close()
+		blocks := newBlockReader(f, file, h.events.blocks[file])
+		readLedger(bufio.NewReaderSize(blocks, 64<<10), file, NewLedgerCheck(h.run.ID), yield)
+	}
+}
+
+func readLedger(lines *bufio.Reader, file string, check *LedgerCheck, yield func(*LedgerLine, error) bool) {
+	for offset := int64(0); ; {
+		data, err := lines.ReadBytes('\n')
+		if err == io.EOF && len(data) == 0 {
+			return
+		}
+		var line LedgerLine
+		if err == nil {
+			line, err = check.Take(data)
+		} else if err == io.EOF {
+			err = errors.New("the last line is cut")
+		}
+		if err != nil {
+			yield(nil, damageAt(file, offset, err))
+			return
+		}
+		offset += int64(len(data))
+		if !yield(&line, nil) {
+			return
+		}
+	}
+}
+
+// LedgerWriter appends the lines of one ledger to the record.
+type LedgerWriter struct {
+	recorder *Recorder
+	name     string
+	file     *os.File
+	sum      hash.Hash // of what is in the file
+	end      int64
+	lines    uint64
+}
+
+// Ledger opens the lines of a ledger. It is called once for each ledger of a run.
+func (r *Recorder) Ledger(name string) (*LedgerWriter, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, exists := r.ledgers[name]; exists {
+		return nil, fmt.Errorf("record ledger %s: it is recorded already", name)
+	}
+	f, err := os.OpenFile(filepath.Join(r.dir, WritesFile(name)), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("record ledger %s: %w", name, err)
+	}
+	w := &LedgerWriter{recorder: r, name: name, file: f, sum: sha256.New()}
+	r.ledgers[name] = w
+	return w, nil
+}
+
+// Append brings whole lines into the record, at most LedgerBlock bytes of them, as the writer sealed them.
+func (w *LedgerWriter) Append(lines []byte) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	if len(lines) > maxBlock || !bytes.HasSuffix(lines, []byte("\n")) {
+		return fmt.Errorf("record ledger %s: %d bytes are no block of whole lines", w.name, len(lines))
+	}
+	w.recorder.mu.Lock()
+	defer w.recorder.mu.Unlock()
+	if err := w.recorder.write(w.file, lines); err != nil {
+		return err
+	}
+	w.end += int64(len(lines))
+	w.lines += uint64(bytes.Count(lines, []byte("\n")))
+	w.sum.Write(lines) // a hash never fails
+	return w.recorder.append(Event{Kind: KindBlock, Block: &Block{Ledger: w.name, End: w.end, Lines: w.lines, Sum: sumOf(w.sum)}})
+}
+
+// ProbeLedger is the name of the probe of a ledger.
+func ProbeLedger(ledger string) string { return "ledger-" + ledger }

@@ -1,0 +1,2 @@
+// Package nats has the scenarios of NATS JetStream: what it acknowledged is kept, whichever way its servers go.
+package nats
