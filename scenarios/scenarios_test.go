@@ -112,6 +112,19 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 	}
 }
 
+// waiting are the faults of stores whose checks, which they are to turn, have no scenario yet.
+var waiting = map[string]string{
+	"nats-lax-budget":       "nats.pdb",
+	"opensearch-lax-budget": "opensearch.pdb",
+	"opensearch-no-drain":   "opensearch.drain",
+	"postgres-asynchronous": "postgres.no-acked-loss",
+	"postgres-no-budget":    "postgres.pdb",
+	"postgres-own-budgets":  "postgres.pdb",
+	"redis-no-pause":        "redis.failover",
+	"redis-one-sentinel":    "redis.failover",
+	"redis-wrong-budget":    "redis.pdb",
+}
+
 // Each fault that can be planted in the manifests is planted by a tooth, which builds with it at every pace; and no tooth names one that there
 // is not.
 func TestEveryFaultOfTheManifestsIsPlanted(t *testing.T) {
@@ -129,7 +142,10 @@ func TestEveryFaultOfTheManifestsIsPlanted(t *testing.T) {
 		}
 	}
 	for _, name := range faults {
-		if !planted[name] {
+		switch check := waiting[name]; {
+		case planted[name] && check != "":
+			t.Errorf("a tooth plants %s: it waits no longer", name)
+		case !planted[name] && check == "":
 			t.Errorf("no tooth plants %s", name)
 		}
 		for _, pace := range []string{"fast", "spec"} {

@@ -239,6 +239,7 @@ func (b blobDir) complete(digest v1.Hash) bool {
 type entry struct {
 	path string // in the image, absolute
 	from string // on this machine
+	link string // what a symbolic link points to; then there is no from
 }
 
 // layerTar writes files as a tar whose bytes depend only on names and contents: sorted, owned by root, at the start of 1970.
@@ -253,7 +254,11 @@ func layerTar(w io.Writer, entries []entry) error {
 		if err := addFolders(out, made, path.Dir(e.path)); err != nil {
 			return err
 		}
-		if err := addFile(out, e); err != nil {
+		add := addFile
+		if e.link != "" {
+			add = addLink
+		}
+		if err := add(out, e); err != nil {
 			return fmt.Errorf("pack %s: %w", e.path, err)
 		}
 	}
@@ -269,6 +274,10 @@ func addFolders(out *tar.Writer, made map[string]bool, dir string) error {
 		return err
 	}
 	return out.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(dir, "/") + "/", Mode: 0o755, ModTime: time.Unix(0, 0)})
+}
+
+func addLink(out *tar.Writer, e entry) error {
+	return out.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: strings.TrimPrefix(e.path, "/"), Linkname: e.link, Mode: 0o777, ModTime: time.Unix(0, 0)})
 }
 
 func addFile(out *tar.Writer, e entry) error {

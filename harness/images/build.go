@@ -78,6 +78,10 @@ func (b *builder) component(ctx context.Context, st step) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	jars, err := b.mavenAll(ctx, st.def)
+	if err != nil {
+		return nil, err
+	}
 	deps, err := b.await(ctx, st.def)
 	if err != nil {
 		return nil, err
@@ -90,7 +94,7 @@ func (b *builder) component(ctx context.Context, st step) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.assemble(ctx, st.def, lock, deps, binaries)
+	return b.assemble(ctx, &inputs{def: st.def, lock: lock, deps: deps, binaries: binaries, jars: jars})
 }
 
 // await waits for the components this one is made of. One that fails cancels ctx.
@@ -203,20 +207,21 @@ func (s *Store) scratch() (string, error) {
 }
 
 // assemble makes the image and records it.
-func (b *builder) assemble(ctx context.Context, d *Definition, lock Lock, deps map[string]*record, binaries map[string]string) (*record, error) {
+func (b *builder) assemble(ctx context.Context, in *inputs) (*record, error) {
 	if err := b.heavy.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer b.heavy.Release(1)
+	d := in.def
 	step := b.show.Start("image " + d.Name + ": put together")
-	in := &inputs{def: d, lock: lock, deps: deps, binaries: binaries, say: step.Say}
+	in.say = step.Say
 	digest, err := b.image(ctx, in)
 	if err != nil {
 		return nil, step.Done(fmt.Errorf("component %s: %w", d.Name, err))
 	}
 	b.records.Lock()
 	defer b.records.Unlock()
-	r, err := b.keep(d, lock, digest, "source")
+	r, err := b.keep(d, in.lock, digest, "source")
 	return r, step.Done(err)
 }
 
@@ -226,6 +231,7 @@ type inputs struct {
 	lock     Lock
 	deps     map[string]*record
 	binaries map[string]string // name to file
+	jars     []string          // folders with the files of each Maven project
 	say      func(format string, args ...any)
 }
 
@@ -247,7 +253,7 @@ func (b *builder) image(ctx context.Context, in *inputs) (v1.Hash, error) {
 	return b.blobs.writeImage(img)
 }
 
-// entries lists what goes into the image: installed binaries and files.
+// entries lists what goes into the image: installed binaries, files and links.
 func (b *builder) entries(ctx context.Context, in *inputs) ([]entry, error) {
 	var all []entry
 	for _, g := range in.def.Go {
@@ -260,22 +266,43 @@ func (b *builder) entries(ctx context.Context, in *inputs) ([]entry, error) {
 			}
 		}
 	}
+	for i, m := range in.def.Maven {
+		found, err := below(in.jars[i], m.To)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
 	for _, f := range in.def.Files {
 		root, err := b.filesRoot(ctx, in.def, f)
 		if err != nil {
 			return nil, err
 		}
-		found, err := regularFiles(root)
+		found, err := below(root, f.To)
 		if err != nil {
 			return nil, err
 		}
-		for _, rel := range found {
-			name := rel
-			if rel == "." {
-				name = path.Base(f.Path)
-			}
-			all = append(all, entry{path: path.Join(f.To, name), from: filepath.Join(root, filepath.FromSlash(rel))})
+		all = append(all, found...)
+	}
+	for at, to := range in.def.Links {
+		all = append(all, entry{path: at, link: to})
+	}
+	return all, nil
+}
+
+// below lists the files of a folder, or the one file, as they lie in a folder of the image.
+func below(root, to string) ([]entry, error) {
+	found, err := regularFiles(root)
+	if err != nil {
+		return nil, err
+	}
+	var all []entry
+	for _, rel := range found {
+		name := rel
+		if rel == "." {
+			name = filepath.Base(root)
 		}
+		all = append(all, entry{path: path.Join(to, name), from: filepath.Join(root, filepath.FromSlash(rel))})
 	}
 	return all, nil
 }

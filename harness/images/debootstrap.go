@@ -56,15 +56,20 @@ func (s *Store) needDebootstrap(ctx context.Context, say func(string, ...any)) e
 	if _, err := exec.LookPath("debootstrap"); err == nil {
 		return nil
 	}
+	return aptInstall(ctx, "debootstrap", "install the package debootstrap, or use --images=bundle:FILE or pull", say)
+}
+
+// aptInstall installs a Debian package on this machine, as root. Where there is no apt, the error says how to mend that.
+func aptInstall(ctx context.Context, name, mend string, say func(string, ...any)) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return errors.New("debootstrap is missing: install the package debootstrap, or use --images=bundle:FILE or pull")
+		return fmt.Errorf("%s is missing: %s", name, mend)
 	}
-	say("install the package debootstrap")
-	for _, args := range [][]string{{"update"}, {"install", "--yes", "--no-install-recommends", "debootstrap"}} {
+	say("install the package %s", name)
+	for _, args := range [][]string{{"update"}, {"install", "--yes", "--no-install-recommends", name}} {
 		cmd := command(ctx, "apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if out, err := cmd.CombinedOutput(); err != nil && args[0] == "install" {
-			return fmt.Errorf("debootstrap is missing and apt-get install debootstrap failed: %w: %s", err, lastLine(string(out)))
+			return fmt.Errorf("%s is missing and apt-get install %s failed: %w: %s", name, name, err, lastLine(string(out)))
 		}
 	}
 	return nil

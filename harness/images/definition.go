@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -34,7 +35,7 @@ type Definition struct {
 	Dir string `json:"-"`
 
 	About    string `json:"about"`
-	Version  string `json:"version"`            // also replaces ${version} everywhere below
+	Version  string `json:"version"`            // also replaces ${version} everywhere below; ${arch} is Go's name of the architecture
 	Ref      string `json:"ref,omitempty"`      // the name pods use; by default rollproof.local/<name>:<key>
 	Upstream string `json:"upstream,omitempty"` // where --images=pull takes it from; empty: always built
 
@@ -42,9 +43,12 @@ type Definition struct {
 	Debootstrap *Debootstrap `json:"debootstrap,omitempty"`
 	Go          []GoBuild    `json:"go,omitempty"`
 	Files       []Files      `json:"files,omitempty"`
-	Dockerfile  string       `json:"dockerfile,omitempty"` // built by the Docker engine on top of From
-	Preload     []Preload    `json:"preload,omitempty"`    // images that go into the build as preload.tar
-	Config      Config       `json:"config,omitempty"`     // of an image without a Dockerfile
+	Maven       []Maven      `json:"maven,omitempty"`
+	// Links are symbolic links in the image: absolute path to what it points to.
+	Links      map[string]string `json:"links,omitempty"`
+	Dockerfile string            `json:"dockerfile,omitempty"` // built by the Docker engine on top of From
+	Preload    []Preload         `json:"preload,omitempty"`    // images that go into the build as preload.tar
+	Config     Config            `json:"config,omitempty"`     // of an image without a Dockerfile
 }
 
 // Debootstrap makes a root file system of Debian packages.
@@ -163,6 +167,7 @@ func parseDefinition(component string, data []byte) (*Definition, error) {
 	if m := versionLine.FindStringSubmatch(text); m != nil {
 		text = strings.ReplaceAll(text, "${version}", m[1])
 	}
+	text = strings.ReplaceAll(text, "${arch}", runtime.GOARCH)
 	d := &Definition{Name: component}
 	if err := yaml.UnmarshalStrict([]byte(text), d); err != nil {
 		return nil, fmt.Errorf("%s: %s", where, words.OneLine(err.Error()))
@@ -194,8 +199,8 @@ func (d *Definition) check() error {
 			return fmt.Errorf("%s: %s", field, words.OneLine(err.Error()))
 		}
 	}
-	if d.Debootstrap == nil && d.Dockerfile == "" && len(d.Go) == 0 && len(d.Files) == 0 && d.From == "" {
-		return errors.New("nothing to build: give at least one of debootstrap, dockerfile, go, files")
+	if d.Debootstrap == nil && d.Dockerfile == "" && len(d.Go)+len(d.Maven)+len(d.Files) == 0 && d.From == "" {
+		return errors.New("nothing to build: give at least one of debootstrap, dockerfile, go, maven, files")
 	}
 	if d.Debootstrap != nil && (d.From != "" || d.Dockerfile != "" || d.Debootstrap.Suite == "") {
 		return errors.New("debootstrap needs a suite, and goes with neither from nor dockerfile")
@@ -214,6 +219,16 @@ func (d *Definition) check() error {
 	for i, f := range d.Files {
 		if !localPath(f.Path) || !path.IsAbs(f.To) {
 			return fmt.Errorf("files[%d]: path must lie below its folder and to must be absolute: %q to %q", i, f.Path, f.To)
+		}
+	}
+	for i, m := range d.Maven {
+		if err := m.check(); err != nil {
+			return fmt.Errorf("maven[%d]: %w", i, err)
+		}
+	}
+	for at, to := range d.Links {
+		if !path.IsAbs(at) || to == "" {
+			return fmt.Errorf("links: %q to %q: a link lies at an absolute path and points to something", at, to)
 		}
 	}
 	for i, p := range d.Preload {

@@ -3,6 +3,7 @@ package images
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,10 @@ func TestMalformedDefinitionsAreOneClearLine(t *testing.T) {
 		"bad ref":             {head + "ref: 'A B'\nfiles: [{path: a, to: /}]\n", "ref:"},
 		"source without sum":  {head + "go: [{source: {module: example.test/a, version: v1.0.0, packages: [.]}}]\n", "sum"},
 		"source bad version":  {head + "go: [{source: {module: example.test/a, version: '1', sum: 'h1:', packages: [.]}}]\n", "source:"},
+		"maven outside":       {head + "maven: [{project: ../x, to: /opt}]\n", "maven[0]: project must lie below"},
+		"maven to nowhere":    {head + "maven: [{project: x, to: opt}]\n", "to must be absolute"},
+		"a relative link":     {head + "files: [{path: a, to: /}]\nlinks: {a: /b}\n", "a link lies at an absolute path"},
+		"a link to nothing":   {head + "files: [{path: a, to: /}]\nlinks: {/a: ''}\n", "points to something"},
 		"debootstrap on base": {head + "from: b\ndebootstrap: {suite: bookworm}\n", "debootstrap needs a suite"},
 	}
 	for name, c := range cases {
@@ -50,6 +55,13 @@ func TestVersionIsFilledIn(t *testing.T) {
 	d, err := parseDefinition("x", []byte("about: x\nversion: v1.2.3\nref: example.test/x:${version}\nfiles: [{path: a, to: /}]\n"))
 	if err != nil || d.Ref != "example.test/x:v1.2.3" {
 		t.Errorf("ref %+v, %v", d, err)
+	}
+}
+
+func TestTheArchitectureIsFilledIn(t *testing.T) {
+	d, err := parseDefinition("x", []byte("about: x\nversion: v1\nfiles: [{path: a, to: /}]\nlinks: {/tool: \"bin/tool_${arch}\"}\n"))
+	if err != nil || d.Links["/tool"] != "bin/tool_"+runtime.GOARCH {
+		t.Errorf("links %+v, %v", d, err)
 	}
 }
 

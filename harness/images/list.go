@@ -129,6 +129,13 @@ func (s *Store) currentBuilds(ctx context.Context) (map[string]bool, error) {
 			}
 			keep[lock.Key()[:16]] = true
 		}
+		for _, m := range d.Maven {
+			lock, err := s.locker.maven(d, m)
+			if err != nil {
+				return nil, err
+			}
+			keep[lock.Key()[:16]] = true
+		}
 	}
 	return keep, nil
 }

@@ -113,6 +113,15 @@ func (l *locker) image(ctx context.Context, d *Definition, digests map[string]st
 			w.add("go %s: %s", d.label(g), strings.TrimRight(line, "\n"))
 		}
 	}
+	for _, m := range d.Maven {
+		files, err := l.maven(d, m)
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(string(files)) {
+			w.add("maven: %s", strings.TrimRight(line, "\n"))
+		}
+	}
 	for _, f := range d.Files {
 		if err := l.files(w, d, f); err != nil {
 			return "", fmt.Errorf("lock component %s: %w", d.Name, err)

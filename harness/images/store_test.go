@@ -188,6 +188,9 @@ func files(t *testing.T, s *Store, img Image) map[string]string {
 		if h.Typeflag == tar.TypeReg {
 			found[h.Name] = fmt.Sprintf("%o %s", h.Mode, data)
 		}
+		if h.Typeflag == tar.TypeSymlink {
+			found[h.Name] = "-> " + h.Linkname
+		}
 	}
 }
 
