@@ -15,6 +15,9 @@ import (
 // droppedSlug is the promise that tells drops from failures that were injected on purpose.
 const droppedSlug = "load.zero-dropped"
 
+// responsiveSlug is the promise that nobody waits.
+const responsiveSlug = "load.responsive"
+
 // answer says in one or two sentences what happened in a run, whether anybody noticed, and what broke or was not shown. All of it
 // comes from the types of the record and of the judgement.
 func answer(t *Timeline, res judge.Result) string {
@@ -156,6 +159,7 @@ type traffic struct {
 	requests, failed, masked uint64
 	dropped, injected        uint64
 	told                     bool // dropped and injected were judged
+	unnoticed                bool // nobody waited either, without a reservation
 }
 
 func (t *Timeline) traffic(res judge.Result) traffic {
@@ -169,8 +173,11 @@ func (t *Timeline) traffic(res judge.Result) traffic {
 		sum.masked += f.masked
 	}
 	for _, p := range res.Promises {
-		if p.Slug == droppedSlug && p.Hits > 0 {
+		switch {
+		case p.Slug == droppedSlug && p.Hits > 0:
 			sum.dropped, sum.injected, sum.told = p.Dropped, p.Injected, true
+		case p.Slug == responsiveSlug:
+			sum.unnoticed = p.Verdict == judge.Pass && len(p.Reservations) == 0
 		}
 	}
 	return sum
@@ -183,7 +190,7 @@ func (s traffic) green(disturbed bool) string {
 	}
 	text := requests(s.requests) + " got a correct answer"
 	switch {
-	case disturbed:
+	case disturbed && s.unnoticed:
 		text = "nobody noticed in " + requests(s.requests)
 	case s.requests > 1:
 		text = "all " + text

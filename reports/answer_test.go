@@ -1,11 +1,13 @@
 package reports
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -24,15 +26,15 @@ func hits(arm string, n, failed int, version string, at time.Duration) *fold {
 
 // rollout is what a controller tells of a release: its states in the order of time, one a second from second 1 on, and the versions of
 // the two pod templates.
-func rollout(states ...history.RolloutObject) timeline.Cluster {
-	track := &timeline.Track[history.RolloutObject]{Namespace: "bitvault", Name: "api", Gone: timeline.Never}
+func rollout(states ...resource.Rollout) timeline.Cluster {
+	track := &timeline.Track[resource.Rollout]{Namespace: "bitvault", Name: "api", Gone: timeline.Never}
 	for i, s := range states {
-		track.Seen = append(track.Seen, timeline.Seen[history.RolloutObject]{At: time.Duration(i+1) * time.Second, Object: s})
+		track.Seen = append(track.Seen, timeline.Seen[resource.Rollout]{At: time.Duration(i+1) * time.Second, Object: s})
 	}
-	c := timeline.Cluster{Rollouts: []*timeline.Track[history.RolloutObject]{track}}
+	c := timeline.Cluster{Rollouts: []*timeline.Track[resource.Rollout]{track}}
 	for hash, version := range map[string]string{"old": "v1", "new": "v2"} {
-		c.ReplicaSets = append(c.ReplicaSets, &timeline.Track[history.ReplicaSetObject]{
-			Namespace: "bitvault", Name: "api-" + hash, Seen: []timeline.Seen[history.ReplicaSetObject]{{Object: history.ReplicaSetObject{Hash: hash, Version: version}}},
+		c.ReplicaSets = append(c.ReplicaSets, &timeline.Track[resource.ReplicaSet]{
+			Namespace: "bitvault", Name: "api-" + hash, Seen: []timeline.Seen[resource.ReplicaSet]{{Object: resource.ReplicaSet{Hash: hash, Version: version}}},
 		})
 	}
 	return c
@@ -59,11 +61,11 @@ func disturbedAt(name, target string, began, landed, healed, failed, unhealed fl
 
 func TestAnswer(t *testing.T) {
 	var (
-		stable   = history.RolloutObject{StableRS: "old", CurrentPodHash: "old"}
-		going    = history.RolloutObject{StableRS: "old", CurrentPodHash: "new"}
-		promoted = history.RolloutObject{StableRS: "new", CurrentPodHash: "new"}
-		aborted  = history.RolloutObject{StableRS: "old", CurrentPodHash: "new", Abort: true}
-		ordered  = history.RolloutObject{StableRS: "old", CurrentPodHash: "new", PromoteFull: true}
+		stable   = resource.Rollout{StableRS: "old", CurrentPodHash: "old"}
+		going    = resource.Rollout{StableRS: "old", CurrentPodHash: "new"}
+		promoted = resource.Rollout{StableRS: "new", CurrentPodHash: "new"}
+		aborted  = resource.Rollout{StableRS: "old", CurrentPodHash: "new", Abort: true}
+		ordered  = resource.Rollout{StableRS: "old", CurrentPodHash: "new", PromoteFull: true}
 	)
 	const node = "node worker-2"
 	drain := disturbedAt("drain", node, 1, 2, 7, 0, 0)
@@ -83,7 +85,10 @@ func TestAnswer(t *testing.T) {
 	of := func(v judge.Verdict, promises ...judge.Promise) judge.Result {
 		return judge.Result{Verdict: v, Promises: promises}
 	}
-	good := of(judge.Pass, dropped(judge.Pass, 18016, 0, 0, 0))
+	zero, quick := dropped(judge.Pass, 18016, 0, 0, 0), judge.Promise{Slug: responsiveSlug, Verdict: judge.Pass}
+	good := of(judge.Pass, zero, quick)
+	reserved, skipped := quick, quick
+	reserved.Reservations, skipped.Verdict = []string{"the 99th percentile is not judged"}, judge.Skipped
 	masked := hits("get", 600, 0, "", 0)
 	masked.masked = 85
 
@@ -94,30 +99,38 @@ func TestAnswer(t *testing.T) {
 	}{
 		"promoted": {
 			told(released(rollout(stable, going, going, promoted), release), hits("get", 18016, 0, "", 0)), good,
-			"v2 was promoted in 2.00 s; nobody noticed in 18 016 requests.",
+			"v2 was promoted in 2 s; nobody noticed in 18 016 requests.",
+		},
+		"promoted, and how long one waited was judged with a reservation": {
+			told(released(rollout(stable, going, going, promoted), release), hits("get", 18016, 0, "", 0)), of(judge.Pass, zero, reserved),
+			"v2 was promoted in 2 s; all 18 016 requests got a correct answer.",
+		},
+		"promoted, and how long one waited was not judged": {
+			told(released(rollout(stable, going, going, promoted), release), hits("get", 18016, 0, "", 0)), of(judge.Pass, zero, skipped),
+			"v2 was promoted in 2 s; all 18 016 requests got a correct answer.",
 		},
 		"a drain before and a kill during the release": {
 			told(released(rollout(stable, going, promoted), disturbedAt("drain", "", 0.5, 0.6, 9, 0, 0), release, disturbedAt("kill", "", 2.5, 2.6, 0, 0, 0)), hits("get", 300, 0, "", 0)), good,
-			"v2 was promoted in 1.00 s, drain landed and was over after 8.50 s, kill landed; nobody noticed in 300 requests.",
+			"v2 was promoted in 1 s, drain landed and was over after 8.5 s, kill landed; nobody noticed in 300 requests.",
 		},
 		"a drain long after a release that nobody ordered here": {
 			told(released(rollout(stable, going, promoted), disturbedAt("drain", "", 50, 51, 52, 0, 0)), hits("get", 300, 0, "", 0)), good,
-			"v2 was promoted in 1.00 s, drain landed and was over after 2.00 s; nobody noticed in 300 requests.",
+			"v2 was promoted in 1 s, drain landed and was over after 2 s; nobody noticed in 300 requests.",
 		},
 		"aborted after a failure, as planned": {
 			told(released(rollout(stable, going, going, going, aborted)), hits("get", 18000, 48, "v2", 1500*time.Millisecond)),
 			of(judge.Pass, dropped(judge.Pass, 18000, 0, 48, 0)),
-			"v2 was aborted 2.50 s after its first failed answer; 48 of 18 000 requests failed, as planned.",
+			"v2 was aborted 2.5 s after its first failed answer; 48 of 18 000 requests failed, as planned.",
 		},
 		"another workload's release of the same version failed": {
 			told(released(rollout(stable, going, going, going, aborted)), hits("web", 18000, 48, "v2", 1500*time.Millisecond)),
 			of(judge.Fail, judge.Promise{Slug: "canary.promotes-good", Verdict: judge.Fail}),
-			"v2 was aborted 3.00 s after it began; 48 of 18 000 requests failed. Broken: canary.promotes-good.",
+			"v2 was aborted 3 s after it began; 48 of 18 000 requests failed. Broken: canary.promotes-good.",
 		},
 		"aborted though nothing failed": {
 			told(released(rollout(stable, going, aborted)), hits("get", 300, 0, "", 0)),
 			of(judge.Fail, judge.Promise{Slug: "canary.promotes-good", Verdict: judge.Fail}),
-			"v2 was aborted 1.00 s after it began; no failure was seen in 300 requests. Broken: canary.promotes-good.",
+			"v2 was aborted 1 s after it began; no failure was seen in 300 requests. Broken: canary.promotes-good.",
 		},
 		"neither": {
 			told(released(rollout(stable, going)), hits("get", 300, 0, "", 0)),
@@ -130,12 +143,12 @@ func TestAnswer(t *testing.T) {
 		},
 		"way back to the stable one is no release": {
 			told(released(rollout(stable, going, aborted, stable)), hits("get", 300, 0, "", 0)), good,
-			"v2 was aborted 1.00 s after it began; nobody noticed in 300 requests.",
+			"v2 was aborted 1 s after it began; nobody noticed in 300 requests.",
 		},
 		"dropped": {
 			told(disturbances(drain), hits("get", 13500, 12, "v1", 0)),
 			of(judge.Fail, dropped(judge.Fail, 13500, 12, 3, 0), judge.Promise{Slug: "load.held", Verdict: judge.Inconclusive}),
-			"drain (node worker-2) landed and was over after 6.00 s; 12 of 13 500 requests were dropped, and 3 failed as planned. Broken: load.zero-dropped.",
+			"drain (node worker-2) landed and was over after 6 s; 12 of 13 500 requests were dropped, and 3 failed as planned. Broken: load.zero-dropped.",
 		},
 		"one dropped": {
 			told(timeline.Timeline{}, hits("get", 2, 1, "", 0)), of(judge.Fail, dropped(judge.Fail, 2, 1, 0, 0)),
@@ -143,7 +156,7 @@ func TestAnswer(t *testing.T) {
 		},
 		"masked": {
 			told(disturbances(drain), masked), good,
-			"drain (node worker-2) landed and was over after 6.00 s; nobody noticed in 600 requests, though Go's transport sent 85 of them again silently.",
+			"drain (node worker-2) landed and was over after 6 s; nobody noticed in 600 requests, though Go's transport sent 85 of them again silently.",
 		},
 		"never landed": {
 			told(disturbances(never, failed, unhealed), hits("get", 9, 0, "", 0)),
@@ -169,8 +182,8 @@ func TestAnswer(t *testing.T) {
 		"many": {
 			told(disturbances(drain, drain, drain, drain, drain), hits("get", 9, 9, "", 0)),
 			of(judge.Fail, judge.Promise{Slug: "a", Verdict: judge.Fail}, judge.Promise{Slug: "b", Verdict: judge.Fail}, judge.Promise{Slug: "c", Verdict: judge.Fail}, judge.Promise{Slug: "d", Verdict: judge.Fail}),
-			"drain (node worker-2) landed and was over after 6.00 s, drain (node worker-2) landed and was over after 6.00 s, " +
-				"drain (node worker-2) landed and was over after 6.00 s and 2 more disturbances; 9 of 9 requests failed. Broken: a, b, c and 1 more.",
+			"drain (node worker-2) landed and was over after 6 s, drain (node worker-2) landed and was over after 6 s, " +
+				"drain (node worker-2) landed and was over after 6 s and 2 more disturbances; 9 of 9 requests failed. Broken: a, b, c and 1 more.",
 		},
 	}
 	for name, c := range cases {
@@ -188,5 +201,20 @@ func TestAnswerLeavesTheControlArmOut(t *testing.T) {
 	res := judge.Result{Verdict: judge.Pass, Promises: []judge.Promise{{Slug: droppedSlug, Verdict: judge.Pass, Hits: 9}}}
 	if got, want := answer(shown, res), "All 9 requests got a correct answer; nothing was disturbed."; got != want {
 		t.Errorf("the answer is %q, want %q", got, want)
+	}
+}
+
+// What a pass leaves out stands in its reason already: the line of figures beside it does not say it again. A broken promise has no such reason.
+func TestWhatAPassLeavesOutIsToldOnce(t *testing.T) {
+	p := judge.Promise{Slug: droppedSlug, Verdict: judge.Pass, Hits: 900, Masked: 2, Injected: 44, Reason: "0 of 900 hits"}
+	p.Reserve([]string{"2 hits were answered only because Go's transport sent them again (arm get: 2)", "44 failures injected on purpose, counted apart"})
+	for _, text := range []string{basisLine(p), basis(p)} {
+		if strings.Count(text, "44") != 1 || strings.Count(text, "again") != 1 {
+			t.Errorf("%q does not say each once", text)
+		}
+	}
+	p = judge.Promise{Slug: droppedSlug, Verdict: judge.Fail, Hits: 900, Dropped: 1, Masked: 2, Injected: 44, Reason: "1 of 900 hits dropped"}
+	if got, want := proof(p), "44 failed because that was injected; 2 sent again silently by Go's transport"; got != want {
+		t.Errorf("beside a broken promise stands %q, want %q", got, want)
 	}
 }

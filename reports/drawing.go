@@ -170,7 +170,7 @@ func (t *Timeline) drawnChanges() []changes {
 		add("evictions", change{inUs(e.At), e.Answer(), e.Namespace + "/" + e.Pod, e.Message})
 	}
 	for _, g := range t.record.Gaps {
-		text := fmt.Sprintf("from %v to %v: %s", g.From.Round(time.Millisecond), g.To.Round(time.Millisecond), g.Why)
+		text := fmt.Sprintf("from %s to %s: %s", clock(g.From), clock(g.To), g.Why)
 		add("gaps in what was seen", change{inUs(g.From), "gap", g.Resource, text})
 	}
 	return all

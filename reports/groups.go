@@ -86,7 +86,7 @@ const (
 	classGap    = "gap"    // changes that were not seen in time
 )
 
-// rank puts what broke a promise as a whole first, and what was seen too late last, however often.
+// rank puts what broke a promise as a whole first, and what was observed too late last, however frequent it is.
 func (g *group) rank() int {
 	switch g.Example.Class {
 	case string(judge.Fail):

@@ -164,7 +164,7 @@ func (p *page) FewBroken() bool { return len(p.Broken) <= 2 }
 // labelledCells are the figures of a row with the names of their columns, which a narrow screen shows beside each.
 func labelledCells(r latencyRow) []nameValue {
 	var cells []nameValue
-	for i, text := range r.cells(length) {
+	for i, text := range r.cells(figured) {
 		cells = append(cells, nameValue{latencyColumns[i], text})
 	}
 	return cells
@@ -275,8 +275,8 @@ func ownRate(w history.Window) string {
 	return rateText(float64(w.Planned) / w.Length.Seconds())
 }
 
-// policy lets the browser run and style with what this page carries, told by hash, and load nothing: should a text from a
-// record ever slip through as markup, it stays dead.
+// policy lets the browser use the scripts and styles of this page, named by their hashes, and load nothing else. Text of a record that slipped
+// through as markup would stay dead.
 func policy(p *page) string {
 	var scripts, styles []string
 	for _, s := range p.Scripts {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -19,8 +20,8 @@ func TestOnlyWhatTheJudgeExceptsIsInjected(t *testing.T) {
 	bad := disturbedAt("regression", "", 10, 11, 20, 0, 0)
 	bad.Workload, bad.Injects = api, "v2"
 	var cluster timeline.Cluster // saw that one release only carries the version
-	cluster.ReplicaSets = []*timeline.Track[history.ReplicaSetObject]{{Namespace: "shop", Name: "api-1", Gone: timeline.Never, Seen: []timeline.Seen[history.ReplicaSetObject]{
-		{Object: history.ReplicaSetObject{Version: "v2", Hash: "h2", Owner: &history.Owner{Kind: "Rollout", Name: "api"}}}}}}
+	cluster.ReplicaSets = []*timeline.Track[resource.ReplicaSet]{{Namespace: "shop", Name: "api-1", Gone: timeline.Never, Seen: []timeline.Seen[resource.ReplicaSet]{
+		{Object: resource.ReplicaSet{Version: "v2", Hash: "h2", Owner: &resource.Owner{Kind: "Rollout", Name: "api"}}}}}}
 	shown := told(timeline.Timeline{Cluster: cluster, Arms: []*timeline.Arm{arm("get", api), arm("web", web)}, Disturbances: []*timeline.Disturbance{bad}})
 	good := history.Hit{At: 15 * time.Second, Window: 1, Code: 500, Reason: history.ReasonStatus(500), Class: history.ClassApplication, Version: "v2"}
 	for name, c := range map[string]struct {

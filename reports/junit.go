@@ -149,7 +149,7 @@ func promiseCase(dir string, t *Timeline, p judged) junitCase {
 	return c
 }
 
-// runCase is the case of a run that is no pass though none of its promises says so.
+// runCase is the test case of a run that is no pass although none of its promises says so.
 func runCase(t *Timeline, res judge.Result, suite string, verdict judge.Verdict) junitCase {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n%s\n", answer(t, res), headline(res))

@@ -179,7 +179,7 @@ func (s *summary) totals(t *Timeline) {
 }
 
 // tight writes a span of time without a blank, for tables.
-func tight(d time.Duration) string { return strings.ReplaceAll(length(d), " ", "") }
+func tight(d time.Duration) string { return strings.ReplaceAll(figured(d), " ", "") }
 
 // latencyColumns names what cells holds.
 var latencyColumns = [...]string{"avg", "min", "p50", "p90", "p95", "p99", "p99.9", "max"}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -13,6 +14,7 @@ type Tooth struct {
 	Check   string        `json:"check"`   // slug
 	Planted string        `json:"planted"` // what was wrong on purpose
 	Want    string        `json:"want"`    // verdict that shows that the check sees it
+	Tried   bool          `json:"tried"`   // it was planted, and its check was asked; else nobody knows whether the check would have turned
 	Seen    bool          `json:"seen"`
 	Said    string        `json:"said"`          // what the check said, or why there is no answer
 	Dir     string        `json:"dir,omitempty"` // of the run
@@ -47,25 +49,36 @@ func (t *Teeth) KillRate() string {
 	return fmt.Sprintf("%d of %d planted faults were seen (%.0f %%)", t.Seen, t.Planted, 100*float64(t.Seen)/float64(t.Planted))
 }
 
-// word is how a row is called: a survivor is a check that cannot be trusted.
-func (t Tooth) word() string {
-	if t.Seen {
+// Outcome is what a row is called. A fault that survived shows a check that cannot be trusted; one that was not tried shows nothing.
+func (t Tooth) Outcome() string {
+	switch {
+	case t.Seen:
 		return "seen"
+	case !t.Tried:
+		return "not tried"
 	}
-	return "SURVIVED"
+	return "survived"
 }
 
 // TeethTerminal writes the matrix for people.
 func TeethTerminal(w io.Writer, t *Teeth) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range t.Faults {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", f.word(), f.Check, f.Planted, short(f.Said, 90))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", shout(f), f.Check, f.Planted, short(f.Said, 90))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("write the matrix of planted faults: %w", err)
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", t.KillRate())
 	return err
+}
+
+// shout is the outcome as it catches the eye on a terminal where it is not the one that is wanted.
+func shout(t Tooth) string {
+	if t.Seen {
+		return t.Outcome()
+	}
+	return strings.ToUpper(t.Outcome())
 }
 
 func short(s string, limit int) string {
@@ -75,14 +88,14 @@ func short(s string, limit int) string {
 	return s
 }
 
-// TeethJUnit writes the matrix as JUnit XML: a fault that survived is a failed test case.
+// TeethJUnit writes the matrix as JUnit XML: a fault that survived, or was not tried, is a failed test case.
 func TeethJUnit(w io.Writer, t *Teeth) error {
 	suite := junitSuite{Name: "rollproof teeth", Timestamp: t.Started.UTC().Format("2006-01-02T15:04:05")}
 	for _, f := range t.Faults {
 		c := junitCase{Class: "rollproof.teeth." + f.Check, Name: f.Check + " sees " + f.Planted, Time: seconds(f.Took)}
 		if !f.Seen {
 			text := fmt.Sprintf("want %s, but it said: %s\nrun: %s", f.Want, f.Said, f.Dir)
-			c.Failure = &junitOutcome{Message: "the planted fault survived", Type: "survived", Text: cdata(text)}
+			c.Failure = &junitOutcome{Message: "planted fault: " + f.Outcome(), Type: strings.ReplaceAll(f.Outcome(), " ", "-"), Text: cdata(text)}
 		}
 		suite.Time += c.Time
 		suite.add(c)
@@ -105,7 +118,7 @@ code{font:13px ui-monospace,monospace}.seen{color:#1a7f37}.survived{color:#c6282
 <h1>{{.KillRate}}</h1><p><small>A fault was planted under each check on the real stack, {{.Started.Format "2006-01-02 15:04 UTC"}}. A check that
 does not see its fault proves nothing when it is green.</small></p>
 <table><thead><tr><th></th><th>check</th><th>planted fault</th><th>what the check said</th><th>run</th></tr></thead><tbody>
-{{range .Faults}}<tr><td class="{{if .Seen}}seen{{else}}survived{{end}}">{{if .Seen}}✓ seen{{else}}✗ survived{{end}}</td>
+{{range .Faults}}<tr><td class="{{if .Seen}}seen{{else}}survived{{end}}">{{if .Seen}}✓{{else}}✗{{end}} {{.Outcome}}</td>
 <td><code>{{.Check}}</code></td><td>{{.Planted}}</td><td>{{.Said}}</td><td><small>{{.Dir}}</small></td></tr>
 {{end}}</tbody></table></body></html>
 `))

@@ -13,8 +13,9 @@ import (
 
 func bitten() *reports.Teeth {
 	t := &reports.Teeth{Started: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)}
-	t.Add(reports.Tooth{Check: "load.held", Planted: "one worker", Want: "inconclusive", Seen: true, Said: "inconclusive: late", Took: 61 * time.Second})
-	t.Add(reports.Tooth{Check: "mechanics.pdb", Planted: `a budget <b>of "none"</b>`, Want: "fail", Said: "pass: fine", Dir: "out/x"})
+	t.Add(reports.Tooth{Check: "load.held", Planted: "one worker", Want: "inconclusive", Tried: true, Seen: true, Said: "inconclusive: late", Took: 61 * time.Second})
+	t.Add(reports.Tooth{Check: "mechanics.pdb", Planted: `a budget <b>of "none"</b>`, Want: "fail", Tried: true, Said: "pass: fine", Dir: "out/x"})
+	t.Add(reports.Tooth{Check: "stack.healed", Planted: "a node that is left cordoned", Want: "fail", Said: "not planted: the run ended before"})
 	return t
 }
 
@@ -29,7 +30,7 @@ func TestASurvivorIsRedInEveryView(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"SURVIVED  mechanics.pdb", "seen      load.held", "1 of 2 planted faults were seen (50 %)"} {
+	for _, want := range []string{"SURVIVED   mechanics.pdb", "seen       load.held", "NOT TRIED  stack.healed", "1 of 3 planted faults were seen (33 %)"} {
 		if !strings.Contains(terminal.String(), want) {
 			t.Errorf("the terminal lacks %q:\n%s", want, terminal.String())
 		}
@@ -39,10 +40,10 @@ func TestASurvivorIsRedInEveryView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := suites[0].Totals; sum.Tests != 2 || sum.Failed != 1 || suites[0].Tests[1].Status != junit.StatusFailed || suites[0].Tests[1].Classname != "rollproof.teeth.mechanics.pdb" || suites[0].Tests[0].Duration != 61*time.Second {
+	if sum := suites[0].Totals; sum.Tests != 3 || sum.Failed != 2 || suites[0].Tests[1].Status != junit.StatusFailed || suites[0].Tests[1].Classname != "rollproof.teeth.mechanics.pdb" || suites[0].Tests[0].Duration != 61*time.Second {
 		t.Errorf("the JUnit file reads %+v", suites)
 	}
-	if text := page.String(); !strings.Contains(text, "✗ survived") || strings.Contains(text, "<b>of") {
+	if text := page.String(); !strings.Contains(text, "✗ survived") || !strings.Contains(text, "✗ not tried") || strings.Contains(text, "<b>of") {
 		t.Errorf("the page: %s", text)
 	}
 }

@@ -129,25 +129,20 @@ func moment(f judge.Finding) string {
 	return fmt.Sprintf("%s for %s", clock(f.At), length(f.Until-f.At))
 }
 
-// length writes a span of time in three significant digits, or in minutes and seconds.
+// length writes a span of time; a dash where there is none.
 func length(d time.Duration) string {
-	switch {
-	case d < 0:
+	if d < 0 {
 		return "–"
-	case d < time.Millisecond:
-		return fmt.Sprintf("%d µs", d.Microseconds())
-	case d < 999500*time.Microsecond:
-		return significant(float64(d)/1e6) + " ms"
-	case d < 99950*time.Millisecond:
-		return significant(d.Seconds()) + " s"
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%.0f s", d.Seconds())
 	}
-	s := int(d.Round(time.Second) / time.Second)
-	if s < 3600 {
-		return fmt.Sprintf("%d min %d s", s/60, s%60)
+	return words.Span(d)
+}
+
+// figured is length for a column of latencies.
+func figured(d time.Duration) string {
+	if d < 0 {
+		return "–"
 	}
-	return fmt.Sprintf("%d h %d min", s/3600, s/60%60)
+	return words.Column(d)
 }
 
 // significant writes a number in three significant digits, never with an exponent.
@@ -231,6 +226,9 @@ func proof(p judge.Promise) string {
 	var parts []string
 	if p.Hits > 0 && p.Reason == "" {
 		parts = append(parts, fmt.Sprintf("%s of %s hits dropped", count(p.Dropped), count(p.Hits)))
+	}
+	if len(p.Reservations) > 0 {
+		return strings.Join(parts, "; ") // the reason tells what else there was
 	}
 	if p.Injected > 0 {
 		parts = append(parts, fmt.Sprintf("%s failed because that was injected", count(p.Injected)))

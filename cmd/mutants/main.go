@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "out/mutants.json", "file for the results")
 	flag.StringVar(&o.docs, "docs", "docs/mutants.md", "file that says why a mutant may live")
 	flag.BoolVar(&o.again, "again", false, "try only those that lived by the results of the last run")
-	flag.StringVar(&o.match, "match", "", "try all whose name holds this, such as 'held.go Hit: '")
+	flag.StringVar(&o.match, "match", "", "draw only of those whose name holds this, such as 'held.go Hit: '")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -102,7 +102,7 @@ func (o options) choose(all []*mutant) ([]*mutant, error) {
 	}
 	chosen := slices.Clone(all)
 	if o.match != "" {
-		o.n, chosen = 0, slices.DeleteFunc(chosen, func(m *mutant) bool { return !strings.Contains(m.Name(), o.match) })
+		chosen = slices.DeleteFunc(chosen, func(m *mutant) bool { return !strings.Contains(m.Name(), o.match) })
 	}
 	rng := rand.New(rand.NewPCG(o.seed, 0))
 	rng.Shuffle(len(chosen), func(i, k int) { chosen[i], chosen[k] = chosen[k], chosen[i] })

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // printRoutes says of each route what became of its hits. A run of one route has said so already.
@@ -23,7 +24,7 @@ func printRoutes(w io.Writer, result judge.Result) error {
 			if l == nil {
 				l = &judge.Latency{}
 			}
-			fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", r.Verdict, r.Sent, r.Dropped, worth(r), short(l.P50), short(l.P95), short(l.P99), short(l.Max), r.Name)
+			fmt.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", r.Verdict, r.Sent, r.Dropped, worth(r), latency(l.P50), latency(l.P95), latency(l.P99), latency(l.Max), r.Name)
 		}
 		if err := table.Flush(); err != nil {
 			return fmt.Errorf("show the routes: %w", err)
@@ -37,17 +38,13 @@ func worth(r judge.Route) string {
 	if r.Verdict != judge.Pass {
 		return "-"
 	}
-	return fmt.Sprintf("%.2g%%", r.MaxLossShare*100)
+	return words.Percent(r.MaxLossShare)
 }
 
-// short writes a latency with three digits; "-" without one.
-func short(d time.Duration) string {
-	unit := time.Nanosecond
-	for unit*1000 <= d {
-		unit *= 10
-	}
+// latency writes a latency; "-" without one.
+func latency(d time.Duration) string {
 	if d == 0 {
 		return "-"
 	}
-	return d.Round(unit).String()
+	return words.Column(d)
 }

@@ -20,10 +20,10 @@ type tlsFlags struct {
 }
 
 func (f *tlsFlags) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate")
-	flags.StringVar(&f.cacert, "cacert", "", "PEM file of the authorities to trust, in place of the system's")
-	flags.StringVar(&f.certificate, "cert", "", "PEM file of a client certificate to show")
-	flags.StringVar(&f.key, "key", "", "PEM file of its key (default: in the file of --cert)")
+	flags.BoolVar(&f.insecure, "insecure", false, "accept any TLS certificate of a target, also one that nobody vouches for")
+	flags.StringVar(&f.cacert, "cacert", "", "PEM file of the certificate authorities to trust, in place of those of this machine")
+	flags.StringVar(&f.certificate, "cert", "", "PEM file of the client certificate that the target asks for (mutual TLS)")
+	flags.StringVar(&f.key, "key", "", "PEM file of the private key that belongs to --cert (default: the file of --cert holds both)")
 }
 
 // config is nil where the flags say nothing. A flag that would be ignored is an error.

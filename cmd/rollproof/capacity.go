@@ -10,13 +10,13 @@ import (
 	"bitvault.dev/rollproof/harness/progress"
 )
 
-// What a rate was carried to: a cluster takes CPU of the same machine, another target may not.
+// Rates are remembered by what they went to: a cluster takes CPU from the machine of the generator, another target may not.
 const (
 	carriedCluster = "cluster"
 	carriedAttack  = "attack"
 )
 
-// carried is where the rates that this machine was seen to carry are remembered.
+// carried remembers the rates that this machine was seen to carry.
 func carried() (load.Carried, error) {
 	cache, err := images.CacheDir()
 	if err != nil {
@@ -34,7 +34,7 @@ func warnBeyond(show *progress.Display, kind string, rate float64) {
 	}
 }
 
-// rememberCarried notes a rate when the run shows that the load was held. What cannot be remembered costs the next run its warning only.
+// rememberCarried notes a rate when the run shows that the load was held. An error costs the next run its warning only, so it is not reported.
 func rememberCarried(kind string, rate float64, result judge.Result) {
 	held := slices.ContainsFunc(result.Promises, func(p judge.Promise) bool { return p.Slug == "load.held" && p.Verdict == judge.Pass })
 	if !held {

@@ -17,6 +17,7 @@ import (
 	"bitvault.dev/rollproof/harness/site"
 	"bitvault.dev/rollproof/harness/site/existing"
 	"bitvault.dev/rollproof/harness/site/kind"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 func newClusterCommand() *cobra.Command {
@@ -25,7 +26,7 @@ func newClusterCommand() *cobra.Command {
 		Short: "Make, describe or remove the Kubernetes cluster that scenarios run on",
 		Long: `The cluster is made by kind in Docker, from kind-config.yaml, with a registry beside it that its nodes ask first. It has a
 kubeconfig of its own: yours is not written unless you ask for it with --export-kubeconfig.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	cmd.AddCommand(newClusterUpCommand(), newClusterDownCommand(), newClusterStatusCommand())
 	return cmd
@@ -50,8 +51,8 @@ On failure logs are collected, the message names their folder, and everything ma
 		Example: `  rollproof cluster up
   rollproof cluster up --name second --config my-kind.yaml
   export KUBECONFIG=$(rollproof cluster status -o json | jq -r .kubeconfig)`,
-		Args: cobra.NoArgs,
-		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", kind.EndsWithin),
+		Args: noArguments,
+		Annotations: map[string]string{onInterrupt: fmt.Sprintf("what was made is removed, or kept with --retain, at most %s", words.Span(kind.EndsWithin)),
 			makesCluster: "yes"},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return clusterUp(cmd.Context(), cmd.OutOrStdout(), displayOf(cmd), f)
@@ -60,7 +61,7 @@ On failure logs are collected, the message names their folder, and everything ma
 	cmd.Flags().StringVar(&f.name, "name", kind.DefaultName, "name of the cluster")
 	cmd.Flags().StringVar(&f.config, "config", "", "kind configuration (default kind-config.yaml in the project's root)")
 	cmd.Flags().StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
-	cmd.Flags().BoolVar(&f.retain, "retain", false, "on failure or Ctrl-C keep what was made, for a look")
+	cmd.Flags().BoolVar(&f.retain, "retain", false, "keep what was made after a failure or Ctrl-C, so that you can look at it")
 	cmd.Flags().BoolVar(&f.export, "export-kubeconfig", false, "add the cluster to your own kubeconfig too; `cluster down` takes it out again")
 	return cmd
 }
@@ -125,7 +126,7 @@ func printUp(out io.Writer, c *kind.Cluster, report kind.UpReport, err error) {
 func newClusterDownCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use: "down", Short: "Remove the cluster with everything that belongs to it", Args: cobra.NoArgs,
+		Use: "down", Short: "Remove the cluster with everything that belongs to it", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			manager, err := kind.NewManager(cmd.Context(), kind.ManagerOptions{})
 			if err != nil {
@@ -157,7 +158,7 @@ func newClusterStatusCommand() *cobra.Command {
 {"name","provider","ready","nodes":[{"name","role","ready","version"}],"kubeconfig"}.
 
 An existing cluster is described by --kubeconfig and --context together; the current context is never assumed.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output %s: want text or json", output)
@@ -177,8 +178,8 @@ An existing cluster is described by --kubeconfig and --context together; the cur
 	}
 	cmd.Flags().StringVar(&name, "name", kind.DefaultName, "name of the cluster")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster that rollproof did not make")
-	cmd.Flags().StringVar(&kubeContext, "context", "", "context in that kubeconfig")
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file of a cluster that rollproof did not make")
+	cmd.Flags().StringVar(&kubeContext, "context", "", "context of that file to use; it must be named, for the current context is never used")
 	return cmd
 }
 

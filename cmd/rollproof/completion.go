@@ -23,7 +23,7 @@ type completion struct {
 	flags map[string]completer
 }
 
-// completions is all that the shell is told besides names of commands, flags and files, by the command as it is typed.
+// completions says, by command, which words the shell proposes. Names of commands, flags and files need no entry: cobra proposes those.
 func completions() map[string]completion {
 	pace, output := fixed("fast", "spec"), fixed("text", "json")
 	images := fixed("auto", "source", "pull", "bundle:")
@@ -42,7 +42,8 @@ func completions() map[string]completion {
 	}
 }
 
-// addCompletions gives the commands below root what completions says of them. That a command or flag is missing is a mistake of ours.
+// addCompletions registers completions with the commands below root. It panics when a command or a flag does not exist: that is a mistake in this
+// file.
 func addCompletions(root *cobra.Command) {
 	for path, c := range completions() {
 		cmd, rest, err := root.Find(strings.Fields(path))
@@ -103,7 +104,7 @@ func mainArms() []string {
 
 func fixed(all ...string) completer { return proposing(func() []string { return all }) }
 
-// proposing offers words that are made up when they are asked for.
+// proposing offers words that are computed only when the shell asks for them.
 func proposing(all func() []string) completer {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		return beginning(typed, all()), cobra.ShellCompDirectiveNoFileComp
@@ -129,7 +130,7 @@ func commaList(all func() []string) completer {
 	}
 }
 
-// beginning leaves out words that do not begin as what was typed: not every shell does so by itself.
+// beginning keeps the words that begin with what was typed. Not every shell does that itself.
 func beginning(typed string, words []string) []string {
 	return slices.DeleteFunc(words, func(word string) bool { return !strings.HasPrefix(word, typed) })
 }

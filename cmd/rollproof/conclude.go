@@ -31,8 +31,8 @@ func conclude(cmd *cobra.Command, dir string, slugs ...string) (*history.History
 	return h, result, nil
 }
 
-// judgeRecord judges the record in dir by the checks it was made for and by those asked for. An old verdict in the directory of the reports
-// goes first: whatever becomes of the judging, none is left that it did not make.
+// judgeRecord judges the record in dir by the checks that it was made for and by those asked for. It first removes an old verdict from the
+// directory of the reports, so that a judging that fails leaves none.
 func judgeRecord(cmd *cobra.Command, dir, to string, slugs []string, options ...history.Option) (*history.History, judge.Result, error) {
 	h, err := history.Open(dir, options...)
 	if err != nil {
@@ -62,8 +62,8 @@ func withdraw(dir string) error {
 	return fmt.Errorf("remove the old verdict: %w", err)
 }
 
-// showReports writes every report of a judged run into a directory and shows the summary, which is shown also when the files cannot
-// be written.
+// showReports writes every report of a judged run into a directory and shows the summary. The summary is shown also when the files cannot be
+// written.
 func showReports(cmd *cobra.Command, h *history.History, result judge.Result, dir string) error {
 	out := cmd.OutOrStdout()
 	paths, err := reports.Show(cmd.Context(), out, h, result, terminalOptions(cmd, dir))
@@ -85,8 +85,8 @@ func terminalOptions(cmd *cobra.Command, dir string) reports.TerminalOptions {
 	return options
 }
 
-// notedReadOnly takes an error that says only that nobody may write into the record's own directory, and tells of it on standard error:
-// the verdict stands, and was shown. Any other error stays one, and so does that of a directory that --out names.
+// notedReadOnly turns one error into a note on standard error: the record's own directory cannot be written to. The verdict stands, and was shown.
+// Every other error is returned, also one about the directory that --out names.
 func notedReadOnly(cmd *cobra.Command, record, out string, err error) error {
 	var unwritten *reports.UnwrittenError
 	if out == "" && errors.As(err, &unwritten) && unwritten.ReadOnly() {
@@ -96,7 +96,7 @@ func notedReadOnly(cmd *cobra.Command, record, out string, err error) error {
 	return err
 }
 
-// reportDir is where the reports of a record go: the directory that --out names, made when it is missing, else the record's own.
+// reportDir is where the reports of a record go: the directory that --out names, which is made when it is missing, or the record's own.
 func reportDir(record, out string) (string, error) {
 	if out == "" {
 		return record, nil

@@ -15,7 +15,8 @@ import (
 	"bitvault.dev/rollproof/harness/progress"
 )
 
-// watch runs the command in a child, and gives its exit code. An end that the command did not mean is one line, and exit code 3.
+// watch runs the command in a child process and returns its exit code. When the child crashes or is killed, watch says so in one line and returns
+// 3.
 func watch(root *cobra.Command) int {
 	display := progress.New(os.Stderr, "")
 	defer display.Close()
@@ -75,7 +76,7 @@ func keepStack(stack []byte) string {
 	return "the stack is in " + f.Name()
 }
 
-// leftBehind says what a run that broke off has left to heal, by its record. A record that is damaged must not crash the crash's report.
+// leftBehind says, by the record of a run that broke off, what is left to heal. A damaged record must not crash the report of a crash.
 func leftBehind(dir string) (said []string) {
 	defer func() {
 		if recover() != nil {
@@ -95,8 +96,8 @@ func leftBehind(dir string) (said []string) {
 	return append(said, "the record is in "+dir)
 }
 
-// unhealed lists the disturbances that a record saw begin and did not see healed, the latest first. With an error it lists those up to
-// there.
+// unhealed lists the disturbances that began and were not healed, by a record, the latest first. Where the record is damaged it lists those before
+// the damage, and returns the error.
 func unhealed(dir string) ([]string, error) {
 	h, err := history.Open(dir)
 	if err != nil {

@@ -25,10 +25,10 @@ It is an introduction and a test of the engine. It says nothing about Kubernetes
 The promise of zero dropped requests breaks, on purpose: the demo itself exits 0 when the engine saw exactly that (nothing dropped by
 the graceful replacement, something by the rude one), 1 when it did not, 2 when the load was not good enough to tell.`,
 		Annotations: map[string]string{onInterrupt: "the load and the servers are ended, in seconds"},
-		Args:        cobra.NoArgs,
+		Args:        noArguments,
 		RunE:        func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, out) },
 	}
-	cmd.Flags().StringVar(&out, "out", "", "directory of the run, new or empty (default out/<start>-demo)")
+	cmd.Flags().StringVar(&out, "out", "", "directory for the record and its reports; it must be new or empty (default out/<start>-demo)")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func newDockerCommand() *cobra.Command {
 		Long: `An engine that answers (DOCKER_HOST, the docker context or the default socket) is used untouched. Where none answers and
 this is root on Debian or Ubuntu, "docker up" installs docker.io and starts it with data, log and pid file of its own under
 /var/lib/rollproof/docker, and "docker down" stops that engine and no other.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 	}
 	cmd.AddCommand(newDockerUpCommand(), newDockerDownCommand(), newDockerStatusCommand())
 	return cmd
@@ -26,7 +26,7 @@ this is root on Debian or Ubuntu, "docker up" installs docker.io and starts it w
 
 func newDockerUpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "up", Short: "Use the engine that answers, or install and start one", Args: cobra.NoArgs,
+		Use: "up", Short: "Use the engine that answers, or install and start one", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			engine, err := docker.Ensure(cmd.Context(), sayTo(cmd.ErrOrStderr()))
 			if err != nil {
@@ -47,7 +47,7 @@ func newDockerUpCommand() *cobra.Command {
 
 func newDockerDownCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "down", Short: "Stop the engine that `docker up` started, and no other", Args: cobra.NoArgs,
+		Use: "down", Short: "Stop the engine that `docker up` started, and no other", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			stopped, err := docker.Stop(cmd.Context(), sayTo(cmd.ErrOrStderr()))
 			if err != nil {
@@ -66,7 +66,7 @@ func newDockerDownCommand() *cobra.Command {
 func newDockerStatusCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
-		Use: "status", Short: "Describe the engine that answers", Args: cobra.NoArgs,
+		Use: "status", Short: "Describe the engine that answers", Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			engine, err := docker.Status(cmd.Context())
 			if errors.Is(err, docker.ErrNoEngine) {

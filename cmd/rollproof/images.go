@@ -103,7 +103,7 @@ func newImagesListCommand(source *string) *cobra.Command {
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&why, "why", false, "for what is not cached, the first thing that differs from the newest image of it")
+	cmd.Flags().BoolVar(&why, "why", false, "say of each image that is not cached what differs first from the newest one of it")
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
 }
@@ -115,7 +115,7 @@ func newImagesSaveCommand(source *string) *cobra.Command {
 		Long: `Write images, their locks and everything they are made of to one file, after making what is missing.
 The file is a tar of an OCI image layout. On the other machine: rollproof images load FILE, or --images=bundle:FILE.`,
 		Example: "  rollproof images save rollproof-images.tar",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    arguments(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, *source, func(ctx context.Context, store *images.Store) error {
 				saved, err := store.Save(ctx, args[0], args[1:]...)
@@ -134,7 +134,7 @@ func newImagesLoadCommand(source *string) *cobra.Command {
 		Short: "Take the images of a saved file into the cache",
 		Long: `Take the images of a file that "rollproof images save" wrote into the cache. Every byte is checked first:
 a file that is truncated or altered is refused, and the cache stays as it was.`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd, *source, func(ctx context.Context, store *images.Store) error {
 				loaded, err := store.Load(ctx, args[0])
@@ -153,7 +153,7 @@ func newImagesPruneCommand(source *string) *cobra.Command {
 		Short: "Remove cached images and binaries that no component's present lock names",
 		Long: `Remove cached images and binaries that no component's present lock names, and what interrupted builds left.
 Running clusters and the images inside of the Docker engine are not touched.`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withStore(cmd, *source, func(ctx context.Context, store *images.Store) error {
 				freed, err := store.Prune(ctx)

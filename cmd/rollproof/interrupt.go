@@ -14,8 +14,8 @@ import (
 // onInterrupt is the annotation of a command that says what it waits for once it is interrupted, and how long at most.
 const onInterrupt = "on interrupt"
 
-// waitsFor is what the command of this command line waits for once it is interrupted. It is asked before the command begins: cobra changes its
-// commands when they do.
+// waitsFor says what the command of this command line waits for once it is interrupted. It is called before the command begins, because cobra
+// changes its commands while they run.
 func waitsFor(root *cobra.Command) string {
 	if cmd, _, err := root.Find(os.Args[1:]); err == nil && cmd.Annotations[onInterrupt] != "" {
 		return cmd.Annotations[onInterrupt]

@@ -27,7 +27,7 @@ judged is left without one.`,
 		Example: `  rollproof judge out/20261123-0800-canary
   rollproof judge out/20261123-0800-canary --check mechanics.graceful
   rollproof judge /mnt/nightly/20261123-0800-canary --out out/judged`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := reportDir(args[0], out)
 			if err != nil {
@@ -43,14 +43,14 @@ judged is left without one.`,
 			return verdictError(result.Verdict)
 		},
 	}
-	cmd.Flags().StringSliceVar(&slugs, "check", nil, "ask for this check too, whatever the run was made for; can be given more than once")
-	cmd.Flags().StringVar(&out, "out", "", "directory for the verdict and the reports (default DIR)")
+	cmd.Flags().StringSliceVar(&slugs, "check", nil, "judge by this check too, which the run was not made for; repeat the flag for more; without evidence it is inconclusive")
+	cmd.Flags().StringVar(&out, "out", "", "write the verdict and the reports into this directory (default: into DIR)")
 	acceptFlag(cmd, &accept)
 	return cmd
 }
 
 func acceptFlag(cmd *cobra.Command, accept *bool) {
-	cmd.Flags().BoolVar(accept, "accept-unprotected", false, "take a record of format 1, which has no sums that tell whether it was changed, for whole")
+	cmd.Flags().BoolVar(accept, "accept-unprotected", false, "judge a record of format 1 as if it were whole: it has no checksums that could tell whether it was changed")
 }
 
 func acceptOf(accept bool) []history.Option {

@@ -123,7 +123,7 @@ func TestJudgeRefusesBadInputInOneLine(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no directory":      {[]string{"judge"}, "accepts 1 arg"},
+		"no directory":      {[]string{"judge"}, "judge: DIR is missing: type `rollproof judge DIR`"},
 		"no run":            {[]string{"judge", t.TempDir()}, "name the directory of a run"},
 		"a mistyped check":  {[]string{"judge", dir, "--check", "mechanic.gracefull"}, "did you mean mechanics.graceful?"},
 		"a newer record":    {[]string{"judge", newer}, "use a newer rollproof"},

@@ -36,7 +36,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 func main() { os.Exit(start(newRootCommand())) }
 
-// start runs the command in a process of its own, which this one watches: there it is called again, by the same program.
+// start executes this program again in a child process, which runs the command, and watches it from this one.
 func start(root *cobra.Command) int {
 	if len(os.Args) > 1 && os.Args[1] == bitvaultdCommand {
 		return execute(context.Background(), root) // a server has signals of its own, and gives no verdict
@@ -45,8 +45,8 @@ func start(root *cobra.Command) int {
 	if !watched {
 		return watch(root)
 	}
-	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) }) // before anything is done that one would have to put in order
-	klog.SetLogger(logr.Discard())                                   // client-go prints what it returns as errors too; what matters is in ours
+	signals := child.Interrupts(func() { os.Exit(exitCouldNotRun) }) // before the command does anything that has to be undone
+	klog.SetLogger(logr.Discard())                                   // client-go also logs the errors that it returns
 	ctx, interrupt := context.WithCancelCause(supervise.NewContext(context.Background(), child))
 	display := openDisplay(os.Stderr)
 	root.SetErr(display)
@@ -73,7 +73,7 @@ func execute(ctx context.Context, root *cobra.Command) int {
 	if err == nil {
 		return int(code)
 	}
-	// What an interrupt broke off says what it was, and seldom why: "signal: killed", for a program that was started.
+	// An error that an interrupt caused seldom says so: a program that was started says "signal: killed".
 	if cause := context.Cause(ctx); cause != nil && !strings.HasPrefix(err.Error(), cause.Error()) {
 		err = fmt.Errorf("%w: %w", cause, err)
 	}
@@ -81,12 +81,11 @@ func execute(ctx context.Context, root *cobra.Command) int {
 	if errors.As(err, &crash) {
 		err = fmt.Errorf("%w; %s", err, keepStack(crash.Stack))
 	}
-	fmt.Fprintf(display, "rollproof: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors stand in lines of their own
+	fmt.Fprintf(display, "rollproof: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors come in lines of their own
 	return exitCouldNotRun
 }
 
-// verdictOf parts an error into the exit code that it carries and what went wrong besides: that is still to be said, and nil where
-// nothing did.
+// verdictOf splits an error into the exit code that it carries and the rest, which is still to be printed. The rest is nil where there is none.
 func verdictOf(err error) (code exitError, other error) {
 	if !errors.As(err, &code) {
 		return 0, err
@@ -119,7 +118,13 @@ Exit codes: 0 every promise held, 1 a promise was broken, 2 inconclusive (the ru
 	root.SetVersionTemplate("{{.Version}}\n") // the same as of `rollproof version`
 	root.AddCommand(commands()...)
 	addCompletions(root)
-	refuseUnknownVerbs(root)
+	verbsOnly(root)
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() && !group.Runnable() {
+			verbsOnly(group)
+		}
+	}
+	root.SetFlagErrorFunc(explainFlag)
 	wrapHelp(root)
 	return root
 }
@@ -149,16 +154,6 @@ func wrapHelp(root *cobra.Command) {
 		cmd.SetOut(out)
 		_ = progress.Print(out, text.String()) // a reader that is gone needs no help
 	})
-}
-
-// refuseUnknownVerbs makes `rollproof cluster upp` an error: cobra answers a mistyped verb of a group with its help and success.
-func refuseUnknownVerbs(root *cobra.Command) {
-	for _, group := range root.Commands() {
-		if group.HasSubCommands() && !group.Runnable() {
-			group.Args = cobra.NoArgs
-			group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-		}
-	}
 }
 
 // commands lists what the command line offers, in the order help shows it.

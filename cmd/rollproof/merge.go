@@ -58,7 +58,7 @@ func merge(cmd *cobra.Command, dirs []string, out string, open bool) error {
 	return mergedError(merged)
 }
 
-// mergedDir is the directory for a merged report, without an old one: whatever becomes of this one, none is left that it did not make.
+// mergedDir is the directory for a merged report. An old report in it is removed, so that a merge that fails leaves none.
 func mergedDir(out string) (string, error) {
 	if out == "" {
 		return "", errors.New("report --merge: name a directory for the merged report with --out")

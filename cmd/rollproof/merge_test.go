@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,7 +86,13 @@ func recordRun(t *testing.T, s *suite.Suite, r *suite.Run, dir string, end histo
 		ID: fmt.Sprintf("r%d-%s", r.Position, s.Shard.String()), Scenario: r.Scenario, Pace: s.Pace,
 		Versions: map[string]string{"rollproof": s.Build.Version, "image bitvaultd": "registry/bitvaultd@" + s.Images["bitvaultd"]},
 	}
-	rec, err := history.Create(dir, about, history.StoppedClock(time.Date(2026, 11, 26, 2, 17, r.Position, 0, time.UTC), 2*time.Second))
+	recordHit(t, dir, about, time.Date(2026, 11, 26, 2, 17, r.Position, 0, time.UTC), end)
+}
+
+// recordHit records a run of one correct answer in two seconds; one without an end was killed.
+func recordHit(t *testing.T, dir string, about history.Run, started time.Time, end history.Outcome) {
+	t.Helper()
+	rec, err := history.Create(dir, about, history.StoppedClock(started, 2*time.Second))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +104,7 @@ func recordRun(t *testing.T, s *suite.Suite, r *suite.Run, dir string, end histo
 		t.Fatal(err)
 	}
 	if end == "" {
-		if err := w.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		err = rec.Abandon()
+		err = errors.Join(w.Flush(), rec.Abandon())
 	} else {
 		err = rec.Close(end, "")
 	}

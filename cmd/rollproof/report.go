@@ -37,9 +37,9 @@ The exit code is the worst of all runs, and 3 where one never got to a verdict.`
   rollproof report --merge shards/1 shards/2 shards/3 shards/4 --out merged`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if whole {
-				return cobra.MinimumNArgs(1)(cmd, args)
+				return arguments(1, -1)(cmd, args)
 			}
-			return cobra.ExactArgs(1)(cmd, args)
+			return arguments(1, 1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if whole {
@@ -52,9 +52,9 @@ The exit code is the worst of all runs, and 3 where one never got to a verdict.`
 			return verdictError(verdict)
 		},
 	}
-	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser")
-	cmd.Flags().StringVar(&out, "out", "", "directory for junit.xml and report.html (default DIR)")
-	cmd.Flags().BoolVar(&whole, "merge", false, "put the shards of a suite together; needs --out")
+	cmd.Flags().BoolVar(&open, "open", false, "open report.html in the browser at the end")
+	cmd.Flags().StringVar(&out, "out", "", "write junit.xml and report.html into this directory (default: into DIR)")
+	cmd.Flags().BoolVar(&whole, "merge", false, "put the shards of one suite together into one report; needs --out")
 	acceptFlag(cmd, &accept)
 	cmd.MarkFlagsMutuallyExclusive("merge", "accept-unprotected")
 	return cmd

@@ -18,20 +18,7 @@ import (
 func judgedRun(t *testing.T, verdict string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
-	r, err := history.Create(dir, history.Run{ID: "r", Scenario: "demo"}, history.StoppedClock(time.Now(), 2*time.Second))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Arm("get")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Write(&history.Hit{Code: 200, At: time.Second, Intended: time.Second, Latency: time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Close(history.EndFinished, ""); err != nil {
-		t.Fatal(err)
-	}
+	recordHit(t, dir, history.Run{ID: "r", Scenario: "demo"}, time.Now(), history.EndFinished)
 	storeVerdict(t, dir, verdict)
 	return dir
 }

@@ -18,8 +18,8 @@ import (
 	"bitvault.dev/rollproof/reports"
 )
 
-// resumed is the suite that --resume names, nil without it, and the names that it was asked for. Flags and names that are not typed are
-// taken from it; one that is typed must say the same, see suite.GoesOn.
+// resumed returns the suite that --resume names, nil without the flag, and the names that the suite was asked for. Flags and names that are not
+// typed are taken from the suite. What is typed must say the same as the suite does, see suite.GoesOn.
 func (f *labFlags) resumed(cmd *cobra.Command, names []string) (*kept, []string, error) {
 	if f.resume == "" {
 		return nil, names, nil
@@ -68,8 +68,8 @@ func (f *labFlags) takeFrom(cmd *cobra.Command, s *suite.Suite) error {
 	return nil
 }
 
-// examine holds what the suite says of its runs against their records, settles what a killed command left open, and makes room for what is
-// to be performed again.
+// examine checks what the suite says of its runs against their records, judges what a killed command left open, and adds a run for each that is to
+// be performed again.
 func (k *kept) examine(cmd *cobra.Command) error {
 	for i := range k.Runs {
 		r := &k.Runs[i]
@@ -89,7 +89,7 @@ func (k *kept) examine(cmd *cobra.Command) error {
 	return k.Save()
 }
 
-// settle judges what was recorded of a run whose command was killed: it may have come to its end all the same.
+// settle judges the record of a run whose command was killed: the run itself may have come to its end.
 func (k *kept) settle(cmd *cobra.Command, r *suite.Run) error {
 	r.State, r.Reason = suite.BrokenOff, "the command was killed"
 	dir := k.RecordOf(*r)
@@ -122,7 +122,7 @@ type evidence struct {
 	result   judge.Result
 }
 
-// vouched is the evidence of a run that was judged. Where it is not what the suite says it was, in any byte, that is the error.
+// vouched returns the evidence of a run that was judged. It is an error when any byte of the evidence differs from what the suite recorded.
 func vouched(ctx context.Context, s *suite.Suite, r suite.Run) (evidence, error) {
 	dir := s.RecordOf(r)
 	h, err := history.Open(dir)

@@ -14,6 +14,8 @@ import (
 	"bitvault.dev/rollproof/fixtures/bitvault"
 	"bitvault.dev/rollproof/fixtures/lab"
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
+	"bitvault.dev/rollproof/harness/checks"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/images"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/probe"
@@ -21,13 +23,14 @@ import (
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/harness/suite"
+	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios"
 )
 
 // runEnds is what run and teeth do once they are interrupted.
 var runEnds = fmt.Sprintf("the load is stopped, what was disturbed is healed and the record closed, at most %s; "+
-	"then a cluster that this command made is removed", run.EndsWithin)
+	"then a cluster that this command made is removed", words.Span(run.EndsWithin))
 
 // labFlags say which lab a command wants.
 type labFlags struct {
@@ -42,16 +45,16 @@ type labFlags struct {
 
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster; made when it is not there")
+	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster, which is made where there is none of that name")
 	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
-	flags.StringVar(&f.pace, "pace", "fast", "fast, or spec for the strategy's own windows")
-	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "load over the main arms together")
-	flags.StringVar(&f.out, "out", "out", "directory that gets a directory for each run")
-	flags.Var(&f.shard, "shard", "only this part of what was chosen, e.g. 2/4; the parts take about as long as each other")
-	flags.IntVar(&f.repeat, "repeat", 1, "perform each this many times; every time is a run of its own, with a verdict of its own")
-	flags.StringVar(&f.resume, "resume", "", "go on with the suite in this directory: perform what has no verdict yet, with the flags that it was begun with")
-	flags.BoolVar(&f.keep, "keep", false, "leave a cluster running that this command made")
+	flags.StringVar(&f.pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
+	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "requests of all arms together, the control arm apart")
+	flags.StringVar(&f.out, "out", "out", "directory in which each run gets a directory of its own")
+	flags.Var(&f.shard, "shard", "perform one part of what was chosen: 2/4 is the second of four, which take about equally long")
+	flags.IntVar(&f.repeat, "repeat", 1, "how many times each is performed; each time is a run with a verdict of its own, and the worst counts")
+	flags.StringVar(&f.resume, "resume", "", "directory of a suite that was broken off, like out/20261126-021700-"+kindOfSuite(cmd.Name())+": perform what has no verdict yet, with the flags it was begun with")
+	flags.BoolVar(&f.keep, "keep", false, "leave the cluster running at the end, where this command made it")
 }
 
 // open takes the lab for this command.
@@ -70,10 +73,10 @@ func (f *labFlags) open(cmd *cobra.Command, holder string, planned []run.Scenari
 // registerExisting adds what names a cluster that somebody else made.
 func (f *labFlags) registerExisting(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.existing.Kubeconfig, "kubeconfig", "", "kubeconfig of an existing cluster, with the stack on it, that rollproof did not make")
-	flags.StringVar(&f.existing.Context, "context", "", "context in that kubeconfig; its current context is never used")
-	flags.StringVar(&f.existing.URL, "url", "", "where the ingress of the stack on that cluster answers this machine")
-	flags.StringVar(&f.existing.Next, "next", "", "image that is released on that cluster, by digest")
+	flags.StringVar(&f.existing.Kubeconfig, "kubeconfig", "", "kubeconfig file of a cluster that rollproof did not make; the stack must be installed there")
+	flags.StringVar(&f.existing.Context, "context", "", "context of that file to use; it must be named, for the current context is never used")
+	flags.StringVar(&f.existing.URL, "url", "", "address at which this machine reaches the ingress of the stack on that cluster")
+	flags.StringVar(&f.existing.Next, "next", "", "image that scenarios release on that cluster, by digest: registry/name@sha256:…; without it those that release are skipped")
 	for _, ours := range []string{"name", "config", "images", "keep"} {
 		for _, theirs := range []string{"kubeconfig", "context", "url", "next"} {
 			cmd.MarkFlagsMutuallyExclusive(ours, theirs)
@@ -81,13 +84,14 @@ func (f *labFlags) registerExisting(cmd *cobra.Command) {
 	}
 }
 
-// listed is the world that scenarios are chosen in before there is a cluster: how long they take hangs on the pace.
+// listed is the world in which scenarios are chosen before there is a cluster. It knows the pace, which decides how long they take.
 func (f *labFlags) listed() (bitvault.World, error) {
 	strategy, err := bitvaultd.StrategyAt(f.pace)
 	return bitvault.World{Strategy: strategy}, err
 }
 
-// part is the positions of what is performed in the whole list: all that was chosen as often as it is repeated, and of that the shard.
+// part returns the positions, in the whole list of the suite, that this command performs. The list is all that was chosen, as often as it is
+// repeated; the shard takes its part of it.
 func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
 	if f.repeat < 1 {
 		return nil, fmt.Errorf("--repeat %d: want 1 or more", f.repeat)
@@ -105,7 +109,7 @@ func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
 	return positions, nil
 }
 
-// at is what stands at the positions of some runs of a suite, of a list of what was asked for.
+// at picks, from a list of what was asked for, the elements that some runs of a suite stand for.
 func at[T any](list []T, runs []suite.Run, indexes []int) []T {
 	var some []T
 	for _, i := range indexes {
@@ -150,7 +154,7 @@ puts the shards of a suite together.`,
 	}
 	f.register(cmd)
 	f.registerExisting(cmd)
-	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label")
+	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label, e.g. smoke")
 	return cmd
 }
 
@@ -219,7 +223,7 @@ func performerOf(cmd *cobra.Command, l *lab.Lab, out string) run.Performer {
 			Recording: func(dir string) { supervise.Recording(cmd.Context(), dir) },
 		},
 		Begin: func(s run.Scenario, nth, of int) {
-			display.Say("%s (%d of %d, usually %v): %s", s.Name, nth, of, s.Usually().Round(time.Second), s.Proves)
+			display.Say("%s (%d of %d, usually %s): %s", s.Name, nth, of, words.Span(s.Usually().Round(time.Second)), s.Proves)
 			if s.Before > 0 { // it has load
 				warnBeyond(display, carriedCluster, l.World.TotalRate())
 			}
@@ -245,7 +249,7 @@ func showRun(ctx context.Context, cmd *cobra.Command, o run.Outcome) error {
 	return err
 }
 
-// unmet are the scenarios that a cluster cannot hold, as skipped.
+// unmet returns the scenarios that a cluster cannot hold, each as skipped.
 func unmet(wanted []run.Scenario, c run.Cluster) []run.Performed {
 	var skipped []run.Performed
 	for _, s := range wanted {
@@ -261,7 +265,7 @@ func newListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the scenarios: what each proves, judges and needs, and how long it takes",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			strategy, err := bitvaultd.StrategyAt(pace)
 			if err != nil {
@@ -277,7 +281,7 @@ func newListCommand() *cobra.Command {
 			for _, s := range all {
 				total += s.Usually()
 				fmt.Fprintf(w, "%s\n    %s\n    judges  %s\n", s.Name, s.Proves, strings.Join(s.Checks, ", "))
-				fmt.Fprintf(w, "    takes   about %v on a ready stack\n", s.Usually().Round(5*time.Second))
+				fmt.Fprintf(w, "    takes   about %s on a ready stack\n", words.Span(s.Usually().Round(5*time.Second)))
 				if needs := needsOf(s); needs != "" {
 					fmt.Fprintf(w, "    needs   %s\n", needs)
 				}
@@ -286,14 +290,23 @@ func newListCommand() *cobra.Command {
 				}
 				fmt.Fprintf(w, "    labels  %s\n\n", strings.Join(s.Labels, ", "))
 			}
-			fmt.Fprintf(w, "%d scenarios, about %v at pace %s; each is judged too by load.held, load.zero-dropped and load.responsive where it has load, "+
-				"disruption.landed where it disturbs something, load.undisturbed and stack.healed where it has a cluster.\n", len(all), total.Round(time.Minute), strategy.Pace)
+			fmt.Fprintf(w, "%d scenarios, about %s at pace %s. Every run is judged besides by %s, where it has what they judge: load, a disturbance, a cluster.\n",
+				len(all), words.Span(total.Round(time.Minute)), strategy.Pace, words.List(alwaysJudged()))
 			return progress.Print(cmd.OutOrStdout(), w.String())
 		},
 	}
-	cmd.Flags().StringVar(&pace, "pace", "fast", "fast, or spec for the strategy's own windows")
-	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios are to fit (default kind-config.yaml in the project's root)")
+	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy, on which times depend: fast, or spec for its own windows of minutes")
+	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios have to fit (default kind-config.yaml in the project's root)")
 	return cmd
+}
+
+// alwaysJudged are the checks that every run is judged by, asked for or not.
+func alwaysJudged() []string {
+	var slugs []string
+	for _, check := range checks.All(checks.DefaultBudgets()).For(history.Run{}) {
+		slugs = append(slugs, check.Slug)
+	}
+	return slugs
 }
 
 // needsOf says what a scenario needs of a cluster; "" where any will do.
@@ -327,9 +340,9 @@ func statusOf(display *progress.Display) func(run.Status) {
 	}
 }
 
-// statusRows are how far a run is, with the rate since the status before, and what it does.
+// statusRows say how far a run is, at which rate since the status before, and what it does.
 func statusRows(s, before run.Status) []string {
-	line := fmt.Sprintf("%s of about %s  %s", s.Elapsed.Round(time.Second), s.Usually.Round(time.Second), s.Scenario)
+	line := fmt.Sprintf("%s of about %s  %s", words.Span(s.Elapsed.Round(time.Second)), words.Span(s.Usually.Round(time.Second)), s.Scenario)
 	for i, now := range s.Probes {
 		var then probe.Status
 		since := s.Elapsed

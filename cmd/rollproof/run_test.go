@@ -177,7 +177,7 @@ func TestStatusInALogFile(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 	})
-	const want = "10s of about 2m14s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  200 writes, 20/s, 0 failed  waiting for v2\n"
+	const want = "10 s of about 2 min 14 s  canary/promotes-good  2000 hits, 200/s, 2 failed, 1 not sent  200 writes, 20/s, 0 failed  waiting for v2\n"
 	if _, line, _ := strings.Cut(out.String(), "  "); line != want {
 		t.Errorf("got\n%swant\n%s", &out, want)
 	}

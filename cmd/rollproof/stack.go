@@ -58,9 +58,9 @@ Which digest an image has is known when it is published to a cluster: in its pla
 			return printManifests(cmd.OutOrStdout(), components, rendered)
 		},
 	}
-	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy: fast or spec")
-	cmd.Flags().StringArrayVar(&with, "with", nil, "variant, by the name of its folder; may be given again")
-	cmd.Flags().StringArrayVar(&faults, "fault", nil, "planted fault, by the name of its folder; may be given again")
+	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
+	cmd.Flags().StringArrayVar(&with, "with", nil, "variant to render, named as its folder in fixtures/stack/<component>/with; repeat the flag for more")
+	cmd.Flags().StringArrayVar(&faults, "fault", nil, "fault to plant, named as its folder in fixtures/stack/<component>/faults; repeat the flag for more")
 	return cmd
 }
 

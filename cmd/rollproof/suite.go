@@ -41,8 +41,8 @@ type kept struct {
 	err  error // the record could not be written; Done tells the performer
 }
 
-// suiteOf is the suite of this command: a new one, or the one that it goes on with. wanted is what was asked for by the terms, and faults what
-// is planted in each, nil for scenarios as they are.
+// suiteOf returns the suite of this command: a new one, or the one that --resume goes on with. wanted is what the terms ask for. faults is what is
+// planted in each; nil for scenarios as they are.
 func (f *labFlags) suiteOf(cmd *cobra.Command, resumed *kept, terms suite.Terms, wanted []run.Scenario, faults []teeth.Fault) (*kept, error) {
 	positions, err := f.part(wanted)
 	if err != nil {
@@ -155,11 +155,8 @@ func (k *kept) start(out string, images map[string]string) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return fmt.Errorf("start the record of a suite: %w", err)
 	}
-	kind, now := "suite", time.Now().UTC()
-	if k.Command == "teeth" {
-		kind = "teeth"
-	}
-	dir := filepath.Join(out, now.Format("20060102-150405")+"-"+kind)
+	now := time.Now().UTC()
+	dir := filepath.Join(out, now.Format("20060102-150405")+"-"+kindOfSuite(k.Command))
 	err := k.Create(dir, now)
 	for n := 2; errors.Is(err, fs.ErrExist); n++ { // another command has begun one in this second
 		err = k.Create(fmt.Sprintf("%s-%d", dir, n), now)
@@ -168,6 +165,14 @@ func (k *kept) start(out string, images map[string]string) error {
 		return err
 	}
 	return k.hold()
+}
+
+// kindOfSuite is what the directory of a suite is called after, by the command that began it.
+func kindOfSuite(command string) string {
+	if command == "teeth" {
+		return "teeth"
+	}
+	return "suite"
 }
 
 // hold keeps other commands from going on with the suite as long as this one lasts.
@@ -262,9 +267,9 @@ func became(r *suite.Run, p run.Performed, fault *teeth.Fault) {
 	}
 }
 
-// came notes what a run came to by its record; ran is why it could not be run as planned. A run that was broken off proves nothing, but for one
-// thing: a promise that was broken by then stays broken, and no later run takes that back. Under a planted fault that is nothing yet, for an
-// interrupt may turn the check as well.
+// came notes what a run came to, by its record. ran is why it could not be run as planned. A run that was broken off proves nothing, with one
+// exception: a promise that was broken by then stays broken, and no later run takes that back. Under a planted fault the exception does not hold,
+// for an interrupt may turn the check as well.
 func came(r *suite.Run, h *history.History, res judge.Result, ran error, fault *teeth.Fault) {
 	r.Record = h.Sum()
 	verdict, end := reports.Overall(res), endOf(h)

@@ -152,7 +152,7 @@ func toothOf(p suite.Part) reports.Tooth {
 	case p.Tooth == nil:
 		tooth.Said = string(p.State) + ": " + p.Reason
 	default:
-		tooth.Seen, tooth.Said = p.Tooth.Seen, p.Tooth.Said
+		tooth.Tried, tooth.Seen, tooth.Said = true, p.Tooth.Seen, p.Tooth.Said
 	}
 	return tooth
 }

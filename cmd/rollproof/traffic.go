@@ -62,7 +62,7 @@ Exit codes: 0 the traffic file is written, 3 it is not.`,
 
   # in a script: what was left out as one JSON line on standard error, and nothing odd let pass
   rollproof traffic convert --from traefik-json --strict --output json --out day.jsonl access.json.gz 2>summary.json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c.log = args[0]
 			if c.summary != "text" && c.summary != "json" {
@@ -74,7 +74,7 @@ Exit codes: 0 the traffic file is written, 3 it is not.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&c.Format, "from", accesslog.Auto, "format of the log, one of those above")
+	cmd.Flags().StringVar(&c.Format, "from", accesslog.Auto, "format of the log, of those above")
 	cmd.Flags().StringVar(&c.out, "out", "", "file to write, which must not exist (default: standard output)")
 	cmd.Flags().BoolVar(&c.Strict, "strict", false, "end at the first line that is odd or has to be changed, and write nothing")
 	cmd.Flags().StringVarP(&c.summary, "output", "o", "text", "what was left out, on standard error: text or json")
@@ -236,7 +236,7 @@ func newTrafficCheckCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a traffic file from end to end and say what it holds",
-		Args:  cobra.ExactArgs(1),
+		Args:  arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t, err := load.OpenTraffic(args[0])
 			if err != nil {

@@ -93,7 +93,7 @@ func TestConvertRefuses(t *testing.T) {
 		"full disk":        {[]string{"--out", "/dev/full", good}, "no space left on device"},
 		"unknown format":   {[]string{"--from", "conbined", good}, `did you mean combined?`},
 		"unknown output":   {[]string{"--output", "yaml", good}, "want text or json"},
-		"no file is named": {nil, "accepts 1 arg(s), received 0"},
+		"no file is named": {nil, "FILE is missing: type `rollproof traffic convert FILE`"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errs := convertCommand(t.Context(), nil, c.args...)

@@ -18,6 +18,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // A record whose sums fit may tell of anything: whoever can write a file can make one. judge and report take each, say one line where it
@@ -363,8 +364,8 @@ func anyChange(t *rapid.T) *history.Change {
 
 // The objects of the wild records are what judges read: a field that is named wrongly would make them say nothing.
 func TestTheObjectsOfWildRecordsAreRead(t *testing.T) {
-	for resource, of := range map[string]any{"pods": &history.PodObject{}, "replicasets": &history.ReplicaSetObject{}, "rollouts": &history.RolloutObject{}, "analysisruns": &history.AnalysisRunObject{},
-		"nodes": &history.NodeObject{}, "poddisruptionbudgets": &history.PDBObject{}, "traefikservices": &history.TraefikServiceObject{}, "endpointslices": &history.EndpointSliceObject{}} {
+	for resource, of := range map[string]any{"pods": &resource.Pod{}, "replicasets": &resource.ReplicaSet{}, "rollouts": &resource.Rollout{}, "analysisruns": &resource.AnalysisRun{},
+		"nodes": &resource.Node{}, "poddisruptionbudgets": &resource.PDB{}, "traefikservices": &resource.TraefikService{}, "endpointslices": &resource.EndpointSlice{}} {
 		for _, text := range objects[resource] {
 			d := json.NewDecoder(strings.NewReader(text))
 			d.DisallowUnknownFields()

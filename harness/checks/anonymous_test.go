@@ -200,7 +200,10 @@ func TestAPassNamesWhatWasMasked(t *testing.T) {
 	if !strings.Contains(p.Reason, want) {
 		t.Errorf("reason %q, want it to tell %q", p.Reason, want)
 	}
-	if p := promise(t, cleanRun().judged(t), load.SlugDropped); strings.Contains(p.Reason, "again") {
-		t.Errorf("nothing was masked, and the reason is %q", p.Reason)
+	if len(p.Reservations) != 1 || p.Reservations[0] != want {
+		t.Errorf("reservations %q, want %q alone", p.Reservations, want)
+	}
+	if p := promise(t, cleanRun().judged(t), load.SlugDropped); strings.Contains(p.Reason, "again") || len(p.Reservations) > 0 {
+		t.Errorf("nothing was masked, and the reason is %q with reservations %q", p.Reason, p.Reservations)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/canary"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // takenBack is a canary at 10 % that the harness puts back, in the middle of its first analysis, which the controller then ends.
@@ -15,7 +16,7 @@ func takenBack(t testing.TB, r *recording) {
 	r.forgetAbout("rollouts", "bitvaultd", 3*time.Second)
 	r.forgetAbout("analysisruns", "first", 3*time.Second)
 	r.forgetAbout("analysisruns", "second", 0)
-	ended := history.AnalysisRunObject{Owner: &history.Owner{Kind: "Rollout", Name: "bitvaultd"}, Hash: "h2", Step: "1", Phase: "Successful", Message: "Run Terminated"}
+	ended := resource.AnalysisRun{Owner: &resource.Owner{Kind: "Rollout", Name: "bitvaultd"}, Hash: "h2", Step: "1", Phase: "Successful", Message: "Run Terminated"}
 	r.change(3300*ms, "modified", "analysisruns", "first", nil, ended)
 	r.rollout(3300*ms, "h1", "h1", 0, isHealthy)
 }

@@ -95,7 +95,7 @@ func TestTrafficShare(t *testing.T) {
 		}, want: judge.Inconclusive, reason: "1 227 needed"},
 		{name: "a step shorter than the settling time", spoil: func(r *recording) {
 			r.step(5800*time.Millisecond, "canary-30", 30)
-		}, want: judge.Inconclusive, reason: "canary-30 gave way after 200ms, before it had settled"},
+		}, want: judge.Inconclusive, reason: "canary-30 gave way after 200 ms, before it had settled"},
 		{name: "a step that says the same again goes on", spoil: func(r *recording) { r.step(5600*time.Millisecond, "canary-10 again", 10) }, want: judge.Pass,
 			reason: "3 steps"},
 		{name: "a step after the load", spoil: func(r *recording) { r.step(testLength, "canary-30", 30) }, want: judge.Pass, reason: "3 steps"},
@@ -149,7 +149,7 @@ func TestBlastRadius(t *testing.T) {
 			want: judge.Pass, reason: "caused 24 failures"},
 		{name: "aborted too late", spoil: func(r *recording) {
 			r.budgets(t, func(b *checks.Budgets) { b.Propagation, b.Abort = time.Second, 3*time.Second })
-		}, want: judge.Fail, reason: "not aborted within 3s"},
+		}, want: judge.Fail, reason: "not aborted within 3 s"},
 		{name: "no abort recorded", spoil: func(r *recording) {
 			r.budgets(t, func(b *checks.Budgets) { b.Propagation = time.Second })
 			r.events = r.events[:len(r.events)-1]

@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 const (
@@ -83,16 +84,16 @@ func (r *recording) podOf(at time.Duration, typ, name, rs, node string, state hi
 	if state.Phase == "" {
 		state.Phase = "Running"
 	}
-	r.change(at, typ, "pods", name, &state, history.PodObject{Labels: map[string]string{"app": "bitvaultd"},
-		Owner: &history.Owner{Kind: "ReplicaSet", Name: rs}, Disruption: disruption})
+	r.change(at, typ, "pods", name, &state, resource.Pod{Labels: map[string]string{"app": "bitvaultd"},
+		Owner: &resource.Owner{Kind: "ReplicaSet", Name: rs}, Disruption: disruption})
 }
 
 func (r *recording) replicaSet(at time.Duration, typ, version, hash string, desired int32, scaleDownAt string) {
-	r.change(at, typ, "replicasets", "rs-"+hash, nil, history.ReplicaSetObject{Owner: &history.Owner{Kind: "Rollout", Name: "bitvaultd"},
+	r.change(at, typ, "replicasets", "rs-"+hash, nil, resource.ReplicaSet{Owner: &resource.Owner{Kind: "Rollout", Name: "bitvaultd"},
 		Hash: hash, Version: version, Desired: desired, Replicas: desired, Ready: desired, ScaleDownAt: scaleDownAt})
 }
 
-func (r *recording) node(at time.Duration, name string, o history.NodeObject) {
+func (r *recording) node(at time.Duration, name string, o resource.Node) {
 	typ := "modified"
 	if at == 0 {
 		typ = "added"
@@ -101,15 +102,15 @@ func (r *recording) node(at time.Duration, name string, o history.NodeObject) {
 }
 
 // rollout records a state of the Rollout bitvaultd; weight below 0 leaves the weights of the release before.
-func (r *recording) rollout(at time.Duration, stable, current string, weight int32, change func(*history.RolloutObject)) {
+func (r *recording) rollout(at time.Duration, stable, current string, weight int32, change func(*resource.Rollout)) {
 	replicas, generation := int32(2), int64(1)
 	if current != "h1" {
 		generation = 2
 	}
-	o := history.RolloutObject{Generation: generation, ObservedGeneration: fmt.Sprint(generation), Replicas: &replicas, Phase: "Progressing",
-		StableRS: stable, CurrentPodHash: current, Weights: &history.Weights{
-			Canary: history.Weight{Weight: max(weight, 0), PodTemplateHash: current, ServiceName: "canary"},
-			Stable: history.Weight{Weight: 100 - max(weight, 0), PodTemplateHash: stable, ServiceName: "stable"},
+	o := resource.Rollout{Generation: generation, ObservedGeneration: fmt.Sprint(generation), Replicas: &replicas, Phase: "Progressing",
+		StableRS: stable, CurrentPodHash: current, Weights: &resource.Weights{
+			Canary: resource.Weight{Weight: max(weight, 0), PodTemplateHash: current, ServiceName: "canary"},
+			Stable: resource.Weight{Weight: 100 - max(weight, 0), PodTemplateHash: stable, ServiceName: "stable"},
 		}}
 	if weight < 0 {
 		o.Weights.Canary.PodTemplateHash = stable
@@ -129,13 +130,13 @@ func (r *recording) router(at time.Duration, canary, stable int32) {
 	if at == 0 {
 		typ = "added"
 	}
-	r.change(at, typ, "traefikservices", "split", nil, history.TraefikServiceObject{Services: []history.WeightedService{
+	r.change(at, typ, "traefikservices", "split", nil, resource.TraefikService{Services: []resource.WeightedService{
 		{Name: "stable", Weight: &stable}, {Name: "canary", Weight: &canary}}})
 }
 
 // analysis records an analysis of the release h2 from its beginning to its end.
-func (r *recording) analysis(name, step string, began, ended time.Duration, phase string, metrics ...history.MetricResult) {
-	o := history.AnalysisRunObject{Owner: &history.Owner{Kind: "Rollout", Name: "bitvaultd"}, Hash: "h2", Step: step}
+func (r *recording) analysis(name, step string, began, ended time.Duration, phase string, metrics ...resource.MetricResult) {
+	o := resource.AnalysisRun{Owner: &resource.Owner{Kind: "Rollout", Name: "bitvaultd"}, Hash: "h2", Step: step}
 	r.change(began, "added", "analysisruns", name, nil, o)
 	o.Phase = "Running"
 	r.change(began+10*ms, "modified", "analysisruns", name, nil, o)
@@ -148,14 +149,14 @@ func (r *recording) analysis(name, step string, began, ended time.Duration, phas
 	r.change(ended, "modified", "analysisruns", name, nil, o)
 }
 
-func measuredAs(name, phase string, values ...string) history.MetricResult {
-	m := history.MetricResult{Name: name, Phase: phase}
+func measuredAs(name, phase string, values ...string) resource.MetricResult {
+	m := resource.MetricResult{Name: name, Phase: phase}
 	for i, v := range values {
 		of := "Successful"
 		if i == len(values)-1 {
 			of = phase
 		}
-		m.Measurements = append(m.Measurements, history.Measurement{Phase: of, Value: v})
+		m.Measurements = append(m.Measurements, resource.Measurement{Phase: of, Value: v})
 		switch of {
 		case "Error":
 			m.Error++
@@ -170,13 +171,13 @@ func measuredAs(name, phase string, values ...string) history.MetricResult {
 	return m
 }
 
-func healthyMetrics() []history.MetricResult {
-	return []history.MetricResult{measuredAs("errors", "Successful", "[0]", "[0]"), measuredAs("latency", "Successful", "[0.02]", "[0.02]"),
+func healthyMetrics() []resource.MetricResult {
+	return []resource.MetricResult{measuredAs("errors", "Successful", "[0]", "[0]"), measuredAs("latency", "Successful", "[0.02]", "[0.02]"),
 		measuredAs("cpu", "Successful", "[0.1]", "[0.1]")}
 }
 
 // metricsWith are healthy ones but for the one given.
-func metricsWith(m history.MetricResult) []history.MetricResult {
+func metricsWith(m resource.MetricResult) []resource.MetricResult {
 	all := healthyMetrics()
 	for i := range all {
 		if all[i].Name == m.Name {
@@ -186,7 +187,7 @@ func metricsWith(m history.MetricResult) []history.MetricResult {
 	return all
 }
 
-func isHealthy(o *history.RolloutObject) { o.Phase = "Healthy" }
+func isHealthy(o *resource.Rollout) { o.Phase = "Healthy" }
 
 // stackAt0 is the cluster as the first lists show it: two nodes and two pods of version v1.
 func (r *recording) stackAt0(t testing.TB) {
@@ -195,8 +196,8 @@ func (r *recording) stackAt0(t testing.TB) {
 		b.Settle, b.Propagation, b.Watch = 500*ms, 500*ms, 100*ms
 		b.Notice, b.Abort, b.Drain, b.Ending = 3*time.Second, 5*time.Second, 3*time.Second, time.Second
 	})
-	r.node(0, "n1", history.NodeObject{Ready: true})
-	r.node(0, "n2", history.NodeObject{Ready: true})
+	r.node(0, "n1", resource.Node{Ready: true})
+	r.node(0, "n2", resource.Node{Ready: true})
 	r.replicaSet(0, "added", "v1", "h1", 2, "")
 	r.podOf(0, "added", "pod-a", "rs-h1", "n1", history.PodState{Ready: true, Version: "v1"}, "")
 	r.podOf(0, "added", "pod-b", "rs-h1", "n2", history.PodState{Ready: true, Version: "v1"}, "")
@@ -252,12 +253,12 @@ func (r *recording) weightTo(at time.Duration, weight int32) {
 
 // abortAt gives the release h2 up for a metric, and heals the Rollout at 8 s.
 func (r *recording) abortAt(at time.Duration, weight int32, metric string) {
-	aborted := func(o *history.RolloutObject) {
+	aborted := func(o *resource.Rollout) {
 		o.Abort, o.AbortedAt = true, "2026-11-23T09:59:00Z"
 		o.Message = fmt.Sprintf(`RolloutAborted: Rollout aborted update to revision 2: Step-based analysis phase error/failed: Metric "%s" assessed Failed due to failed (1) > failureLimit (0)`, metric)
 	}
 	r.rollout(at, "h1", "h2", weight, aborted)
-	r.rollout(at+100*ms, "h1", "h2", 0, func(o *history.RolloutObject) { aborted(o); o.Phase = "Degraded" })
+	r.rollout(at+100*ms, "h1", "h2", 0, func(o *resource.Rollout) { aborted(o); o.Phase = "Degraded" })
 	r.router(at+100*ms, 0, 100)
 	r.step(at+100*ms, "aborted", 0)
 	r.replicaSet(at+200*ms, "modified", "v2", "h2", 1, "2026-11-23T10:00:00Z")
@@ -321,8 +322,8 @@ func blindCanary(t testing.TB, r *recording) {
 	r.rollout(2*time.Second, "h1", "h2", -1, nil)
 	r.newPod(2*time.Second, "pod-c", "rs-h2", "n1", "v2")
 	r.weightTo(2300*ms, 10)
-	r.analysis("first", "1", 2400*ms, 3900*ms, "Error", history.MetricResult{Name: "errors", Phase: "Error", Error: 1,
-		Measurements: []history.Measurement{{Phase: "Error", Message: "connection refused"}}})
+	r.analysis("first", "1", 2400*ms, 3900*ms, "Error", resource.MetricResult{Name: "errors", Phase: "Error", Error: 1,
+		Measurements: []resource.Measurement{{Phase: "Error", Message: "connection refused"}}})
 	r.abortAt(4*time.Second, 10, "errors")
 	r.serve(10, 2300*ms, 4100*ms)
 }
@@ -332,7 +333,7 @@ func (r *recording) budget(at time.Duration, healthy, allowed int32) {
 	if at == 0 {
 		typ = "added"
 	}
-	r.change(at, typ, "poddisruptionbudgets", "guard", nil, history.PDBObject{Generation: 1, ObservedGeneration: 1, MinAvailable: "2",
+	r.change(at, typ, "poddisruptionbudgets", "guard", nil, resource.PDB{Generation: 1, ObservedGeneration: 1, MinAvailable: "2",
 		DesiredHealthy: 2, CurrentHealthy: healthy, DisruptionsAllowed: allowed, ExpectedPods: 3, Selector: "app=bitvaultd"})
 }
 
@@ -350,7 +351,7 @@ func drainedNode(t testing.TB, r *recording) {
 	r.podOf(0, "added", "pod-e", "rs-h1", "n1", history.PodState{Ready: true, Version: "v1"}, "")
 	r.budget(0, 3, 1)
 	r.disturbance("d1", "drain", "", 3*time.Second, 5200*ms, 6*time.Second)
-	r.node(3*time.Second, "n1", history.NodeObject{Ready: true, Unschedulable: true})
+	r.node(3*time.Second, "n1", resource.Node{Ready: true, Unschedulable: true})
 	r.budget(3100*ms, 2, 0)
 	r.evict(3110*ms, "pod-a", 201)
 	r.endPod(3105*ms, "pod-a", "rs-h1", "n1", evictedByAPI)
@@ -362,7 +363,7 @@ func drainedNode(t testing.TB, r *recording) {
 	r.budget(4116*ms, 2, 0)
 	r.newPod(4300*ms, "pod-g", "rs-h1", "n2", "v1")
 	r.budget(4600*ms, 3, 1)
-	r.node(5900*ms, "n1", history.NodeObject{Ready: true})
+	r.node(5900*ms, "n1", resource.Node{Ready: true})
 	for _, arm := range []string{"get", "post", "post-close"} { // pod-b answers from the first eviction on
 		for _, h := range r.between(arm, 3*time.Second, testLength) {
 			h.Pod = "pod-b"

@@ -11,6 +11,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 func TestPDB(t *testing.T) {
@@ -28,7 +29,7 @@ func TestPDB(t *testing.T) {
 			}
 		}},
 		{name: "a budget with the wrong selector", want: judge.Fail, reason: "no disruption budget selects it", spoil: func(r *recording) {
-			edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) { o.Selector, o.ExpectedPods, o.DesiredHealthy = "app=other", 0, 0 })
+			edit(r, "poddisruptionbudgets", "guard", 0, func(o *resource.PDB) { o.Selector, o.ExpectedPods, o.DesiredHealthy = "app=other", 0, 0 })
 		}},
 		{name: "a budget in a namespace of its own", want: judge.Fail, reason: "no disruption budget selects it", spoil: func(r *recording) {
 			for _, e := range r.events {
@@ -38,7 +39,7 @@ func TestPDB(t *testing.T) {
 			}
 		}},
 		{name: "a budget that selects all", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) { o.Selector = "*" })
+			edit(r, "poddisruptionbudgets", "guard", 0, func(o *resource.PDB) { o.Selector = "*" })
 		}},
 		{name: "never put to the test", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) {
 			r.forgetEvictions(func(e *history.Eviction) bool { return e.Code == 429 })
@@ -51,23 +52,23 @@ func TestPDB(t *testing.T) {
 			}
 		}},
 		{name: "another budget refused another pod", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) {
-			r.change(0, "added", "poddisruptionbudgets", "other", nil, history.PDBObject{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
+			r.change(0, "added", "poddisruptionbudgets", "other", nil, resource.PDB{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
 				DesiredHealthy: 1, CurrentHealthy: 1, ExpectedPods: 1, Selector: "app=other"})
-			r.change(0, "added", "pods", "pod-o", &history.PodState{Ready: true, Phase: "Running", Node: "n1"}, history.PodObject{
-				Labels: map[string]string{"app": "other"}, Owner: &history.Owner{Kind: "ReplicaSet", Name: "rs-o"}})
+			r.change(0, "added", "pods", "pod-o", &history.PodState{Ready: true, Phase: "Running", Node: "n1"}, resource.Pod{
+				Labels: map[string]string{"app": "other"}, Owner: &resource.Owner{Kind: "ReplicaSet", Name: "rs-o"}})
 			r.refusedPod("pod-o")
 		}},
 		{name: "a pod of another node was refused", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) { r.refusedPod("pod-b") }},
 		{name: "a budget that allowed it is said to have refused", want: judge.Inconclusive, reason: "never put to the test", spoil: func(r *recording) {
-			edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) { o.DisruptionsAllowed = 3 })
+			edit(r, "poddisruptionbudgets", "guard", 0, func(o *resource.PDB) { o.DisruptionsAllowed = 3 })
 		}},
 		{name: "of two budgets one was never asked", want: judge.Inconclusive, reason: "by budget second: it was never put to the test", spoil: func(r *recording) {
-			r.change(0, "added", "poddisruptionbudgets", "second", nil, history.PDBObject{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
+			r.change(0, "added", "poddisruptionbudgets", "second", nil, resource.PDB{Generation: 1, ObservedGeneration: 1, MinAvailable: "1",
 				DesiredHealthy: 1, CurrentHealthy: 3, DisruptionsAllowed: 2, ExpectedPods: 3, Selector: "app=bitvaultd"})
 		}},
 		{name: "deleted, not evicted", want: judge.Fail, reason: "pod pod-e was removed, and not by an eviction", spoil: func(r *recording) {
 			r.forgetEvictions(func(e *history.Eviction) bool { return e.Pod == "pod-e" && e.Code == 201 })
-			edit(r, "pods", "pod-e", 0, func(o *history.PodObject) { o.Disruption = "" })
+			edit(r, "pods", "pod-e", 0, func(o *resource.Pod) { o.Disruption = "" })
 		}},
 		{name: "both at once", want: judge.Fail, reason: "1 pods ready, budget guard asks for 2", spoil: func(r *recording) {
 			for i := range r.events {
@@ -77,10 +78,10 @@ func TestPDB(t *testing.T) {
 			}
 		}},
 		{name: "accepted while none was allowed", want: judge.Fail, reason: "eviction of pod pod-e was accepted while budget guard allowed none", spoil: func(r *recording) {
-			edit(r, "poddisruptionbudgets", "guard", 3200*ms, func(o *history.PDBObject) { o.DisruptionsAllowed = 0 })
+			edit(r, "poddisruptionbudgets", "guard", 3200*ms, func(o *resource.PDB) { o.DisruptionsAllowed = 0 })
 		}},
 		{name: "an unready pod may go", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "poddisruptionbudgets", "guard", 3200*ms, func(o *history.PDBObject) { o.DisruptionsAllowed = 0 })
+			edit(r, "poddisruptionbudgets", "guard", 3200*ms, func(o *resource.PDB) { o.DisruptionsAllowed = 0 })
 			r.podOf(4*time.Second, "modified", "pod-e", "rs-h1", "n1", history.PodState{}, "")
 			r.podOf(3300*ms, "added", "pod-h", "rs-h1", "n2", history.PodState{Ready: true}, "")
 			r.podOf(7*time.Second, "deleted", "pod-h", "rs-h1", "n2", history.PodState{}, "")
@@ -118,7 +119,7 @@ func (r *recording) forgetEvictions(which func(*history.Eviction) bool) {
 
 // deadlocked is a drain that a budget never lets end: as many pods must be there as there are.
 func deadlocked(r *recording) {
-	edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) {
+	edit(r, "poddisruptionbudgets", "guard", 0, func(o *resource.PDB) {
 		o.MinAvailable, o.DesiredHealthy, o.CurrentHealthy, o.DisruptionsAllowed = "3", 3, 3, 0
 	})
 	r.forgetEvictions(func(*history.Eviction) bool { return true })
@@ -137,9 +138,9 @@ func deadlocked(r *recording) {
 
 func TestPDBNoDeadlock(t *testing.T) {
 	spoilt(t, mechanics.SlugNoDeadlock, drainedNode, []verdictCase{
-		{name: "ended", want: judge.Pass, reason: "1 drain of 2 pods ended within 2.2s"},
+		{name: "ended", want: judge.Pass, reason: "1 drain of 2 pods ended within 2.2 s"},
 		{name: "deadlocked", want: judge.Fail, reason: "pod pod-a was never evicted, the last answer is 429", spoil: deadlocked},
-		{name: "too late", want: judge.Fail, reason: "it took 2.2s, at most 2s allowed", spoil: func(r *recording) {
+		{name: "too late", want: judge.Fail, reason: "it took 2.2 s, at most 2 s allowed", spoil: func(r *recording) {
 			r.budgets(t, func(b *checks.Budgets) { b.Drain, b.Propagation = 2*time.Second, 500*ms })
 		}},
 		{name: "never ended", want: judge.Fail, reason: "it never ended", spoil: func(r *recording) { r.forget(history.Landed) }},
@@ -177,21 +178,21 @@ func TestADeadlockNamesItsBudget(t *testing.T) {
 func TestHealed(t *testing.T) {
 	spoilt(t, stack.SlugHealed, goodCanary, []verdictCase{
 		{name: "healed", want: judge.Pass, reason: "2 pods Ready, 2 nodes schedulable as before"},
-		{name: "a node left cordoned", want: judge.Fail, reason: "node n1 is left cordoned", spoil: func(r *recording) { r.node(8*time.Second, "n1", history.NodeObject{Ready: true, Unschedulable: true}) }},
+		{name: "a node left cordoned", want: judge.Fail, reason: "node n1 is left cordoned", spoil: func(r *recording) { r.node(8*time.Second, "n1", resource.Node{Ready: true, Unschedulable: true}) }},
 		{name: "a node cordoned before", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "nodes", "n1", 0, func(o *history.NodeObject) { o.Unschedulable = true })
+			edit(r, "nodes", "n1", 0, func(o *resource.Node) { o.Unschedulable = true })
 		}},
-		{name: "a node not Ready", want: judge.Fail, reason: "node n2 is not Ready", spoil: func(r *recording) { r.node(8*time.Second, "n2", history.NodeObject{}) }},
+		{name: "a node not Ready", want: judge.Fail, reason: "node n2 is not Ready", spoil: func(r *recording) { r.node(8*time.Second, "n2", resource.Node{}) }},
 		{name: "a node not Ready before", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "nodes", "n2", 0, func(o *history.NodeObject) { o.Ready = false })
+			edit(r, "nodes", "n2", 0, func(o *resource.Node) { o.Ready = false })
 		}},
-		{name: "a node gone", want: judge.Fail, reason: "node n2 is gone", spoil: func(r *recording) { r.change(8*time.Second, "deleted", "nodes", "n2", nil, history.NodeObject{}) }},
+		{name: "a node gone", want: judge.Fail, reason: "node n2 is gone", spoil: func(r *recording) { r.change(8*time.Second, "deleted", "nodes", "n2", nil, resource.Node{}) }},
 		{name: "a rollout left aborted", want: judge.Fail, reason: "left aborted", spoil: func(r *recording) {
-			r.rollout(8*time.Second, "h2", "h2", 0, func(o *history.RolloutObject) { o.Abort, o.Phase = true, "Degraded" })
+			r.rollout(8*time.Second, "h2", "h2", 0, func(o *resource.Rollout) { o.Abort, o.Phase = true, "Degraded" })
 		}},
 		{name: "a rollout left Progressing", want: judge.Fail, reason: "left Progressing", spoil: func(r *recording) { r.rollout(8*time.Second, "h2", "h2", 0, nil) }},
 		{name: "a rollout gone", want: judge.Fail, reason: "rollout bitvaultd is gone", spoil: func(r *recording) {
-			r.change(8*time.Second, "deleted", "rollouts", "bitvaultd", nil, history.RolloutObject{Phase: "Healthy"})
+			r.change(8*time.Second, "deleted", "rollouts", "bitvaultd", nil, resource.Rollout{Phase: "Healthy"})
 		}},
 		{name: "a pod left Pending", want: judge.Fail, reason: "pod pod-z is Pending", spoil: func(r *recording) {
 			r.podOf(8*time.Second, "added", "pod-z", "rs-h2", "", history.PodState{Phase: "Pending"}, "")
@@ -210,7 +211,7 @@ func TestHealed(t *testing.T) {
 		}},
 		{name: "a replica fewer", want: judge.Fail, reason: "rollout bitvault/bitvaultd has 1 ready pods, 2 before", spoil: func(r *recording) { r.endPod(8*time.Second, "pod-d", "rs-h2", "n2", "") }},
 		{name: "scaled for good", want: judge.Fail, reason: "asks for 3 replicas, 2 before", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { *o.Replicas = 3 })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { *o.Replicas = 3 })
 		}},
 		{name: "a promoted release is not healed", want: judge.Pass, spoil: func(r *recording) { r.forget(history.Healed) }},
 		{name: "never healed", want: judge.Fail, reason: "silence (d1) was never healed", spoil: func(r *recording) {

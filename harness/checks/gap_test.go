@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -59,7 +60,7 @@ func TestAGapIsEvidence(t *testing.T) {
 	replacedPod(t, r)
 	r.blind("pods", 4*time.Second, 5*time.Second)
 	p := assertVerdict(t, r.judged(t, mechanics.SlugReadiness), mechanics.SlugReadiness, judge.Inconclusive)
-	want := judge.Finding{At: 4 * time.Second, Until: 5 * time.Second, Class: "gap", Text: "changes of pods from 4s to 5s may be missing"}
+	want := judge.Finding{At: 4 * time.Second, Until: 5 * time.Second, Class: "gap", Text: "changes of pods from 4 s to 5 s may be missing"}
 	if len(p.Findings) != 1 || p.Findings[0].Text != want.Text || p.Findings[0].At != want.At || p.Findings[0].Until != want.Until ||
 		p.Findings[0].Class != want.Class || p.Findings[0].Evidence[0] != "why: the API server was away" || p.Found != 1 || p.Power != nil {
 		t.Errorf("the promise is %+v, want the finding %+v", p, want)
@@ -87,9 +88,9 @@ func TestShortGapsThatLostNothing(t *testing.T) {
 func TestObjectsOfOneName(t *testing.T) {
 	r := cleanRun()
 	r.events = nil
-	r.node(0, "n1", history.NodeObject{Ready: true})
-	r.change(2*time.Second, "deleted", "nodes", "n1", nil, history.NodeObject{Ready: true})
-	r.change(3*time.Second, "added", "nodes", "n1", nil, history.NodeObject{})
+	r.node(0, "n1", resource.Node{Ready: true})
+	r.change(2*time.Second, "deleted", "nodes", "n1", nil, resource.Node{Ready: true})
+	r.change(3*time.Second, "added", "nodes", "n1", nil, resource.Node{})
 	for i := range r.events {
 		if c := r.events[i].Change; c != nil && r.events[i].At > 3*time.Second {
 			c.UID = "another"

@@ -13,6 +13,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // page is another workload than testApp, with an arm of its own.
@@ -31,7 +32,7 @@ func TestInjectedFailuresAreExcusedByWorkloadAndRelease(t *testing.T) {
 		h.Pod = pod
 	}
 	sameVersion := func(r *recording) {
-		edit(r, "replicasets", "rs-h1", 0, func(o *history.ReplicaSetObject) { o.Version = "v2" })
+		edit(r, "replicasets", "rs-h1", 0, func(o *resource.ReplicaSet) { o.Version = "v2" })
 	}
 	bad := func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") }
 	spoilt(t, load.SlugDropped, bad, []verdictCase{

@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
@@ -98,7 +99,7 @@ func TestEachLimitHoldsAtItselfAndNotBeyond(t *testing.T) {
 			h.At, h.Version = 4500*ms+4+time.Duration(beyond), "v2"
 		}},
 		"measurements of an analysis that passed": {slug: canary.SlugAbortsLate, want: judge.Fail, base: lateCanary, set: func(r *recording, beyond int) {
-			edit(r, "analysisruns", "first", 3*s, func(o *history.AnalysisRunObject) { o.Metrics[0].Count = int32(2 - beyond) })
+			edit(r, "analysisruns", "first", 3*s, func(o *resource.AnalysisRun) { o.Metrics[0].Count = int32(2 - beyond) })
 		}},
 		"time to the abort of a bad release": {slug: canary.SlugBlast, want: judge.Fail, base: badRelease, set: func(r *recording, beyond int) {
 			r.budgets(t, func(b *checks.Budgets) {
@@ -114,7 +115,7 @@ func TestEachLimitHoldsAtItselfAndNotBeyond(t *testing.T) {
 			r.budgets(t, func(b *checks.Budgets) { b.Drain = 2200*ms - time.Duration(beyond) })
 		}},
 		"ready pods of a budget": {slug: mechanics.SlugPDB, want: judge.Fail, base: drainedNode, set: func(r *recording, beyond int) {
-			edit(r, "poddisruptionbudgets", "guard", 0, func(o *history.PDBObject) { o.DesiredHealthy = int32(2 + beyond) })
+			edit(r, "poddisruptionbudgets", "guard", 0, func(o *resource.PDB) { o.DesiredHealthy = int32(2 + beyond) })
 		}},
 		"answers while routers follow": {slug: mechanics.SlugReadiness, want: judge.Fail, base: replacedPod, set: func(r *recording, beyond int) {
 			h := r.at("get", 4600*ms)

@@ -91,7 +91,7 @@ func TestLoadHeld(t *testing.T) {
 			}
 		}, want: judge.Inconclusive, reason: "and 1 more"},
 		{name: "a late start that only the generator saw", spoil: func(r *recording) { r.window("post").Health.LagMax = time.Second }, want: judge.Inconclusive,
-			reason: "saw a start lag of 1s"},
+			reason: "saw a start lag of 1 s"},
 		{name: "a stalled process", spoil: func(r *recording) { r.window("post").Health.StallMax = time.Second }, want: judge.Inconclusive, reason: "did not run"},
 		{name: "no files left", spoil: func(r *recording) { r.window("post").Health.FilesMax = 1000 }, want: judge.Inconclusive, reason: "open files"},
 		{name: "unknown health", spoil: func(r *recording) { r.window("post").Health = nil }, want: judge.Inconclusive, reason: "not recorded"},
@@ -104,12 +104,12 @@ func TestLoadHeld(t *testing.T) {
 			r.forget(history.Healed)
 			r.disturbance("d1", "release", "", 0, 0, 8900*ms)
 			r.leaveOut(3100*ms, 8900*ms)
-		}, want: judge.Inconclusive, reason: "no hit was started for 5.8s of the 5.9s that release (d1) lasted"},
+		}, want: judge.Inconclusive, reason: "no hit was started for 5.8 s of the 5.9 s that release (d1) lasted"},
 		{name: "no load at the end of a disturbance", spoil: func(r *recording) {
 			r.forget(history.Healed)
 			r.disturbance("d1", "release", "", 0, 0, 7*time.Second)
 			r.leaveOut(5800*ms, 7*time.Second)
-		}, want: judge.Inconclusive, reason: "no hit was started for 1.2s"},
+		}, want: judge.Inconclusive, reason: "no hit was started for 1.2 s"},
 		{name: "no load for a second of a disturbance", spoil: func(r *recording) { r.leaveOut(4*time.Second, 5*time.Second) }, want: judge.Pass},
 		{name: "no load after a disturbance", spoil: func(r *recording) { r.leaveOut(6*time.Second, 9*time.Second) }, want: judge.Pass},
 		{name: "one arm goes on while the others rest", spoil: func(r *recording) { r.leaveOut(3500*ms, 5900*ms, "get", "post") }, want: judge.Pass},

@@ -21,6 +21,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"pgregory.net/rapid"
 )
@@ -81,11 +82,11 @@ func anyCluster(t *rapid.T, r *recording, at func(string) time.Duration) {
 	metric := func() string {
 		return rapid.SampledFrom([]string{"errors", "latency", "guard"}).Draw(t, "metric")
 	}
-	r.node(0, "n1", history.NodeObject{Ready: true, Unschedulable: rapid.Bool().Draw(t, "cordoned")})
+	r.node(0, "n1", resource.Node{Ready: true, Unschedulable: rapid.Bool().Draw(t, "cordoned")})
 	r.replicaSet(1, "added", "v1", "h1", 1, "")
 	r.replicaSet(2, "added", "v2", "h2", 1, "")
 	for range rapid.IntRange(0, 5).Draw(t, "rollouts") {
-		r.rollout(at("rollout"), hash("stable"), hash("current"), rapid.SampledFrom([]int32{-1, 0, 10, 30, 100}).Draw(t, "weight"), func(o *history.RolloutObject) {
+		r.rollout(at("rollout"), hash("stable"), hash("current"), rapid.SampledFrom([]int32{-1, 0, 10, 30, 100}).Draw(t, "weight"), func(o *resource.Rollout) {
 			if o.Abort = rapid.Bool().Draw(t, "abort"); o.Abort {
 				o.AbortedAt, o.Message = "then", "RolloutAborted: errors"
 			}

@@ -10,6 +10,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 const argo = "rollouts-controller"
@@ -38,7 +39,7 @@ func signed(r *recording) {
 			copied := *c
 			if c.Resource == "traefikservices" {
 				generation++
-				var o history.TraefikServiceObject
+				var o resource.TraefikService
 				unmarshal(c.Object, &o)
 				o.Generation = generation
 				copied.Object = marshal(o)
@@ -121,7 +122,7 @@ func accountedAbort(t testing.TB, r *recording) {
 // accountedDrain is the drain of a node, of which all is told.
 func accountedDrain(t testing.TB, r *recording) {
 	drainedNode(t, r)
-	edit(r, "replicasets", "rs-h1", 0, func(o *history.ReplicaSetObject) { o.Desired = 3 })
+	edit(r, "replicasets", "rs-h1", 0, func(o *resource.ReplicaSet) { o.Desired = 3 })
 	signed(r)
 }
 
@@ -143,8 +144,8 @@ func accountedKill(t testing.TB, r *recording) {
 func (r *recording) restarted(at time.Duration, pod, rs string) {
 	state := history.PodState{Ready: true, Phase: "Running", Node: "n2"}
 	for n, moment := range []time.Duration{at - 10*ms, at} {
-		r.change(moment, "modified", "pods", pod, &state, history.PodObject{Labels: map[string]string{"app": "bitvaultd"},
-			Owner: &history.Owner{Kind: "ReplicaSet", Name: rs}, Containers: []history.ContainerState{{Name: "app", Restarts: int32(n), Terminated: "OOMKilled"}}})
+		r.change(moment, "modified", "pods", pod, &state, resource.Pod{Labels: map[string]string{"app": "bitvaultd"},
+			Owner: &resource.Owner{Kind: "ReplicaSet", Name: rs}, Containers: []resource.ContainerState{{Name: "app", Restarts: int32(n), Terminated: "OOMKilled"}}})
 	}
 }
 
@@ -158,8 +159,8 @@ func (r *recording) touch(effect history.Effect, pod string) {
 }
 
 func (r *recording) event(at time.Duration, about, reason, message string) {
-	r.change(at, "added", "events", "event", nil, history.EventObject{Reason: reason, Message: message, Source: "kubelet",
-		Involved: history.Owner{Kind: "Pod", Name: about, UID: "uid-" + about}})
+	r.change(at, "added", "events", "event", nil, resource.Event{Reason: reason, Message: message, Source: "kubelet",
+		Involved: resource.Owner{Kind: "Pod", Name: about, UID: "uid-" + about}})
 }
 
 var byHand = history.Author{Manager: "kubectl-edit", Operation: "Update", At: time.Date(2026, 11, 26, 9, 0, 1, 0, time.UTC)}
@@ -196,7 +197,7 @@ func TestUndisturbed(t *testing.T) {
 			r.podOf(time.Second, "modified", "pod-b", "rs-h1", "n2", history.PodState{Phase: "Failed"}, "TerminationByKubelet")
 		}},
 		{name: "one pod more than its ReplicaSet gave up", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
-			edit(r, "replicasets", "rs-h1", 6300*ms, func(o *history.ReplicaSetObject) { o.Desired = 1 })
+			edit(r, "replicasets", "rs-h1", 6300*ms, func(o *resource.ReplicaSet) { o.Desired = 1 })
 		}},
 		{name: "its ReplicaSet gives it up two seconds later", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
 			r.forgetAbout("pods", "pod-b", ms)
@@ -219,7 +220,7 @@ func TestUndisturbed(t *testing.T) {
 			r.replicaSet(6800*ms, "modified", "v1", "h1", 0, "")
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: argo})
 		}},
-		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of nodes from 1s to 2s may be missing", spoil: func(r *recording) {
+		{name: "a watch that lost something", want: judge.Inconclusive, reason: "changes of nodes from 1 s to 2 s may be missing", spoil: func(r *recording) {
 			r.gap("nodes", time.Second, 2*time.Second, true)
 		}},
 		{name: "nobody watches ReplicaSets", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
@@ -250,7 +251,7 @@ func TestUndisturbed(t *testing.T) {
 			r.restarted(4*time.Second, "pod-c", "rs-h2")
 		}},
 		{name: "a Rollout edited by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed, which nobody declared", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, byHand)
 		}},
 		{name: "a Rollout written by somebody else with us", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
@@ -260,27 +261,27 @@ func TestUndisturbed(t *testing.T) {
 			r.wrote("rollouts", "bitvaultd", ms)
 		}},
 		{name: "a Rollout that its controller writes", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: argo}, history.Author{Manager: argo, Subresource: "status"})
 		}},
 		{name: "a Rollout that the autoscaler scales", want: judge.Pass, spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
 		}},
 		{name: "a Rollout that the autoscaler and somebody else write", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, byHand, history.Author{Manager: "kube-controller-manager", Subresource: "scale"})
 		}},
 		{name: "a Rollout that the autoscaler's process writes otherwise", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kube-controller-manager"})
 		}},
 		{name: "a Rollout that a scale of its controller's name writes", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: argo, Subresource: "scale"})
 		}},
 		{name: "a Rollout scaled by hand", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 3*time.Second, func(o *resource.Rollout) { o.Generation++ })
 			r.wrote("rollouts", "bitvaultd", 3*time.Second, history.Author{Manager: "kubectl", Subresource: "scale"})
 		}},
 		{name: "a Rollout changed by ours that was not declared", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
@@ -299,7 +300,7 @@ func TestUndisturbed(t *testing.T) {
 			}
 		}},
 		{name: "a Rollout changed by ours before it began", want: judge.Inconclusive, reason: "rollout bitvault/bitvaultd was changed", spoil: func(r *recording) {
-			edit(r, "rollouts", "bitvaultd", 0, func(o *history.RolloutObject) { o.Generation++ })
+			edit(r, "rollouts", "bitvaultd", 0, func(o *resource.Rollout) { o.Generation++ })
 			r.rollout(time.Second, "h1", "h1", 0, isHealthy)
 			r.wrote("rollouts", "bitvaultd", time.Second, history.Author{Manager: history.DisturbanceManager})
 		}},
@@ -320,7 +321,7 @@ func TestUndisturbed(t *testing.T) {
 		{name: "a budget edited by hand", want: judge.Inconclusive, reason: "poddisruptionbudget bitvault/guard was changed", spoil: func(r *recording) {
 			r.budget(0, 3, 1)
 			r.budget(time.Second, 3, 1)
-			edit(r, "poddisruptionbudgets", "guard", time.Second, func(o *history.PDBObject) { o.Generation++ })
+			edit(r, "poddisruptionbudgets", "guard", time.Second, func(o *resource.PDB) { o.Generation++ })
 		}},
 		{name: "a ReplicaSet scaled by hand", want: judge.Inconclusive, reason: "replicaset bitvault/rs-h1 was changed", spoil: func(r *recording) {
 			r.wrote("replicasets", "rs-h1", 6300*ms, history.Author{Manager: "kubectl", Operation: "Update", Subresource: "scale"})
@@ -332,15 +333,15 @@ func TestUndisturbed(t *testing.T) {
 			r.replicaSet(8*time.Second, "deleted", "v1", "h1", 0, "")
 		}},
 		{name: "a node cordoned by hand", want: judge.Inconclusive, reason: "node n1 was cordoned", spoil: func(r *recording) {
-			r.node(time.Second, "n1", history.NodeObject{Ready: true, Unschedulable: true})
+			r.node(time.Second, "n1", resource.Node{Ready: true, Unschedulable: true})
 			r.wrote("nodes", "n1", time.Second, history.Author{Manager: "kubectl-cordon"})
 		}},
 		{name: "a node that was lost for a while", want: judge.Inconclusive, reason: "node n1 stopped being Ready", spoil: func(r *recording) {
-			r.node(time.Second, "n1", history.NodeObject{})
-			r.node(2*time.Second, "n1", history.NodeObject{Ready: true})
+			r.node(time.Second, "n1", resource.Node{})
+			r.node(2*time.Second, "n1", resource.Node{Ready: true})
 		}},
 		{name: "a node that is gone", want: judge.Inconclusive, reason: "node n1 went away", spoil: func(r *recording) {
-			r.change(time.Second, "deleted", "nodes", "n1", nil, history.NodeObject{Ready: true})
+			r.change(time.Second, "deleted", "nodes", "n1", nil, resource.Node{Ready: true})
 		}},
 		{name: "a node that somebody is told to disturb", want: judge.Pass, spoil: func(r *recording) {
 			for i := range r.events {
@@ -348,7 +349,7 @@ func TestUndisturbed(t *testing.T) {
 					d.Nodes = []string{"n1"}
 				}
 			}
-			r.node(3*time.Second, "n1", history.NodeObject{})
+			r.node(3*time.Second, "n1", resource.Node{})
 		}},
 	})
 }
@@ -406,7 +407,7 @@ func TestUndisturbedOfADrain(t *testing.T) {
 			r.endPod(3*time.Second, "pod-e", "rs-h1", "n1", "")
 		}},
 		{name: "another node cordoned meanwhile", want: judge.Inconclusive, reason: "node n2 was cordoned", spoil: func(r *recording) {
-			r.node(4*time.Second, "n2", history.NodeObject{Ready: true, Unschedulable: true})
+			r.node(4*time.Second, "n2", resource.Node{Ready: true, Unschedulable: true})
 			r.wrote("nodes", "n2", 4*time.Second, history.Author{Manager: history.DisturbanceManager})
 		}},
 		{name: "uncordoned by hand", want: judge.Inconclusive, reason: "node n1 was uncordoned", spoil: func(r *recording) {
@@ -417,8 +418,8 @@ func TestUndisturbedOfADrain(t *testing.T) {
 			r.wrote("nodes", "n1", 5*time.Second, history.Author{Manager: "kube-controller-manager", Operation: "Update"})
 		}},
 		{name: "another node uncordoned, and nothing tells by whom", want: judge.Inconclusive, reason: "node n2 was uncordoned", spoil: func(r *recording) {
-			edit(r, "nodes", "n2", 0, func(o *history.NodeObject) { o.Unschedulable = true })
-			r.node(4*time.Second, "n2", history.NodeObject{Ready: true})
+			edit(r, "nodes", "n2", 0, func(o *resource.Node) { o.Unschedulable = true })
+			r.node(4*time.Second, "n2", resource.Node{Ready: true})
 			r.wrote("nodes", "n2", 4*time.Second)
 		}},
 		{name: "cordoned, and only the taint tells by whom", want: judge.Inconclusive, reason: "node n1 was cordoned", spoil: func(r *recording) {
@@ -476,7 +477,7 @@ func TestUndisturbedOfAKill(t *testing.T) {
 		{name: "a process that ends twice of one kill", want: judge.Inconclusive, reason: "pod bitvault/pod-b started anew", spoil: func(r *recording) {
 			r.touch(history.Restarts, "pod-b")
 			r.restarted(4500*ms, "pod-b", "rs-h1")
-			edit(r, "pods", "pod-b", 4500*ms, func(o *history.PodObject) { o.Containers[0].Restarts = 2 })
+			edit(r, "pods", "pod-b", 4500*ms, func(o *resource.Pod) { o.Containers[0].Restarts = 2 })
 		}},
 		{name: "a pod of another kind of workload", want: judge.Inconclusive, reason: "pod bitvault/pod-s was ended", spoil: func(r *recording) {
 			r.ownedBy("StatefulSet", "store")
@@ -502,7 +503,7 @@ func TestUndisturbedOfAKill(t *testing.T) {
 func (r *recording) ownedBy(kind, name string) {
 	for i, typ := range []string{"added", "deleted"} {
 		r.change(time.Duration(i)*4300*ms, typ, "pods", "pod-s", &history.PodState{Ready: true, Phase: "Running", Node: "n1"},
-			history.PodObject{Owner: &history.Owner{Kind: kind, Name: name}})
+			resource.Pod{Owner: &resource.Owner{Kind: kind, Name: name}})
 	}
 }
 
@@ -553,10 +554,10 @@ func accountedScaleIn(t testing.TB, r *recording) {
 			d.Touched = []history.Touch{{Effect: history.Changes, Resource: "rollouts", Namespace: testApp.Namespace, Name: testApp.Name}}
 		}
 	}
-	r.rollout(3950*ms, "h1", "h1", 0, func(o *history.RolloutObject) { o.Generation = 2 })
+	r.rollout(3950*ms, "h1", "h1", 0, func(o *resource.Rollout) { o.Generation = 2 })
 	r.replicaSet(3980*ms, "modified", "v1", "h1", 1, "")
 	r.endPod(4*time.Second, "pod-a", "rs-h1", "n1", "")
-	r.rollout(5*time.Second, "h1", "h1", 0, func(o *history.RolloutObject) { o.Generation = 3 })
+	r.rollout(5*time.Second, "h1", "h1", 0, func(o *resource.Rollout) { o.Generation = 3 })
 	r.replicaSet(5050*ms, "modified", "v1", "h1", 2, "")
 	r.newPod(5100*ms, "pod-e", "rs-h1", "n1", "v1")
 	signed(r)

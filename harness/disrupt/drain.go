@@ -19,6 +19,7 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/kube"
 	"bitvault.dev/rollproof/harness/wait"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Drain cordons a node and evicts its pods, all at the same time, as kubectl drain does; pods of DaemonSets and static pods stay.
@@ -62,7 +63,7 @@ func (d Drain) Namespaces(ctx context.Context, e *Env) ([]string, error) {
 // Do drains the node. It is done when the pods that were evicted are gone and each was seen to go by eviction.
 func (d Drain) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 	budget := cmp.Or(d.Budget, 5*time.Minute)
-	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("not within %s", budget))
+	ctx, cancel := context.WithTimeoutCause(ctx, budget, fmt.Errorf("not within %s", words.Span(budget)))
 	defer cancel()
 	if err := a.allow(ctx, d); err != nil { // who picked this node may have asked for another one before
 		return nil, err

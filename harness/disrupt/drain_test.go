@@ -105,7 +105,7 @@ func TestADrainThatDidNotLand(t *testing.T) {
 	}{
 		"refused for ever": {Drain{Node: "n1", Retry: time.Millisecond, Budget: 500 * time.Millisecond},
 			func(b *bench) { b.budget("a", -1); b.kubelet("b") },
-			[]string{"evict pod shop/a: refused", "not within 500ms", "The disruption budget vault needs 3", "PDB vault allows 0: 3 of 3 pods healthy, 3 needed"}},
+			[]string{"evict pod shop/a: refused", "not within 500 ms", "The disruption budget vault needs 3", "PDB vault allows 0: 3 of 3 pods healthy, 3 needed"}},
 		"two budgets": {Drain{Node: "n1"}, func(b *bench) {
 			b.kubelet("b")
 			b.api.Handle(http.MethodPost, "/a/eviction", func(w http.ResponseWriter, r *http.Request) bool {
@@ -114,14 +114,14 @@ func TestADrainThatDidNotLand(t *testing.T) {
 			})
 		}, []string{"evict pod shop/a: 500: This pod has more than one"}},
 		"the pods never end": {Drain{Node: "n1", Budget: 500 * time.Millisecond}, func(*bench) {},
-			[]string{"evicted pod shop/a: wait for its end: not within 500ms", "terminating: true"}},
+			[]string{"evicted pod shop/a: wait for its end: not within 500 ms", "terminating: true"}},
 		"the cordon does not hold": {Drain{Node: "n1", Budget: 200 * time.Millisecond}, func(b *bench) {
 			b.api.Handle(http.MethodPatch, "/n1", func(w http.ResponseWriter, r *http.Request) bool {
 				w.Header().Set("Content-Type", "application/json")
 				_, _ = io.WriteString(w, `{"apiVersion":"v1","kind":"Node"}`)
 				return true
 			})
-		}, []string{"wait for node n1 to have unschedulable true: not within 200ms: saw last: unschedulable false"}},
+		}, []string{"wait for node n1 to have unschedulable true: not within 200 ms: saw last: unschedulable false"}},
 		"others deleted every pod": {Drain{Node: "n1", Retry: time.Millisecond}, func(b *bench) {
 			for _, name := range []string{"a", "b"} {
 				b.api.Handle(http.MethodPost, "/"+name+"/eviction", func(http.ResponseWriter, *http.Request) bool {

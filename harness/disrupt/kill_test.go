@@ -79,7 +79,7 @@ func TestKillingTheProcess(t *testing.T) {
 		want   string // of the error; empty when it lands
 	}{
 		"killed":                     {&shell{pid: "4711"}, endedYAML, ""},
-		"nothing happens":            {&shell{pid: "4711"}, "", "wait for the end of container app of pod a: not within 200ms: saw last: container containerd://c1, 0 restarts"},
+		"nothing happens":            {&shell{pid: "4711"}, "", "wait for the end of container app of pod a: not within 200 ms: saw last: container containerd://c1, 0 restarts"},
 		"it ended of something else": {&shell{pid: "4711"}, strings.ReplaceAll(endedYAML, "%d", "1"), "saw last: it ended with exit code 1"},
 		"no process":                 {&shell{pid: "0"}, "", `crictl says "0\n"`},
 		"the node does not answer":   {&shell{err: errors.New("no such node")}, "", "on node n1: no such node"},
@@ -126,7 +126,7 @@ func TestKillsThatDoNotLand(t *testing.T) {
 		kill KillPod
 		want string
 	}{
-		"the pod never ends":   {KillPod{Pod: "a", How: Deleted, Bound: 50 * time.Millisecond}, "wait for the end of pod a: not within 50ms: saw last: uid"},
+		"the pod never ends":   {KillPod{Pod: "a", How: Deleted, Bound: 50 * time.Millisecond}, "wait for the end of pod a: not within 50 ms: saw last: uid"},
 		"no such pod":          {KillPod{Pod: "z", How: Deleted}, "get pod z"},
 		"none selected":        {KillPod{Selector: "app=other", How: Deleted}, "no Ready pod in shop is selected by app=other"},
 		"a pod of no workload": {KillPod{Pod: "bare", How: ForceDeleted}, "belongs to no workload"},

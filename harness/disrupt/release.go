@@ -23,6 +23,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/kube"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Release gives a workload another pod template: another image, other arguments, another version. It has landed when a new
@@ -134,7 +135,7 @@ func (r Release) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 		return nil, err
 	}
 	bound := cmp.Or(r.Bound, 3*time.Minute)
-	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not within %s", bound))
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("not within %s", words.Span(bound)))
 	defer cancel()
 	set, err := r.awaitCurrent(ctx, a.Env, was, bound, func(hash string) bool { return hash != before })
 	if err != nil {

@@ -246,7 +246,7 @@ func TestReleasesThatDoNotLand(t *testing.T) {
 		spoil   func(*controller)
 		want    string
 	}{
-		"no controller":      {good, func(c *controller) { c.idle = true }, "wait for the ReplicaSet of the release: not within 300ms: saw last: pod template hash"},
+		"no controller":      {good, func(c *controller) { c.idle = true }, "wait for the ReplicaSet of the release: not within 300 ms: saw last: pod template hash"},
 		"no pod starts":      {good, func(c *controller) { c.waiting = "ImagePullBackOff" }, "waiting: ImagePullBackOff"},
 		"another image runs": {with(func(r *Release) { r.Image = digest }), func(c *controller) { c.image = "registry/vault@sha256:9999" }, `image "registry/vault@sha256:9999"`},
 		"another release":    {good, func(c *controller) { c.version = "v7" }, `is of version "v7", want v2: somebody else releases too`},

@@ -125,7 +125,7 @@ func (h host) ensure(ctx context.Context, say Say) (Engine, error) {
 	return engine, checkDriver(engine)
 }
 
-// mayStart turns "nothing answers" into one line on what to do where starting one ourselves is not ours to do.
+// mayStart says in one line what to do where nothing answers and this process may not start an engine.
 func (h host) mayStart(ctx context.Context, why error) error {
 	if !errors.Is(why, ErrNoEngine) || ctx.Err() != nil {
 		return why
@@ -225,7 +225,7 @@ func (h host) launchEngine(ctx context.Context, say Say) error {
 	if err != nil {
 		return err
 	}
-	// No dockerd names it (see ours): whatever pid is in it belongs to nobody of ours, and dockerd refuses to start beside it.
+	// No running dockerd names this pid file (see ours), so it is stale. dockerd refuses to start while it is there.
 	if err := os.Remove(h.pidFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove stale pid file: %w", err)
 	}
@@ -277,7 +277,8 @@ func (h host) waitUntilAnswers(ctx context.Context) error {
 	return errors.Join(err, ended)
 }
 
-// everStarted: a process that was just forked is not in the process table under its own name yet, its log tells that it was.
+// everStarted reports whether dockerd has begun to run. A process that was just forked is not in the process table under its own name yet, but its
+// log tells.
 func (h host) everStarted() bool {
 	info, err := os.Stat(h.logFile())
 	return err == nil && info.Size() > 0
@@ -308,7 +309,7 @@ func (h host) terminate(ctx context.Context) error {
 	})
 }
 
-// older reports whether an engine of ours runs that was not told what this one would be.
+// older reports whether an engine of ours runs with other flags than it would be started with now.
 func (h host) older() bool {
 	return len(processes(h.proc, func(argv []string) bool { return h.isOurs(argv) && !slices.Contains(argv, noUserlandProxy) })) > 0
 }

@@ -121,10 +121,10 @@ type Change struct {
 	Name      string    `json:"name"`
 	UID       string    `json:"uid,omitempty"`
 	Pod       *PodState `json:"pod,omitempty"` // for pods
-	// Object is what else a judge needs, trimmed: one of the types of object.go, by resource.
+	// Object is what else a judge needs, trimmed: a type of package resource, by resource.
 	Object json.RawMessage `json:"object,omitempty"`
 	// By is who wrote the object since it was seen last; with its first change, everybody who ever wrote what is there now. It is
-	// recorded of nodes, replicasets, poddisruptionbudgets, rollouts and traefikservices. Older records hold none.
+	// recorded of the kinds that package resource calls Authored. Older records hold none.
 	By []Author `json:"by,omitempty"`
 }
 
@@ -242,6 +242,7 @@ const (
 	Ends     Effect = "ends"     // the object is deleted
 	Restarts Effect = "restarts" // of a pod: a container of it may start anew
 	Changes  Effect = "changes"  // what the object asks for is changed
+	Replaces Effect = "replaces" // of a pod: whoever keeps it may end it, in its turn, and put another one in its place
 )
 
 // Touch is an object that a disturbance changes itself.

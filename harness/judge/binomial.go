@@ -17,13 +17,10 @@ const (
 // Seen is how surely a test must see what it claims to see.
 const Seen = 0.95
 
-// AtMost is the chance that of n answers, each of them the canary's with chance share, at most k are: the exact binomial distribution.
+// AtMost is the chance that of n answers, each of them the canary's with chance share (0 to 1), at most k are: the exact binomial distribution.
 func AtMost(k, n uint64, share float64) float64 {
-	switch {
-	case k >= n || share <= 0:
+	if k >= n {
 		return 1
-	case share >= 1:
-		return 0
 	}
 	return mathext.RegIncBeta(float64(n-k), float64(k)+1, 1-share)
 }
@@ -31,9 +28,9 @@ func AtMost(k, n uint64, share float64) float64 {
 // AtLeast is the chance that at least k are.
 func AtLeast(k, n uint64, share float64) float64 {
 	switch {
-	case k == 0 || share >= 1 && k <= n:
+	case k == 0:
 		return 1
-	case k > n || share <= 0:
+	case k > n:
 		return 0
 	}
 	return mathext.RegIncBeta(float64(k), float64(n-k)+1, share)

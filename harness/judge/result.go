@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -34,6 +35,8 @@ type Promise struct {
 	Text    string  `json:"promise"` // what was promised, in words
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason,omitempty"` // one line: why it is not a pass, or what the pass rests on
+	// Reservations are what a pass leaves out of the promise: see Reserve.
+	Reservations []string `json:"reservations,omitempty"`
 
 	Hits     uint64 `json:"hits"`               // hits it was judged by
 	Dropped  uint64 `json:"dropped"`            // of them, failures that break the promise
@@ -46,6 +49,13 @@ type Promise struct {
 	Power    *Power    `json:"power,omitempty"`
 	Figures  []Figure  `json:"figures,omitempty"`
 	Routes   []Route   `json:"routes,omitempty"` // of a load that has several
+}
+
+// Reserve notes what a pass leaves out of the promise: what was not judged, what was excepted, and what a budget of the scenario allows beyond
+// the usual one. The reason names each of them too.
+func (p *Promise) Reserve(reservations []string) {
+	p.Reservations = append(p.Reservations, reservations...)
+	p.Reason = strings.Join(append([]string{p.Reason}, reservations...), "; ")
 }
 
 // Finding is one piece of evidence against a promise, or against the worth of the run.

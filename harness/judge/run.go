@@ -112,8 +112,6 @@ func foldHits(ctx context.Context, h *history.History, t *timeline.Timeline, jud
 }
 
 func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFold, damage *[]history.Damage) error {
-	const look = 1 << 12 // hits between two looks at ctx
-	n := 0
 	for hit, err := range h.Hits(arm) {
 		if err != nil {
 			*damage = append(*damage, timeline.AsDamage(err))
@@ -122,8 +120,8 @@ func foldArm(ctx context.Context, h *history.History, arm string, folds []HitFol
 		for _, fold := range folds {
 			fold.Hit(hit)
 		}
-		if n++; n%look == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()

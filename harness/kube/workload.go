@@ -23,12 +23,20 @@ func DeploymentDone(d *appsv1.Deployment) (done bool, saw string) {
 	return done, fmt.Sprintf("%d of %d available, %d of the newest template, %d in all", s.AvailableReplicas, want, s.UpdatedReplicas, s.Replicas)
 }
 
-// StatefulSetDone reports whether every pod of a StatefulSet is of its newest template and ready, and says how far it is.
+// Partition is the ordinal below which the pods of a StatefulSet keep their revision; 0 where all of them are updated.
+func Partition(set *appsv1.StatefulSet) int32 {
+	if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.Partition != nil {
+		return *rolling.Partition
+	}
+	return 0
+}
+
+// StatefulSetDone reports whether every pod of a StatefulSet is of its newest template and Ready, and says how far it is.
 func StatefulSetDone(set *appsv1.StatefulSet) (done bool, saw string) {
 	want, s := Replicas(set.Spec.Replicas), set.Status
-	done = s.ObservedGeneration >= set.Generation && s.CurrentRevision == s.UpdateRevision &&
-		s.UpdatedReplicas == want && s.ReadyReplicas == want && s.Replicas == want
-	return done, fmt.Sprintf("%d of %d ready, %d of the newest template, %d in all", s.ReadyReplicas, want, s.UpdatedReplicas, s.Replicas)
+	done = s.ObservedGeneration >= set.Generation && s.UpdatedReplicas == want && s.ReadyReplicas == want && s.Replicas == want &&
+		s.CurrentRevision == s.UpdateRevision
+	return done, fmt.Sprintf("%d of %d Ready, %d of the newest template, %d in all", s.ReadyReplicas, want, s.UpdatedReplicas, s.Replicas)
 }
 
 // Rollout is what an Argo Rollout says of its release. The whole type would bring its module along.

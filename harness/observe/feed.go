@@ -16,12 +16,13 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
 // feed follows one resource in one namespace, or in all.
 type feed struct {
-	resource
+	resource.Kind
 	namespace string
 	o         *Observer
 	api       dynamic.ResourceInterface
@@ -44,11 +45,11 @@ type known struct {
 	wrote        []history.Author
 }
 
-func newFeed(o *Observer, r resource, namespace string) *feed {
-	f := &feed{resource: r, namespace: namespace, o: o, first: make(chan error, 1), known: map[key]known{}, heard: time.Now()}
-	f.api = o.client.Resource(r.gvr())
+func newFeed(o *Observer, k resource.Kind, namespace string) *feed {
+	f := &feed{Kind: k, namespace: namespace, o: o, first: make(chan error, 1), known: map[key]known{}, heard: time.Now()}
+	f.api = o.client.Resource(k.GVR())
 	if namespace != "" {
-		f.api = o.client.Resource(r.gvr()).Namespace(namespace)
+		f.api = o.client.Resource(k.GVR()).Namespace(namespace)
 	}
 	return f
 }
@@ -63,7 +64,7 @@ func (f *feed) run(ctx context.Context) {
 			continue
 		}
 		if !blind.IsZero() {
-			f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why, Lost: true})
+			f.o.gap(history.Gap{Resource: f.Name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why, Lost: true})
 		}
 		f.merge(list)
 		f.ready(nil)
@@ -84,7 +85,7 @@ func (f *feed) listFailed(ctx context.Context, err error) {
 	f.mu.Unlock()
 	switch {
 	case ctx.Err() != nil:
-	case apierrors.IsNotFound(err) && f.optional && !f.listed: // later it is an API server that has not loaded its CRDs yet
+	case apierrors.IsNotFound(err) && f.Optional && !f.listed: // later it is an API server that has not loaded its CRDs yet
 		f.missing()
 		f.ready(nil)
 		_ = wait.Pause(ctx, f.o.cfg.Recheck) // the loop looks at ctx itself
@@ -117,7 +118,7 @@ func (f *feed) merge(list *unstructured.UnstructuredList) {
 	for i := range list.Items {
 		u := &list.Items[i]
 		there[f.key(u)] = true
-		f.keep(u, f.ended && !f.listed)
+		f.keep(u, f.Past && !f.listed)
 	}
 	for k, was := range f.known {
 		if !there[k] {
@@ -175,7 +176,7 @@ func lost(err error) bool {
 func (f *feed) read(ctx context.Context, w watch.Interface, blind time.Time, why string) (delivered bool, err error) {
 	defer w.Stop()
 	if time.Since(blind) > f.o.cfg.Tolerance {
-		f.o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why})
+		f.o.gap(history.Gap{Resource: f.Name, Namespace: f.namespace, From: f.o.rec.Clock().At(blind), Why: why})
 	}
 	for {
 		select {
@@ -220,7 +221,7 @@ func (f *feed) event(typ watch.EventType, u *unstructured.Unstructured) {
 // keep records an object that is there, unless nothing changed of what is recorded.
 func (f *feed) keep(u *unstructured.Unstructured, silent bool) {
 	k, now := f.key(u), known{uid: string(u.GetUID()), version: u.GetResourceVersion()}
-	if f.authored {
+	if f.Authored {
 		now.wrote = authors(u)
 	}
 	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
@@ -249,12 +250,12 @@ func (f *feed) keep(u *unstructured.Unstructured, silent bool) {
 // drop records that an object is gone.
 func (f *feed) drop(k key, was known, u *unstructured.Unstructured) {
 	delete(f.known, k)
-	change := history.Change{Resource: f.name, Namespace: k.namespace, Name: k.name}
+	change := history.Change{Resource: f.Name, Namespace: k.namespace, Name: k.name}
 	if u != nil {
 		change = f.change(u)
 	}
 	change.Type, change.UID = "deleted", was.uid
-	if !f.ended {
+	if !f.Past {
 		f.o.append(history.Event{Kind: history.KindChange, Change: &change})
 	}
 	f.o.set(k, nil)
@@ -262,14 +263,14 @@ func (f *feed) drop(k key, was known, u *unstructured.Unstructured) {
 
 // change is what is recorded of an object. One that cannot be read is recorded without its content, and that is said.
 func (f *feed) change(u *unstructured.Unstructured) history.Change {
-	c := history.Change{Resource: f.name, Namespace: u.GetNamespace(), Name: u.GetName(), UID: string(u.GetUID())}
-	pod, object, err := f.trim(u)
+	c := history.Change{Resource: f.Name, Namespace: u.GetNamespace(), Name: u.GetName(), UID: string(u.GetUID())}
+	pod, object, err := f.Trim(u)
 	if err == nil {
 		c.Pod = pod
 		c.Object, err = json.Marshal(object)
 	}
 	if err != nil {
-		f.o.note("%s at version %s cannot be read: %v", describe(f.resource, u), u.GetResourceVersion(), err)
+		f.o.note("%s at version %s cannot be read: %v", f.describe(u), u.GetResourceVersion(), err)
 	}
 	return c
 }
@@ -285,13 +286,13 @@ func content(c history.Change) []byte {
 
 // fold passes on what steps are made of.
 func (f *feed) fold(u *unstructured.Unstructured, c history.Change) {
-	switch f.name {
-	case "replicasets":
-		if o, err := trimReplicaSet(u); err == nil {
+	switch f.Name {
+	case resource.ReplicaSets.Name:
+		if o, err := resource.ReplicaSets.Typed(u); err == nil {
 			f.o.steps.replicaSet(c.Namespace, o)
 		}
-	case "rollouts":
-		if o, err := trimRollout(u); err == nil {
+	case resource.Rollouts.Name:
+		if o, err := resource.Rollouts.Typed(u); err == nil {
 			f.o.steps.rollout(c.Namespace, c.Name, o)
 		}
 	}
@@ -327,12 +328,12 @@ func (f *feed) behind(s State, list *unstructured.UnstructuredList) string {
 		k := f.key(u)
 		there[k] = true
 		if have := s.latest[k]; have == nil || !beyond(have.GetResourceVersion(), u.GetResourceVersion()) {
-			return "a change of " + describe(f.resource, u)
+			return "a change of " + f.describe(u)
 		}
 	}
 	for k, u := range s.latest {
-		if k.resource == f.name && (f.namespace == "" || k.namespace == f.namespace) && !there[k] {
-			return "the end of " + describe(f.resource, u)
+		if k.resource == f.Name && (f.namespace == "" || k.namespace == f.namespace) && !there[k] {
+			return "the end of " + f.describe(u)
 		}
 	}
 	return ""
@@ -345,7 +346,15 @@ func beyond(version, other string) bool {
 }
 
 func (f *feed) key(u *unstructured.Unstructured) key {
-	return key{f.name, u.GetNamespace(), u.GetName()}
+	return key{f.Name, u.GetNamespace(), u.GetName()}
+}
+
+// describe names an object in a sentence.
+func (f *feed) describe(u *unstructured.Unstructured) string {
+	if u.GetNamespace() == "" {
+		return fmt.Sprintf("%s %s", f.Name, u.GetName())
+	}
+	return fmt.Sprintf("%s %s/%s", f.Name, u.GetNamespace(), u.GetName())
 }
 
 func (f *feed) latest(k key) *unstructured.Unstructured {

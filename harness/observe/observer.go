@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Recorder is what is written to; a history.Recorder is one.
@@ -91,14 +92,13 @@ func newObserver(rec Recorder, cfg Config) (*Observer, error) {
 		latest: map[key]*unstructured.Unstructured{}, changed: make(chan struct{}),
 	}
 	o.steps = newSteps(rec.Clock(), o.append)
-	for _, r := range resources {
+	for _, k := range cfg.kinds() {
 		namespaces := cfg.Namespaces
-		if r.cluster || len(namespaces) == 0 {
+		if k.Cluster || len(namespaces) == 0 {
 			namespaces = []string{""}
 		}
-		r.optional = r.optional && !slices.Contains(cfg.Require, r.name)
 		for _, ns := range namespaces {
-			o.feeds = append(o.feeds, newFeed(o, r, ns))
+			o.feeds = append(o.feeds, newFeed(o, k, ns))
 		}
 	}
 	return o, nil
@@ -115,7 +115,7 @@ func (o *Observer) firstLists(ctx context.Context) error {
 				return err
 			}
 		case <-late.C:
-			return fmt.Errorf("list %s: not within %s: saw last: %s", f, o.cfg.Start, f.lastError())
+			return fmt.Errorf("list %s: not within %s: saw last: %s", f, words.Span(o.cfg.Start), f.lastError())
 		case <-ctx.Done():
 			return fmt.Errorf("list %s: %w: saw last: %s", f, context.Cause(ctx), f.lastError())
 		}
@@ -160,7 +160,7 @@ func (o *Observer) drain() {
 		all.Go(func() {
 			since := o.lastAlive()
 			if err := f.catchUp(ctx); err != nil {
-				o.gap(history.Gap{Resource: f.name, Namespace: f.namespace, From: o.rec.Clock().At(since), Lost: true,
+				o.gap(history.Gap{Resource: f.Name, Namespace: f.namespace, From: o.rec.Clock().At(since), Lost: true,
 					Why: "at the end of the observation: " + err.Error()})
 			}
 		})
@@ -248,8 +248,8 @@ func (o *Observer) lastAlive() time.Time {
 func (o *Observer) Absent() []string {
 	var names []string
 	for _, f := range o.feeds {
-		if f.isAbsent() && !slices.Contains(names, f.name) {
-			names = append(names, f.name)
+		if f.isAbsent() && !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
 		}
 	}
 	return names
@@ -257,7 +257,7 @@ func (o *Observer) Absent() []string {
 
 func (f *feed) String() string {
 	if f.namespace == "" {
-		return f.name
+		return f.Name
 	}
-	return strings.Join([]string{f.name, "in", f.namespace}, " ")
+	return strings.Join([]string{f.Name, "in", f.namespace}, " ")
 }

@@ -7,6 +7,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/kube"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // steps folds what Rollouts say into Step events: one for each change of the canary's weight, one for a promotion, one for an
@@ -45,7 +46,7 @@ func newSteps(clock history.Clock, record func(history.Event)) *steps {
 }
 
 // replicaSet learns the version of a release.
-func (s *steps) replicaSet(namespace string, o history.ReplicaSetObject) {
+func (s *steps) replicaSet(namespace string, o resource.ReplicaSet) {
 	if o.Owner == nil || o.Hash == "" || o.Version == "" {
 		return
 	}
@@ -58,7 +59,7 @@ func (s *steps) replicaSet(namespace string, o history.ReplicaSetObject) {
 }
 
 // rollout takes what a Rollout says now. The first word about one is where it stands: a step only if a canary has traffic.
-func (s *steps) rollout(namespace, name string, o history.RolloutObject) {
+func (s *steps) rollout(namespace, name string, o resource.Rollout) {
 	if o.StableRS == "" {
 		return // the first release of a Rollout replaces nothing
 	}
@@ -92,7 +93,7 @@ func (s *steps) rollout(namespace, name string, o history.RolloutObject) {
 
 // canary takes the weight of a release that is not the stable one. The controller sets abort first and the weight after it; the
 // step is the moment of the weight.
-func (s *steps) canary(p *progress, o history.RolloutObject, of func(string) release) {
+func (s *steps) canary(p *progress, o resource.Rollout, of func(string) release) {
 	w := o.Weights.Canary
 	if w.PodTemplateHash != p.canary {
 		if p.weight > 0 && w.Weight == 0 { // the next canary begins with nothing

@@ -46,14 +46,14 @@ func TestLongStepRepeatsItselfAndIsRemembered(t *testing.T) {
 		_ = s.Done(nil)
 	})
 	expect(t, got, "image node", "image node: build kubelet",
-		"image node, 20s so far: build kubelet", "image node, 40s so far: build kubelet", "image node: done in 45s")
+		"image node, 20 s so far: build kubelet", "image node, 40 s so far: build kubelet", "image node: done in 45 s")
 
 	got = plain(t, memory, func(d *Display) {
 		s := d.Start("image node")
 		time.Sleep(25 * time.Second)
 		_ = s.Done(nil)
 	})
-	expect(t, got, "image node (usually 45s)", "image node, 20s so far of usually 45s", "image node: done in 25s")
+	expect(t, got, "image node (usually 45 s)", "image node, 20 s so far of usually 45 s", "image node: done in 25 s")
 }
 
 func TestFailureIsNotRemembered(t *testing.T) {
@@ -67,7 +67,7 @@ func TestFailureIsNotRemembered(t *testing.T) {
 		}
 		_ = s.Done(nil) // a second end must neither print nor remember
 	})
-	expect(t, got, "pack", "pack: failed after 3s")
+	expect(t, got, "pack", "pack: failed after 3 s")
 	if _, err := os.Stat(memory); !os.IsNotExist(err) {
 		t.Errorf("a failed step was remembered (stat: %v)", err)
 	}
@@ -144,7 +144,7 @@ func TestWhatIsSaidAfterCloseIsPrintedPlainly(t *testing.T) {
 		t.Errorf("closing left %q", before)
 	}
 	got := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d  `).ReplaceAllString(out.String()[closed:], "")
-	expect(t, strings.Split(strings.TrimSuffix(got, "\n"), "\n"), "early: goes on", "early: done in 0s", "late", "late: works", "late: failed after 0s",
+	expect(t, strings.Split(strings.TrimSuffix(got, "\n"), "\n"), "early: goes on", "early: done in 0 s", "late", "late: works", "late: failed after 0 s",
 		"said late", "written late")
 }
 

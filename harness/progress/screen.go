@@ -101,8 +101,8 @@ func wrapped(line string, width int) string {
 	return out
 }
 
-// hanging is how far further rows of a line are set in: as far as its second column, which two blanks and more part from the first (a
-// time of day, the name of a flag), unless that leaves less than half of the screen, and else as far as the line itself.
+// hanging is the indent of the further rows of a line that is broken. It is that of the second column, where two or more blanks part one from the
+// first (a time of day, the name of a flag) and it leaves half of the screen. Else it is that of the line itself.
 func hanging(line string, width int) int {
 	lead := len(line) - len(strings.TrimLeft(line, " "))
 	if first := strings.Index(line[lead:], "  "); first >= 0 {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // heartbeat is how often a running step repeats itself where its row cannot be rewritten.
@@ -107,7 +109,7 @@ func (s *Step) usually(format string) string {
 // short is a duration as people say it: tenths below ten seconds, else whole seconds.
 func short(d time.Duration) string {
 	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond).String()
+		return words.Span(d.Round(100 * time.Millisecond))
 	}
-	return d.Round(time.Second).String()
+	return words.Span(d.Round(time.Second))
 }

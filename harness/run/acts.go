@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/disrupt"
 	"bitvault.dev/rollproof/harness/observe"
 	"bitvault.dev/rollproof/harness/wait"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Act is one thing that happens while load runs.
@@ -59,7 +60,9 @@ func (unobserved) Stop() error { return nil }
 // Hold lets the load go on for a time.
 type Hold time.Duration
 
-func (h Hold) String() string { return fmt.Sprintf("load goes on for %v", time.Duration(h)) }
+func (h Hold) String() string {
+	return fmt.Sprintf("load goes on for %s", words.Span(time.Duration(h)))
+}
 
 // Lasts is the time itself.
 func (h Hold) Lasts() time.Duration { return time.Duration(h) }
@@ -98,7 +101,9 @@ type Await struct {
 	Until   func(observe.State) (done bool, saw string)
 }
 
-func (a Await) String() string { return fmt.Sprintf("waiting for %s, at most %v", a.Name, a.Bound) }
+func (a Await) String() string {
+	return fmt.Sprintf("waiting for %s, at most %s", a.Name, words.Span(a.Bound))
+}
 
 // Lasts is what it takes when all goes well.
 func (a Await) Lasts() time.Duration { return a.Usually }

@@ -35,11 +35,11 @@ type Performed struct {
 	Outcome
 	Took     time.Duration
 	Err      error // it could not be run as planned, or what became of it not be reported
-	NotBegun bool  // the scenarios before it took the time, the cluster or the patience
+	NotBegun bool  // an interrupt, an invalid scenario or a missing cluster kept it from it
 }
 
-// Perform performs scenarios until there are no more, the context ends, or the site has no cluster for the next. It returns what became
-// of each, in their order. The error says why not all were begun, unless that is the context's end; and what Done returned. Where one of the
+// Perform performs scenarios until none is left, the context ends, or the site has no cluster for the next. It returns what became of each, in
+// their order. The error says why some were not begun, and holds what Done returned; the end of the context alone is no error. When one of the
 // scenarios is not valid, none is begun.
 func (p Performer) Perform(ctx context.Context, scenarios ...Scenario) ([]Performed, error) {
 	var all []Performed
@@ -120,7 +120,7 @@ func (o Outcome) left() string {
 	return text + ": nobody saw whether all is healed"
 }
 
-// together is all that some maps hold; a later one wins.
+// together merges maps. A later one wins.
 func together(all ...map[string]string) map[string]string {
 	union := map[string]string{}
 	for _, m := range all {

@@ -315,7 +315,7 @@ func TestAStackThatNamesOtherProbesThanTheScenarioWants(t *testing.T) {
 		probes []probe.Probe
 		says   string
 	}{
-		"none where load is wanted": {time.Second, []probe.Probe{}, "the stack names no probe, and the scenario wants load for 1s before its first act"},
+		"none where load is wanted": {time.Second, []probe.Probe{}, "the stack names no probe, and the scenario wants load for 1 s before its first act"},
 		"one where none is wanted":  {0, []probe.Probe{one}, "the stack names the probes left, and the scenario says no time for them"},
 		"two alike":                 {time.Second, []probe.Probe{one, one}, "two probes alike: left, left"},
 	} {

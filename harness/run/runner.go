@@ -20,10 +20,11 @@ import (
 	"bitvault.dev/rollproof/harness/observe"
 	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
+	"bitvault.dev/rollproof/harness/words"
 )
 
-// endTimeout bounds each of the two things that happen after an interrupt or a failure: what is being healed already, and ending the
-// probes, healing the rest and closing the record.
+// endTimeout bounds each of the two things that happen after an interrupt or a failure. First a healing that is under way is finished. Then the
+// probes are ended, the rest is healed and the record is closed.
 const endTimeout = 2 * time.Minute
 
 // probesEndWithin bounds how long probes may take to end once they are stopped: one that hangs must not keep the stack from being healed.
@@ -182,7 +183,7 @@ func (p *performance) perform(ctx context.Context) (early, err error) {
 	return early, errors.Join(err, p.rec.Close(outcome, reason))
 }
 
-// markBroken records that the acts ended before their plan for no fault of the product, before anything is taken back.
+// markBroken records that the acts ended early for a reason that is no fault of the product. It does so before anything is taken back.
 func (p *performance) markBroken(ctx context.Context, early, err error) error {
 	if early == nil && err == nil || outcomeOf(ctx, early, err) == history.EndTimedOut {
 		return nil
@@ -190,7 +191,7 @@ func (p *performance) markBroken(ctx context.Context, early, err error) error {
 	return p.milestone(history.BrokenOff, errors.Join(err, early).Error())
 }
 
-// outcomeOf is how a run ended that did not go to plan.
+// outcomeOf says how a run ended that did not go to plan.
 func outcomeOf(ctx context.Context, early, err error) history.Outcome {
 	var timeout *wait.Timeout
 	var restless *restlessError
@@ -264,8 +265,8 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	return forTheJudges(p.hold(ctx, "load after healing", p.scenario.After))
 }
 
-// isForTheJudges reports whether an act that failed ends the acts early, and is no error of the run: what was waited for did not come, or
-// the path to the cluster is lost.
+// isForTheJudges reports whether an act that failed ends the acts early and is no error of the run: what it waited for did not come, or the path to
+// the cluster is lost.
 func isForTheJudges(ctx context.Context, err error) bool {
 	if early, _ := forTheJudges(err); early != nil {
 		return true
@@ -353,7 +354,7 @@ func (p *performance) hold(ctx context.Context, name string, d time.Duration) er
 // errClusterLost ends acts before their plan: there is nothing to disturb, or to wait for.
 var errClusterLost = errors.New("the cluster no longer answers: its API server gave no sign of life for too long")
 
-// probeEndedError ends acts before their plan: without the probe nothing is proved, and disturbing on would be for nothing.
+// probeEndedError ends the acts early: without the probe nothing is proved, and further disturbances would be for nothing.
 type probeEndedError struct {
 	name  string
 	cause error // nil where the probe did not say
@@ -387,8 +388,8 @@ func (p *performance) endings() []ending {
 	return all
 }
 
-// watched does something with a context that ends when a probe does, or the cluster. It fails when one of them has ended meanwhile, also where
-// what was done did not notice.
+// watched does something with a context that ends when a probe ends or the cluster is lost. It fails when that happened meanwhile, also where what
+// was done did not notice.
 func (p *performance) watched(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -426,7 +427,8 @@ func (p *performance) ended() error {
 	return nil
 }
 
-// heal undoes what the acts did, while the probes are at work, and lets the stack come to rest. That it does not is for the judges to say.
+// heal undoes what the acts did, while the probes are at work, and lets the stack come to rest. What a stack means that does not come to rest is
+// for the judges to say.
 func (p *performance) heal(ctx context.Context) (early, err error) {
 	if len(p.stage.Disrupt.Due()) > 0 || p.scenario.Stack != nil {
 		p.say("healing")
@@ -450,8 +452,8 @@ func (p *performance) heal(ctx context.Context) (early, err error) {
 	return forTheJudges(err)
 }
 
-// outliving is a context that ends endTimeout after ctx does: a Ctrl-C in the middle of healing must not leave a node cordoned, and must
-// not wait for ever either.
+// outliving is a context that ends endTimeout after ctx does: a Ctrl-C in the middle of healing must neither leave a node cordoned nor wait for
+// ever.
 func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() {
@@ -459,14 +461,14 @@ func outliving(ctx context.Context) (context.Context, context.CancelFunc) {
 		defer late.Stop()
 		select {
 		case <-late.C:
-			end(fmt.Errorf("not within %v of this: %w", endTimeout, context.Cause(ctx)))
+			end(fmt.Errorf("not within %s of this: %w", words.Span(endTimeout), context.Cause(ctx)))
 		case <-longer.Done():
 		}
 	})
 	return longer, func() { forget(); end(nil) }
 }
 
-// settle lets the stack come to rest, once: what did not come to rest within its time will not do so in another.
+// settle lets the stack come to rest. It tries once: a stack that did not come to rest within its time will not do so in a second try.
 func (p *performance) settle(ctx context.Context) error {
 	if p.settled || p.scenario.Stack == nil || p.lost() {
 		return nil
@@ -519,7 +521,7 @@ func (p *performance) endProbes(ctx context.Context, told error) (early, err err
 			case <-running.Done():
 				return running.Wait()
 			case <-ctx.Done():
-				return fmt.Errorf("the probe %s did not end within %v of being stopped", p.aim.Probes[i].Name(), probesEndWithin)
+				return fmt.Errorf("the probe %s did not end within %s of being stopped", p.aim.Probes[i].Name(), words.Span(probesEndWithin))
 			}
 		})
 		if err != nil && !errors.Is(told, err) {

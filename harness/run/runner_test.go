@@ -415,7 +415,7 @@ func TestAScenarioSaysWhatItPlans(t *testing.T) {
 	for _, act := range s.Acts {
 		said = append(said, act.String())
 	}
-	want := "shove: the theatre; load goes on for 50ms; waiting for applause, at most 1s"
+	want := "shove: the theatre; load goes on for 50 ms; waiting for applause, at most 1 s"
 	if got := strings.Join(said, "; "); got != want {
 		t.Errorf("the acts say %q, want %q", got, want)
 	}

@@ -16,6 +16,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/probe"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Scenario is a value: reading it tells what is set up, what load runs, what is done and which promises are judged.
@@ -24,7 +25,7 @@ type Scenario struct {
 	Proves string   // one sentence
 	Labels []string // to select by, e.g. smoke
 	Needs  Needs
-	// NoCluster says that it needs none: none is made for it, none is observed, and its stack, if it has one, gets none.
+	// NoCluster says that the scenario needs no cluster. None is made or observed for it, and its stack, if it has one, gets the zero value.
 	NoCluster bool
 	Stack     Stack
 	// Before is how long probes, such as load, are at work before the first act, After how long they go on after the last one. Without Before
@@ -165,7 +166,8 @@ func (c Cluster) Load(arms []load.Arm, plan load.Plan) probe.Probe {
 	return load.Probe{Arms: arms, Plan: plan}
 }
 
-// disturbedAt is the cluster as a scenario gets it that disturbs some nodes themselves: one at the end of the path proves nothing by its silence.
+// disturbedAt returns the cluster for a scenario that disturbs some nodes themselves. Where the node at the end of the path is one of them, its
+// silence says nothing of the path.
 func (c Cluster) disturbedAt(nodes []string) Cluster {
 	if c.Path != nil && c.Path.Path != nil && slices.Contains(nodes, c.Path.Path.Node) {
 		arm, path := *c.Path, *c.Path.Path
@@ -185,13 +187,13 @@ type Stack interface {
 	Settle(ctx context.Context, c Cluster) error
 }
 
-// Strategist is a Stack that says what its releases go out by, as its manifests have it. A check that needs to know a part of it and is
-// not told is inconclusive.
+// Strategist is a Stack that says by which strategy its releases go out, as its manifests have it. A check that needs a part of the strategy which
+// is not said is inconclusive.
 type Strategist interface {
 	Strategy() canary.Strategy
 }
 
-// Aim is what asks of the stack while the acts disturb it, and what of the cluster is observed meanwhile.
+// Aim says which probes ask the stack while the acts disturb it, and what of the cluster is observed meanwhile.
 type Aim struct {
 	Probes     []probe.Probe // at work from before the first act until after the last one is healed
 	Namespaces []string
@@ -205,7 +207,7 @@ func (a Aim) fits(s Scenario) error {
 	case len(slices.Compact(slices.Clone(names))) < len(names):
 		return fmt.Errorf("the stack names two probes alike: %s", strings.Join(names, ", "))
 	case s.Before > 0 && len(names) == 0:
-		return fmt.Errorf("the stack names no probe, and the scenario wants load for %v before its first act", s.Before)
+		return fmt.Errorf("the stack names no probe, and the scenario wants load for %s before its first act", words.Span(s.Before))
 	case s.Before <= 0 && len(names) > 0:
 		return fmt.Errorf("the stack names the probes %s, and the scenario says no time for them before its first act", strings.Join(names, ", "))
 	}

@@ -12,7 +12,7 @@ import (
 // rollproof never sets it.
 const ConsentAnnotation = "rollproof.dev/allow-disruption"
 
-// Consent guards a cluster that rollproof did not make. It lets through what the owners agreed to, as long as the cluster that answers is the
+// Consent guards a cluster that rollproof did not make. It lets through what the owners agreed to, and only while the cluster that answers is the
 // one that the command named: a name, or an address, may lead to another cluster tomorrow.
 type Consent struct {
 	Cluster Handle

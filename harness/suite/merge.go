@@ -50,7 +50,7 @@ func alike(a, b *Suite) error {
 	return nil
 }
 
-// differ says in what two terms are not the same, but for their images; what is empty where they are.
+// differ names what differs between two terms, images apart, and how each of them has it. what is empty where nothing differs.
 func (t *Terms) differ(o *Terms) (what, one, other string) {
 	switch {
 	case !t.Build.same(o.Build):

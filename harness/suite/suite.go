@@ -196,8 +196,8 @@ func (s *Suite) Reopen() {
 	s.Runs = runs
 }
 
-// Open reads the suite in a directory: its own, or one that holds the directory of a single suite. One that was changed since it was
-// written is refused, and so is one that cannot be.
+// Open reads the suite in a directory. The directory is that of the suite, or one that holds the directory of a single suite. A record that was
+// changed since it was written is refused, and so is one whose content is impossible.
 func Open(dir string) (*Suite, error) {
 	dir, err := find(dir)
 	if err != nil {
@@ -303,7 +303,7 @@ func Worst(runs []Run) judge.Verdict {
 	return worst
 }
 
-// valid says what of a suite cannot be.
+// valid says what in a suite is impossible.
 func (s *Suite) valid() error {
 	switch {
 	case s.Command != "run" && s.Command != "teeth":

@@ -1,31 +1,31 @@
 package timeline
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/words"
 )
 
 // Cluster is what the watches saw of Kubernetes objects, in the order they were first seen in. It is empty for a run without
-// a cluster, also for one that tells of plain processes as if they were pods.
+// a cluster, also for one that tells of plain processes as if they were pods. Objects of further kinds are had by TracksOf.
 type Cluster struct {
 	Pods            []*Track[PodView]
-	Nodes           []*Track[history.NodeObject]
-	ReplicaSets     []*Track[history.ReplicaSetObject]
-	Budgets         []*Track[history.PDBObject]
-	Rollouts        []*Track[history.RolloutObject]
-	AnalysisRuns    []*Track[history.AnalysisRunObject]
-	TraefikServices []*Track[history.TraefikServiceObject]
-	Events          []*Track[history.EventObject] // what components of Kubernetes said
+	Nodes           []*Track[resource.Node]
+	ReplicaSets     []*Track[resource.ReplicaSet]
+	Budgets         []*Track[resource.PDB]
+	Rollouts        []*Track[resource.Rollout]
+	AnalysisRuns    []*Track[resource.AnalysisRun]
+	TraefikServices []*Track[resource.TraefikService]
+	Events          []*Track[resource.Event] // what components of Kubernetes said
 }
 
 // PodView is all that is recorded of a pod.
 type PodView struct {
 	history.PodState
-	history.PodObject
+	resource.Pod
 }
 
 // Track is the life of one object: another one that takes its name later has another track.
@@ -78,69 +78,75 @@ type Change struct {
 	history.Change
 }
 
+// isGone reports whether the object went away.
+func (c *Change) isGone() bool { return c.Type == "deleted" }
+
 // isClustered reports whether the change is of a Kubernetes object; a process of the demo is told of without an object.
 func (c *Change) isClustered() bool { return c.Resource != "pods" || c.Object != nil }
 
 // readCluster sorts changes, given in the order of time, by object. What cannot be read is damage.
-func readCluster(changes []Change, damage *[]history.Damage) Cluster {
-	r := clusterReader{changes: changes, damage: damage}
-	return Cluster{
-		Pods:            tracks(&r, "pods", readPod),
-		Nodes:           tracks(&r, "nodes", readObject[history.NodeObject]),
-		ReplicaSets:     tracks(&r, "replicasets", readObject[history.ReplicaSetObject]),
-		Budgets:         tracks(&r, "poddisruptionbudgets", readObject[history.PDBObject]),
-		Rollouts:        tracks(&r, "rollouts", readObject[history.RolloutObject]),
-		AnalysisRuns:    tracks(&r, "analysisruns", readObject[history.AnalysisRunObject]),
-		TraefikServices: tracks(&r, "traefikservices", readObject[history.TraefikServiceObject]),
-		Events:          tracks(&r, "events", readObject[history.EventObject]),
+func (t *Timeline) readCluster() {
+	t.Damage = append(t.Damage, unreadable(t.Changes)...)
+	t.Cluster = Cluster{
+		Pods:            tracks(t.Changes, resource.Pods.Kind, readPod),
+		Nodes:           TracksOf(t, resource.Nodes),
+		ReplicaSets:     TracksOf(t, resource.ReplicaSets),
+		Budgets:         TracksOf(t, resource.PDBs),
+		Rollouts:        TracksOf(t, resource.Rollouts),
+		AnalysisRuns:    TracksOf(t, resource.AnalysisRuns),
+		TraefikServices: TracksOf(t, resource.TraefikServices),
+		Events:          TracksOf(t, resource.Events),
 	}
 }
 
-type clusterReader struct {
-	changes []Change
-	damage  *[]history.Damage
-}
-
-func readPod(c *Change) (PodView, error) {
-	object, err := readObject[history.PodObject](c)
-	if c.Pod == nil {
-		return PodView{}, fmt.Errorf("it holds no state")
+// unreadable are the changes of observed kinds whose content cannot be read. One that goes away may hold none.
+func unreadable(changes []Change) []history.Damage {
+	var damage []history.Damage
+	for i := range changes {
+		c := &changes[i]
+		kind, known := resource.Named(c.Resource)
+		if !known || !c.isClustered() || c.isGone() && c.Object == nil {
+			continue
+		}
+		if err := kind.Readable(&c.Change); err != nil {
+			text := fmt.Sprintf("the change of %s %s at %s cannot be read: %v", c.Resource, c.Name, words.Span(c.At), err)
+			damage = append(damage, history.Damage{File: "events.jsonl", Text: text})
+		}
 	}
-	return PodView{PodState: *c.Pod, PodObject: object}, err
+	return damage
 }
 
-func readObject[T any](c *Change) (T, error) {
-	var object T
-	if c.Object == nil {
-		return object, fmt.Errorf("it holds no content")
+func readPod(c *history.Change) (PodView, error) {
+	if err := resource.Pods.Readable(c); err != nil {
+		return PodView{}, err
 	}
-	err := json.Unmarshal(c.Object, &object)
-	return object, err
+	content, err := resource.Pods.Read(c)
+	return PodView{PodState: *c.Pod, Pod: content}, err
 }
 
-// tracks follows every object of a resource.
-func tracks[T any](r *clusterReader, resource string, read func(*Change) (T, error)) []*Track[T] {
+// TracksOf follows every object of a kind, in the order they were first seen in.
+func TracksOf[T any](t *Timeline, kind resource.Of[T]) []*Track[T] {
+	return tracks(t.Changes, kind.Kind, kind.Read)
+}
+
+// tracks follows every object of a kind. A change that cannot be read says nothing but that the object was there, or is gone.
+func tracks[T any](changes []Change, kind resource.Kind, read func(*history.Change) (T, error)) []*Track[T] {
 	type name struct{ namespace, name string }
 	var all []*Track[T]
 	current := map[name]*Track[T]{}
-	for i := range r.changes {
-		c := &r.changes[i]
-		if c.Resource != resource || !c.isClustered() {
+	for i := range changes {
+		c := &changes[i]
+		if c.Resource != kind.Name || !c.isClustered() {
 			continue
 		}
-		deleted := c.Type == "deleted"
-		object, err := read(c)
-		if err != nil && (!deleted || c.Object != nil) {
-			text := fmt.Sprintf("the change of %s %s at %s cannot be read: %v", resource, c.Name, words.Span(c.At), err)
-			*r.damage = append(*r.damage, history.Damage{File: "events.jsonl", Text: text})
-		}
+		object, err := read(&c.Change)
 		key := name{c.Namespace, c.Name}
 		track := current[key]
 		if track != nil && c.UID != "" && track.UID != "" && c.UID != track.UID {
 			track.Gone = min(track.Gone, c.At) // nobody saw it go
 			track = nil
 		}
-		if err == nil && (track == nil || !track.Here() && !deleted) {
+		if err == nil && (track == nil || !track.Here() && !c.isGone()) {
 			track = &Track[T]{Namespace: c.Namespace, Name: c.Name, UID: c.UID, Gone: Never}
 			current[key] = track
 			all = append(all, track)
@@ -151,7 +157,7 @@ func tracks[T any](r *clusterReader, resource string, read func(*Change) (T, err
 		if err == nil {
 			track.Seen = append(track.Seen, Seen[T]{At: c.At, Object: object, By: c.By})
 		}
-		if deleted {
+		if c.isGone() {
 			track.Gone = min(track.Gone, c.At)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/words"
 	"k8s.io/apimachinery/pkg/labels"
 )
@@ -88,7 +88,7 @@ func (e *Eviction) Text() string {
 }
 
 // Covers reports whether a budget selects a pod. A selector that cannot be read selects none.
-func Covers(b *Track[history.PDBObject], pod *Track[PodView]) bool {
+func Covers(b *Track[resource.PDB], pod *Track[PodView]) bool {
 	o := b.Last()
 	if b.Namespace != pod.Namespace || o.Selector == "" {
 		return false
@@ -101,8 +101,8 @@ func Covers(b *Track[history.PDBObject], pod *Track[PodView]) bool {
 }
 
 // BudgetsOf are the budgets that protect a pod at a moment.
-func (t *Timeline) BudgetsOf(pod *Track[PodView], at time.Duration) []*Track[history.PDBObject] {
-	return slices.DeleteFunc(slices.Clone(t.Cluster.Budgets), func(b *Track[history.PDBObject]) bool {
+func (t *Timeline) BudgetsOf(pod *Track[PodView], at time.Duration) []*Track[resource.PDB] {
+	return slices.DeleteFunc(slices.Clone(t.Cluster.Budgets), func(b *Track[resource.PDB]) bool {
 		return b.At(at) == nil || !Covers(b, pod)
 	})
 }

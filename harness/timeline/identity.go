@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // Identity tells one release of one workload from every other. A version alone does not: that of another workload, or another release,
@@ -74,7 +75,7 @@ func (t *Timeline) identify(id *Identity) {
 	id.alone = len(hashes) == 1 && hashes[0] == id.Hash
 }
 
-func ownedBy(rs *Track[history.ReplicaSetObject], w history.Workload) bool {
+func ownedBy(rs *Track[resource.ReplicaSet], w history.Workload) bool {
 	owner := rs.Last().Owner
 	return owner != nil && rs.Namespace == w.Namespace && owner.Kind == w.Kind && owner.Name == w.Name
 }

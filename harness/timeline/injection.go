@@ -78,9 +78,6 @@ func (e *Excuses) Slowness(h *history.Hit) *Injection {
 }
 
 func (e *Excuses) find(h *history.Hit, is func(*Injection, time.Duration) bool) *Injection {
-	if len(e.injections) == 0 {
-		return nil
-	}
 	if h.Window != e.window {
 		e.window, e.deadline = h.Window, e.arm.Deadline(h.Window)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // Pod is what the watches saw of one pod. Another one that takes its name later, as in a StatefulSet, is another Pod.
@@ -152,8 +153,8 @@ func (t *Timeline) readPods(changes []podChange) {
 }
 
 // owners are the controllers of the pods that a cluster told of, by UID or else by namespace/name.
-func (t *Timeline) owners() map[string]*history.Owner {
-	all := map[string]*history.Owner{}
+func (t *Timeline) owners() map[string]*resource.Owner {
+	all := map[string]*resource.Owner{}
 	for _, pod := range t.Cluster.Pods {
 		if owner := pod.Last().Owner; owner != nil {
 			all[cmp.Or(pod.UID, pod.Namespace+"/"+pod.Name)] = owner
@@ -163,7 +164,7 @@ func (t *Timeline) owners() map[string]*history.Owner {
 }
 
 // workloadOf is what keeps a pod, and by which pod template: the owner of its ReplicaSet, where it has one that a watch saw.
-func (t *Timeline) workloadOf(namespace string, owner *history.Owner) (w history.Workload, hash string) {
+func (t *Timeline) workloadOf(namespace string, owner *resource.Owner) (w history.Workload, hash string) {
 	if owner.Kind != "ReplicaSet" {
 		return history.Workload{Namespace: namespace, Kind: owner.Kind, Name: owner.Name}, ""
 	}

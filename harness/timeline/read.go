@@ -26,10 +26,10 @@ func Read(h *history.History) (*Timeline, error) {
 	}
 	for e, err := range h.Events() {
 		if err != nil {
-			b.damage(err)
-			break
+			b.damage(err) // it comes last
+		} else {
+			b.add(&e)
 		}
-		b.add(&e)
 	}
 	return b.finish(), nil
 }
@@ -209,11 +209,10 @@ func (b *timelineBuilder) finish() *Timeline {
 	slices.SortStableFunc(t.Steps, func(x, y Step) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(b.pods, func(x, y podChange) int { return cmp.Compare(x.at, y.at) })
 	slices.SortStableFunc(t.Evictions, func(x, y Eviction) int { return cmp.Compare(x.At, y.At) })
-	slices.SortStableFunc(t.Gaps, func(x, y history.Gap) int { return cmp.Or(cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To)) })
 	slices.SortStableFunc(t.Milestones, func(x, y Milestone) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Notes, func(x, y Note) int { return cmp.Compare(x.At, y.At) })
 	slices.SortStableFunc(t.Changes, func(x, y Change) int { return cmp.Compare(x.At, y.At) })
-	t.Cluster = readCluster(t.Changes, &t.Damage)
+	t.readCluster()
 	t.readPods(b.pods)
 	return t
 }

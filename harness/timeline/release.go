@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 )
 
 // Release is one update of a Rollout, from the moment its controller first told of another pod template until it told of yet
@@ -18,8 +19,8 @@ type Release struct {
 	StableVersion string // empty when no ReplicaSet tells
 	Began         time.Duration
 	Until         time.Duration // never when it was the last
-	States        []Seen[history.RolloutObject]
-	Runs          []*Track[history.AnalysisRunObject] // in the order they began in
+	States        []Seen[resource.Rollout]
+	Runs          []*Track[resource.AnalysisRun] // in the order they began in
 	// Midway says that it had begun before anybody watched.
 	Midway bool
 }
@@ -34,7 +35,7 @@ func (t *Timeline) Releases() []*Release {
 	return all
 }
 
-func (t *Timeline) releasesOf(rollout *Track[history.RolloutObject]) []*Release {
+func (t *Timeline) releasesOf(rollout *Track[resource.Rollout]) []*Release {
 	var (
 		all     []*Release
 		current *Release
@@ -78,8 +79,8 @@ func (t *Timeline) versionOf(r *Release, hash string) string {
 // on a busy machine: an analysis 76 ms before the release that it belongs to.
 const watchSkew = 5 * time.Second
 
-func (t *Timeline) runsOf(r *Release) []*Track[history.AnalysisRunObject] {
-	var runs []*Track[history.AnalysisRunObject]
+func (t *Timeline) runsOf(r *Release) []*Track[resource.AnalysisRun] {
+	var runs []*Track[resource.AnalysisRun]
 	for _, run := range t.Cluster.AnalysisRuns {
 		if run = run.until(t.Broken); len(run.Seen) == 0 {
 			continue
@@ -95,7 +96,7 @@ func (t *Timeline) runsOf(r *Release) []*Track[history.AnalysisRunObject] {
 
 // ordered reports whether somebody had the release promoted in full, past its steps and analyses.
 func (r *Release) ordered() bool {
-	return slices.ContainsFunc(r.States, func(s Seen[history.RolloutObject]) bool { return s.Object.PromoteFull })
+	return slices.ContainsFunc(r.States, func(s Seen[resource.Rollout]) bool { return s.Object.PromoteFull })
 }
 
 // Label names a release to people.
@@ -140,7 +141,7 @@ func (r *Release) Aborted() time.Duration {
 // not.
 func (r *Release) Healthy() time.Duration {
 	for _, s := range r.States {
-		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && o.CurrentPodHash == r.Hash && !o.Abort {
+		if o := &s.Object; o.Phase == "Healthy" && IsObserved(o) && o.StableRS == r.Hash && !o.Abort {
 			return s.At
 		}
 	}
@@ -148,7 +149,7 @@ func (r *Release) Healthy() time.Duration {
 }
 
 // IsObserved reports whether a Rollout's status is about its latest generation.
-func IsObserved(o *history.RolloutObject) bool {
+func IsObserved(o *resource.Rollout) bool {
 	return o.ObservedGeneration == strconv.FormatInt(o.Generation, 10)
 }
 
@@ -156,10 +157,10 @@ func IsObserved(o *history.RolloutObject) bool {
 func (r *Release) End(t *Timeline) time.Duration { return min(r.Until, t.Last) }
 
 // Last is what its Rollout said last of it.
-func (r *Release) Last() *history.RolloutObject { return &r.States[len(r.States)-1].Object }
+func (r *Release) Last() *resource.Rollout { return &r.States[len(r.States)-1].Object }
 
 // Weight is the share a Rollout says its canary has, where it speaks of this release.
-func (r *Release) Weight(o *history.RolloutObject) (percent int32, told bool) {
+func (r *Release) Weight(o *resource.Rollout) (percent int32, told bool) {
 	if o.Weights == nil || o.Weights.Canary.PodTemplateHash != r.Hash {
 		return 0, false
 	}
@@ -183,7 +184,7 @@ func IsOver(phase string) bool {
 }
 
 // RunEnd is when an analysis came to its result; never when it did not.
-func RunEnd(run *Track[history.AnalysisRunObject]) time.Duration {
+func RunEnd(run *Track[resource.AnalysisRun]) time.Duration {
 	for _, s := range run.Seen {
 		if IsOver(s.Object.Phase) {
 			return s.At
@@ -193,8 +194,8 @@ func RunEnd(run *Track[history.AnalysisRunObject]) time.Duration {
 }
 
 // MetricOf finds a metric of an analysis; nil when it was not measured.
-func MetricOf(o *history.AnalysisRunObject, name string) *history.MetricResult {
-	i := slices.IndexFunc(o.Metrics, func(m history.MetricResult) bool { return m.Name == name })
+func MetricOf(o *resource.AnalysisRun, name string) *resource.MetricResult {
+	i := slices.IndexFunc(o.Metrics, func(m resource.MetricResult) bool { return m.Name == name })
 	if i < 0 {
 		return nil
 	}
@@ -202,6 +203,6 @@ func MetricOf(o *history.AnalysisRunObject, name string) *history.MetricResult {
 }
 
 // StepRuns are the analyses of a release that are steps of it, in order. Background analyses have no step.
-func (r *Release) StepRuns() []*Track[history.AnalysisRunObject] {
-	return slices.DeleteFunc(slices.Clone(r.Runs), func(run *Track[history.AnalysisRunObject]) bool { return run.Last().Step == "" })
+func (r *Release) StepRuns() []*Track[resource.AnalysisRun] {
+	return slices.DeleteFunc(slices.Clone(r.Runs), func(run *Track[resource.AnalysisRun]) bool { return run.Last().Step == "" })
 }

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"strings"
 
-	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/words"
 )
 
 // RunText tells of an analysis in one line.
-func RunText(run *Track[history.AnalysisRunObject]) string {
+func RunText(run *Track[resource.AnalysisRun]) string {
 	o := run.Last()
 	text := "analysis " + run.Name + ": " + cmp.Or(o.Phase, "not begun")
 	if o.Message != "" {
@@ -22,7 +22,7 @@ func RunText(run *Track[history.AnalysisRunObject]) string {
 }
 
 // MetricText tells of one metric of an analysis in one line.
-func MetricText(m *history.MetricResult) string {
+func MetricText(m *resource.MetricResult) string {
 	text := m.Name + " " + cmp.Or(m.Phase, "not measured") + " after " + words.Plural(uint64(max(m.Count, 0)), "measurement")
 	if m.Error > 0 {
 		text += " and " + words.Plural(uint64(m.Error), "error")
@@ -47,7 +47,7 @@ func (r *Release) RunTexts() []string {
 }
 
 // StateText tells of what a Rollout said at one moment.
-func StateText(o *history.RolloutObject) string {
+func StateText(o *resource.Rollout) string {
 	text := "rollout: phase " + cmp.Or(o.Phase, "unknown") + ", stable " + cmp.Or(o.StableRS, "none") + ", current " + cmp.Or(o.CurrentPodHash, "none")
 	if o.Abort {
 		text += ", aborted at " + cmp.Or(o.AbortedAt, "a time it does not tell")

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // Timeout says that what was waited for did not come.
@@ -20,7 +22,7 @@ func (t *Timeout) Error() string {
 	if t.Err != nil {
 		return fmt.Sprintf("wait for %s: %v: saw last: %s", t.What, t.Err, t.Saw)
 	}
-	return fmt.Sprintf("wait for %s: not within %s: saw last: %s", t.What, t.Bound, t.Saw)
+	return fmt.Sprintf("wait for %s: not within %s: saw last: %s", t.What, words.Span(t.Bound), t.Saw)
 }
 
 // Unwrap is why it was waited for no longer, nil when the bound was used up.

@@ -23,7 +23,7 @@ func TestUntil(t *testing.T) {
 		{"never there", func(n int, _ context.CancelCauseFunc) (bool, string, error) {
 			return false, fmt.Sprint("look ", n), nil
 		},
-			"wait for it: not within 9.5s: saw last: look 10", nil, 9500 * time.Millisecond},
+			"wait for it: not within 9.5 s: saw last: look 10", nil, 9500 * time.Millisecond},
 		{"an error passes", func(n int, _ context.CancelCauseFunc) (bool, string, error) {
 			if n < 3 {
 				return true, "", errors.New("no route")
@@ -31,7 +31,7 @@ func TestUntil(t *testing.T) {
 			return true, "", nil
 		}, "", nil, 2 * time.Second},
 		{"errors to the end", func(int, context.CancelCauseFunc) (bool, string, error) { return false, "half", errors.New("no route") },
-			"wait for it: not within 9.5s: saw last: no route", nil, 9500 * time.Millisecond},
+			"wait for it: not within 9.5 s: saw last: no route", nil, 9500 * time.Millisecond},
 		{"broken off", func(n int, cancel context.CancelCauseFunc) (bool, string, error) {
 			if n == 2 {
 				cancel(interrupt)
@@ -77,7 +77,7 @@ func TestALookThatHangsIsCutOff(t *testing.T) {
 			<-ctx.Done()
 			return false, "", ctx.Err()
 		})
-		if err == nil || err.Error() != "wait for it: not within 5s: saw last: two of three" {
+		if err == nil || err.Error() != "wait for it: not within 5 s: saw last: two of three" {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -11,8 +11,8 @@ import (
 // frozen is how long the process of one pod stands still.
 const frozen = 3 * time.Second
 
-// Freeze stops one pod of four for some seconds: its connections stay, and it answers nobody. Whom the router had sent to it waits until it goes
-// on, and everybody else is answered as before.
+// Freeze stops one pod of four for some seconds. Its connections stay, and it answers nobody. A request that the router had sent to it waits until
+// it goes on; all others are answered as before.
 func Freeze(w bitvault.World) run.Scenario {
 	return run.Scenario{
 		Name:    "mechanics/freeze",
@@ -28,6 +28,6 @@ func Freeze(w bitvault.World) run.Scenario {
 	}
 }
 
-// whileFrozen is what is promised of a freeze: an answer may take as long as the pod stood still, and what a pod that goes on needs for those who
-// queued there. That others are answered meanwhile holds as ever.
+// whileFrozen is what is promised of a freeze: an answer may take as long as the pod stood still, and as the pod then needs for those who queued
+// there. That all others are answered meanwhile is promised as ever.
 func whileFrozen(b *checks.Budgets) { b.P99 = frozen + time.Second }

@@ -131,8 +131,8 @@ func neverReady(w bitvault.World) Fault {
 	return named(s, "canary.promotes-good", "a release that never gets ready", judge.Fail)
 }
 
-// noDataPasses has Prometheus answer that it knows nothing: without any Prometheus the question itself fails, which no condition can
-// take for good data.
+// noDataPasses makes Prometheus answer that it knows nothing. Without any Prometheus the question itself would fail, and no condition can take that
+// for good data.
 func noDataPasses(w bitvault.World) Fault {
 	s := canary.NoDataNoPromote(w)
 	s.Acts = []run.Act{w.GoodUnmeasured(), w.Decided(), run.Hold(10 * time.Second)}
@@ -140,8 +140,8 @@ func noDataPasses(w bitvault.World) Fault {
 		func(s *bitvault.Stack) { s.Faults = []string{"no-data-passes"} })
 }
 
-// slowRouter begins only when nothing of the installation can still wait in the router: two of its waits later. Otherwise the moment at
-// which it takes the abort hangs on when the installation ended; once it came to be that of the abort itself, and nothing was late.
+// slowRouter begins only when nothing of the installation can still wait in the router: two of its waits later. Otherwise the moment at which the
+// router applies the abort would depend on when the installation ended. Once it came to be the moment of the abort itself, and nothing was late.
 func slowRouter(w bitvault.World) Fault {
 	s := canary.AbortsOnErrors(w)
 	// The analyses wait one throttle longer than without the fault.

@@ -9,6 +9,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -291,8 +292,8 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 }
 
 // allFailed reports whether an analysis failed by everything that it measured, and not by one thing of several.
-func allFailed(o *history.AnalysisRunObject) bool {
-	return len(o.Metrics) > 1 && !slices.ContainsFunc(o.Metrics, func(m history.MetricResult) bool { return m.Phase != "Failed" })
+func allFailed(o *resource.AnalysisRun) bool {
+	return len(o.Metrics) > 1 && !slices.ContainsFunc(o.Metrics, func(m resource.MetricResult) bool { return m.Phase != "Failed" })
 }
 
 // judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.
@@ -323,7 +324,7 @@ func (f *abortion) judgeState(trial *trial, r *judge.Ruling, note noteFunc) {
 			note(r.Broken, "the stable ReplicaSet changed from %s to %s", trial.Stable, s.Object.StableRS)
 			return
 		}
-		if w, told := trial.Weight(&s.Object); told && w > 0 && s.At >= trial.over {
+		if w, _ := trial.Weight(&s.Object); w > 0 && s.At >= trial.over {
 			note(r.Broken, "the Rollout gives it %d %% again %s after its abort", w, words.Span(s.At-trial.Aborted()))
 			return
 		}
@@ -353,7 +354,7 @@ func (f *abortion) leastLacking(trial *trial) []string {
 }
 
 // lacks says what a state lacks to be that of an aborted release.
-func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
+func (f *abortion) lacks(trial *trial, o *resource.Rollout) []string {
 	var lacks []string
 	ask := func(have bool, format string, args ...any) {
 		if !have {
@@ -364,7 +365,6 @@ func (f *abortion) lacks(trial *trial, o *history.RolloutObject) []string {
 	ask(timeline.IsObserved(o), "its status is of generation %s, not %d", o.ObservedGeneration, o.Generation)
 	ask(o.AbortedAt != "", "abortedAt is not set")
 	ask(o.Phase == "Degraded", "its phase is %s, not Degraded", o.Phase)
-	ask(o.StableRS == trial.Stable, "its stable ReplicaSet changed")
 	ask(told && w == 0, "its status does not tell of a canary weight of 0")
 	return lacks
 }
@@ -389,7 +389,7 @@ func (f *abortion) judgeRouter(trial *trial, r *judge.Ruling, note noteFunc) {
 }
 
 // weightIn is the weight of a child of a TraefikService. Traefik takes 1 where it is left out.
-func weightIn(o *history.TraefikServiceObject, name string) (weight int32, found bool) {
+func weightIn(o *resource.TraefikService, name string) (weight int32, found bool) {
 	for _, child := range o.Services {
 		if child.Name == name {
 			if child.Weight == nil {

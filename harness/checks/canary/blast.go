@@ -90,7 +90,7 @@ func (e *exposure) exposedBefore(steps []timeline.Step, s timeline.Step) bool {
 	return slices.ContainsFunc(steps, func(other timeline.Step) bool { return other.At < s.At && weightOf(other, e.Version) > 0 })
 }
 
-// weightOf is the share, 0 to 1, that a step gives to a version.
+// weightOf is the share that a step gives to a version; never less than 0.
 func weightOf(s timeline.Step, version string) float64 {
 	var w float64
 	if s.Canary == version {
@@ -99,7 +99,7 @@ func weightOf(s timeline.Step, version string) float64 {
 	if s.Stable == version {
 		w += 1 - s.Weight/100
 	}
-	return min(max(w, 0), 1)
+	return max(w, 0)
 }
 
 // largestShare is the largest share that a version may have at a moment: of the step that holds then or soon, and of those that were

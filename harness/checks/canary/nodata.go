@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -124,7 +124,7 @@ func (f *noData) dataOf(release *timeline.Release) dataSeen {
 
 // resultOf is what an analysis said while its release went out. Taking the release back ends an analysis that still runs, and
 // Argo Rollouts calls one that was ended so successful.
-func resultOf(run *timeline.Track[history.AnalysisRunObject], release *timeline.Release) *history.AnalysisRunObject {
+func resultOf(run *timeline.Track[resource.AnalysisRun], release *timeline.Release) *resource.AnalysisRun {
 	o := &run.Seen[0].Object
 	for i := range run.Seen {
 		if run.Seen[i].At < release.Until {
@@ -135,7 +135,7 @@ func resultOf(run *timeline.Track[history.AnalysisRunObject], release *timeline.
 }
 
 // passed takes an analysis that let the release through: without a single measurement that is blindness.
-func (d *dataSeen) passed(name string, o *history.AnalysisRunObject) {
+func (d *dataSeen) passed(name string, o *resource.AnalysisRun) {
 	for _, m := range o.Metrics {
 		if m.Count > 0 {
 			return
@@ -150,7 +150,7 @@ func (f *noData) needsTraffic(name string) bool {
 	return name == f.metrics.Errors || name == f.metrics.Latency || name == f.metrics.Late
 }
 
-func (d *dataSeen) metric(m *history.MetricResult, needsTraffic bool) {
+func (d *dataSeen) metric(m *resource.MetricResult, needsTraffic bool) {
 	if d.reason == "" {
 		d.reason = m.Message
 	}

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -162,7 +162,7 @@ const longer = 1.2
 
 // judgeRun holds one analysis against the share it belongs to: it begins under it, and passes before the next. left says that
 // the release went on from there. It returns the window of an analysis that passed.
-func (f *stepsTaken) judgeRun(release *timeline.Release, share taken, run *timeline.Track[history.AnalysisRunObject], left bool, r *judge.Ruling) (time.Duration, bool) {
+func (f *stepsTaken) judgeRun(release *timeline.Release, share taken, run *timeline.Track[resource.AnalysisRun], left bool, r *judge.Ruling) (time.Duration, bool) {
 	began, ended, o := run.Seen[0].At, timeline.RunEnd(run), run.Last()
 	at := judge.Finding{At: share.at, Until: f.t.Clamp(share.until), Evidence: []string{timeline.RunText(run)}}
 	passed := ended != timeline.Never && o.Phase == "Successful"
@@ -190,8 +190,8 @@ func (f *stepsTaken) judgeRun(release *timeline.Release, share taken, run *timel
 
 // measured reports whether every metric of an analysis was measured: one that was ended early passes without (Argo Rollouts,
 // assessMetricStatus).
-func measured(o *history.AnalysisRunObject) bool {
-	return len(o.Metrics) > 0 && !slices.ContainsFunc(o.Metrics, func(m history.MetricResult) bool { return m.Count < 1 })
+func measured(o *resource.AnalysisRun) bool {
+	return len(o.Metrics) > 0 && !slices.ContainsFunc(o.Metrics, func(m resource.MetricResult) bool { return m.Count < 1 })
 }
 
 func weightsText(weights []int32) string {

@@ -407,6 +407,7 @@ func (f *drops) Result() judge.Promise {
 	}
 	p.Verdict, p.Reason = sum.verdict(p.Power)
 	if p.Verdict == judge.Pass {
+		p.Reserve(sum.reservations())
 		f.enough(&sum, &p)
 	}
 	p.Routes = routesOf(f.arms, f.budgets.FewestOfArm)
@@ -455,14 +456,19 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 	case t.injected == t.hits:
 		return judge.Inconclusive, "every hit failed as injected: none is left to judge"
 	}
-	text := power.Text
+	return judge.Pass, power.Text
+}
+
+// reservations are the failures that a pass leaves out: those that Go's transport hid, and those that were injected.
+func (t *tally) reservations() []string {
+	var all []string
 	if t.masked > 0 {
-		text += fmt.Sprintf("; %s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", "))
+		all = append(all, fmt.Sprintf("%s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", ")))
 	}
 	if t.injected > 0 {
-		text += fmt.Sprintf("; %s injected on purpose, counted apart", words.Plural(t.injected, "failure"))
+		all = append(all, fmt.Sprintf("%s injected on purpose, counted apart", words.Plural(t.injected, "failure")))
 	}
-	return judge.Pass, text
+	return all
 }
 
 // dark is when the path to the cluster was dead.

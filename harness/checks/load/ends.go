@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -112,7 +113,7 @@ func (f *undisturbed) isSurplus(e end, later []end) bool {
 
 // fewest is how many pods a ReplicaSet asked for at the least, about a moment. Its controller may act late, and its watch tell late, in a gap as
 // late as that lasted.
-func (f *undisturbed) fewest(namespace string, owner *history.Owner, at time.Duration) (desired int32, told bool) {
+func (f *undisturbed) fewest(namespace string, owner *resource.Owner, at time.Duration) (desired int32, told bool) {
 	late := at + f.tolerance.Watch
 	for _, g := range f.Timeline.GapsOver([]string{"replicasets"}, timeline.Span{From: at, Until: late}) {
 		late = max(late, g.To+f.tolerance.Watch)

@@ -53,7 +53,7 @@ func Responsive(b ResponsiveBudgets, slow time.Duration) judge.Check {
 		Always: true,
 		Needs:  []judge.Need{Carried, {What: "limit of how long one may wait", Met: func(*timeline.Timeline) bool { return b.Unanswered > 0 }}},
 		New: func(t *timeline.Timeline) judge.Fold {
-			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow)}
+			return &responsive{t: t, budgets: b, limit: cmp.Or(b.P99, slow), slow: slow}
 		},
 	}
 }
@@ -62,6 +62,7 @@ type responsive struct {
 	t       *timeline.Timeline
 	budgets ResponsiveBudgets
 	limit   time.Duration // of slow answers; 0 where nobody said
+	slow    time.Duration // from when on an answer is slow by the strategy; 0 where nobody said
 	arms    []*armWaits
 	path    []*pathWaits
 	control []*controlWaits
@@ -80,7 +81,7 @@ type armWaits struct {
 	latencies *hdrhistogram.Histogram // from when a hit was intended, in microseconds
 	long      longRoutes
 
-	judged, excepted, unhealed uint64
+	judged, excepted, unhealed, lasting uint64
 
 	window   int // of the hit before; -1 before the first
 	deadline time.Duration
@@ -131,6 +132,7 @@ func (a *armWaits) outcome(h *history.Hit) outcome {
 		}
 		return aside
 	case good && a.long.has(h):
+		a.lasting++
 		return granted
 	case !good:
 		a.judged++
@@ -203,7 +205,7 @@ func (f *responsive) Result() judge.Promise {
 	for _, arm := range f.control {
 		control = append(control, arm.stalled(f.t)...)
 	}
-	var excepted, unhealed uint64
+	var excepted, unhealed, lasting uint64
 	for _, a := range f.arms {
 		a.sequence.finish()
 		a.leave()
@@ -211,6 +213,7 @@ func (f *responsive) Result() judge.Promise {
 		p.Hits += a.judged
 		excepted += a.excepted
 		unhealed += a.unhealed
+		lasting += a.lasting
 		p.Figures = append(p.Figures, a.figures()...)
 	}
 	switch {
@@ -219,7 +222,10 @@ func (f *responsive) Result() judge.Promise {
 	case unhealed > 0:
 		r.Unsure(judge.Finding{Text: fmt.Sprintf("%s excepted for a disturbance that never healed", words.Plural(unhealed, "answer"))})
 	}
-	r.Into(&p, f.reason(excepted))
+	r.Into(&p, f.basis())
+	if p.Verdict == judge.Pass {
+		p.Reserve(f.reservations(excepted, lasting))
+	}
 	return p
 }
 
@@ -283,34 +289,61 @@ func (a *armWaits) paused(s waited) time.Duration {
 	return longest
 }
 
-// reason says what a pass rests on, and what was not judged.
-func (f *responsive) reason(excepted uint64) string {
-	var longest time.Duration
-	worst, judged := 0, 0
-	var few []string
+// basis says what a pass rests on.
+func (f *responsive) basis() string {
+	worst, judged := 0, false
 	for _, a := range f.arms {
-		longest = max(longest, a.longest)
-		if a.quick.n < quickOf {
-			few = append(few, a.arm.Name)
-			continue
+		if a.quick.n >= quickOf {
+			judged, worst = true, max(worst, a.quick.worst.due)
 		}
-		judged++
-		worst = max(worst, a.quick.worst.due)
 	}
-	text := fmt.Sprintf("the longest time without a good answer to a hit that was due was %s (budget %s)", words.Span(longest), words.Span(f.budgets.Unanswered))
-	if f.limit > 0 && judged > 0 {
+	text := fmt.Sprintf("the longest time without a good answer to a hit that was due was %s (budget %s)", words.Span(f.longest()), words.Span(f.budgets.Unanswered))
+	if f.limit > 0 && judged {
 		text += fmt.Sprintf("; of 1 000 answers in a row at most %d took longer than %s", worst, words.Span(f.limit))
 	}
-	switch {
-	case f.limit == 0:
-		text += "; nobody said what is slow, so the 99th percentile is not judged"
-	case len(few) > 0:
-		text += fmt.Sprintf("; fewer than 1 000 answers in arm %s, so its 99th percentile is not judged", strings.Join(few, ", "))
+	return text
+}
+
+// longest is the longest time in which no arm's hits that were due got a good answer.
+func (f *responsive) longest() (longest time.Duration) {
+	for _, a := range f.arms {
+		longest = max(longest, a.longest)
+	}
+	return longest
+}
+
+// reservations are what a person could have noticed although the promise holds: what was not judged, and what the budgets of the scenario allow
+// beyond the usual ones. excepted and lasting are answers that were slow on purpose, and of routes that take long by themselves.
+func (f *responsive) reservations(excepted, lasting uint64) []string {
+	var all []string
+	if usual := DefaultResponsiveBudgets().Unanswered; f.longest() > usual {
+		all = append(all, fmt.Sprintf("the scenario allows a longer time without an answer than the usual %s", words.Span(usual)))
+	}
+	if f.slow > 0 && f.limit > f.slow {
+		all = append(all, fmt.Sprintf("the scenario allows slower answers than the strategy's %s", words.Span(f.slow)))
+	}
+	if f.limit == 0 {
+		all = append(all, "nobody said what is slow, so the 99th percentile is not judged")
+	} else if few := f.seldom(); len(few) > 0 {
+		all = append(all, fmt.Sprintf("fewer than 1 000 answers in arm %s, so its 99th percentile is not judged", strings.Join(few, ", ")))
 	}
 	if excepted > 0 {
-		text += fmt.Sprintf("; %s of a release that is bad on purpose, not judged", words.Plural(excepted, "answer"))
+		all = append(all, fmt.Sprintf("%s of a release that is bad on purpose, not judged", words.Plural(excepted, "answer")))
 	}
-	return text
+	if lasting > 0 {
+		all = append(all, fmt.Sprintf("%s of routes that take long by themselves, whose time is not judged", words.Plural(lasting, "answer")))
+	}
+	return all
+}
+
+// seldom names the arms that have too few answers for a 99th percentile.
+func (f *responsive) seldom() (names []string) {
+	for _, a := range f.arms {
+		if a.quick.n < quickOf {
+			names = append(names, a.arm.Name)
+		}
+	}
+	return names
 }
 
 func (a *armWaits) figures() []judge.Figure {

@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -148,12 +149,12 @@ func (f *undisturbed) nodes() {
 func (f *undisturbed) specs() {
 	c := &f.Timeline.Cluster
 	controllers := controllersOf(c.Rollouts)
-	changes(f, "rollouts", c.Rollouts, func(o *history.RolloutObject) any { return o.Generation }, isScaler, isOneOf(controllers))
-	changes(f, "poddisruptionbudgets", c.Budgets, func(o *history.PDBObject) any { return o.Generation })
-	changes(f, "traefikservices", c.TraefikServices, func(o *history.TraefikServiceObject) any { return o.Generation }, isOneOf(controllers))
+	changes(f, "rollouts", c.Rollouts, func(o *resource.Rollout) any { return o.Generation }, isScaler, isOneOf(controllers))
+	changes(f, "poddisruptionbudgets", c.Budgets, func(o *resource.PDB) any { return o.Generation })
+	changes(f, "traefikservices", c.TraefikServices, func(o *resource.TraefikService) any { return o.Generation }, isOneOf(controllers))
 	for _, set := range c.ReplicaSets {
 		makers := append(managers(set.Seen[0].By, ""), controllers...)
-		changes(f, "replicasets", []*timeline.Track[history.ReplicaSetObject]{set}, func(o *history.ReplicaSetObject) any { return o.Desired }, isOneOf(makers))
+		changes(f, "replicasets", []*timeline.Track[resource.ReplicaSet]{set}, func(o *resource.ReplicaSet) any { return o.Desired }, isOneOf(makers))
 	}
 	for _, rollout := range c.Rollouts {
 		f.orders(rollout, controllers)
@@ -200,19 +201,19 @@ func wroteOnly(by []history.Author, may ...author) bool {
 
 // changes accounts for each change of what the objects of a resource ask for, which those may write who are known to, and for each that goes
 // away; a ReplicaSet that asks for nothing by then is tidied up.
-func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
+func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
 	for _, track := range tracks {
-		name := strings.TrimSuffix(resource, "s") + " " + track.Namespace + "/" + track.Name
+		name := strings.TrimSuffix(kind, "s") + " " + track.Namespace + "/" + track.Name
 		for i := 1; i < len(track.Seen); i++ {
 			was, now := &track.Seen[i-1], &track.Seen[i]
 			if asks(&was.Object) == asks(&now.Object) {
 				continue
 			}
-			declared := f.writer(resource, track.Namespace, track.Name, track.UID, now.At)
+			declared := f.writer(kind, track.Namespace, track.Name, track.UID, now.At)
 			f.happened(now.At, wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
 		}
-		if idle, is := any(track.Last()).(*history.ReplicaSetObject); !track.Here() && !(is && idle.Desired == 0) {
-			gone := f.touched(history.Ends, resource, track.Namespace, track.Name, track.UID, track.Gone) > 0
+		if idle, is := any(track.Last()).(*resource.ReplicaSet); !track.Here() && !(is && idle.Desired == 0) {
+			gone := f.touched(history.Ends, kind, track.Namespace, track.Name, track.UID, track.Gone) > 0
 			f.happened(track.Gone, gone, track.UID, name+" was deleted")
 		}
 	}
@@ -220,7 +221,7 @@ func changes[T any](f *undisturbed, resource string, tracks []*timeline.Track[T]
 
 // orders accounts for what is written into the status of a Rollout by other hands than its controller's: so a release is promoted or aborted
 // on the command line.
-func (f *undisturbed) orders(rollout *timeline.Track[history.RolloutObject], controllers []string) {
+func (f *undisturbed) orders(rollout *timeline.Track[resource.Rollout], controllers []string) {
 	for _, now := range rollout.Seen[1:] {
 		for _, a := range now.By {
 			if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
@@ -247,7 +248,7 @@ func managers(by []history.Author, subresource string) []string {
 }
 
 // controllersOf is who controls the Rollouts: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
-func controllersOf(rollouts []*timeline.Track[history.RolloutObject]) []string {
+func controllersOf(rollouts []*timeline.Track[resource.Rollout]) []string {
 	var all []string
 	for _, rollout := range rollouts {
 		for _, s := range rollout.Seen {

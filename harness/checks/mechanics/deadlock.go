@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -126,7 +126,7 @@ func (f *deadlock) blockers(e *timeline.Eviction) []string {
 	return evidence
 }
 
-func budgetText(b *timeline.Track[history.PDBObject], at time.Duration) string {
+func budgetText(b *timeline.Track[resource.PDB], at time.Duration) string {
 	o := b.At(at)
 	if o == nil {
 		return "PodDisruptionBudget " + b.Name + " is not there"

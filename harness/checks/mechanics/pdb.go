@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -107,7 +108,7 @@ type pdbDrain struct {
 func (j *pdbDrain) judge(p *judge.Promise) {
 	protecting := j.removals()
 	for _, e := range slices.Concat(j.Evictions, j.Probes) {
-		if slices.ContainsFunc(protecting, func(b *timeline.Track[history.PDBObject]) bool { return j.refusedBy(b, &e) }) {
+		if slices.ContainsFunc(protecting, func(b *timeline.Track[resource.PDB]) bool { return j.refusedBy(b, &e) }) {
 			j.refused++
 		}
 	}
@@ -146,13 +147,13 @@ func (j *pdbDrain) t() *timeline.Timeline { return j.pdbs.t }
 func (j *pdbDrain) label() string { return j.Drain.Label() }
 
 // tested reports whether a budget refused an eviction of the drain.
-func (j *pdbDrain) tested(b *timeline.Track[history.PDBObject]) bool {
+func (j *pdbDrain) tested(b *timeline.Track[resource.PDB]) bool {
 	return slices.ContainsFunc(slices.Concat(j.Evictions, j.Probes), func(e timeline.Eviction) bool { return j.refusedBy(b, &e) })
 }
 
 // refusedBy reports whether it was a budget that refused an eviction: it selects the pod, which is on a drained node, and allowed none
 // then. The API server also refuses while it has not yet counted the pods of a budget; that puts no budget to the test.
-func (j *pdbDrain) refusedBy(b *timeline.Track[history.PDBObject], e *timeline.Eviction) bool {
+func (j *pdbDrain) refusedBy(b *timeline.Track[resource.PDB], e *timeline.Eviction) bool {
 	if !e.Refused() || leastAllowedWithin(b, e.At-e.Latency-j.tolerance.Watch, e.At+j.tolerance.Watch) > 0 {
 		return false
 	}
@@ -174,8 +175,8 @@ func (j *pdbDrain) anyRemoved() bool { return slices.ContainsFunc(j.t().Cluster.
 
 // removals looks at each pod that ended: users' pods must be protected, and protected pods evicted. It returns the budgets that
 // protect one of them.
-func (j *pdbDrain) removals() []*timeline.Track[history.PDBObject] {
-	var protecting []*timeline.Track[history.PDBObject]
+func (j *pdbDrain) removals() []*timeline.Track[resource.PDB] {
+	var protecting []*timeline.Track[resource.PDB]
 	for _, pod := range j.t().Cluster.Pods {
 		if !j.mine(pod) {
 			continue
@@ -210,7 +211,7 @@ func (j *pdbDrain) evicted(pod *timeline.Track[timeline.PodView]) bool {
 }
 
 // floor counts, at every change during the drain, the pods that a budget selects and that are ready.
-func (j *pdbDrain) floor(b *timeline.Track[history.PDBObject], p *judge.Promise) {
+func (j *pdbDrain) floor(b *timeline.Track[resource.PDB], p *judge.Promise) {
 	var pods []*timeline.Track[timeline.PodView]
 	for _, pod := range j.t().Cluster.Pods {
 		if timeline.Covers(b, pod) {
@@ -236,7 +237,7 @@ func (j *pdbDrain) floor(b *timeline.Track[history.PDBObject], p *judge.Promise)
 }
 
 // moments are those during the drain at which something changed.
-func (j *pdbDrain) moments(b *timeline.Track[history.PDBObject], pods []*timeline.Track[timeline.PodView]) []time.Duration {
+func (j *pdbDrain) moments(b *timeline.Track[resource.PDB], pods []*timeline.Track[timeline.PodView]) []time.Duration {
 	from, until := j.Began, j.End(j.t())
 	moments := []time.Duration{from}
 	add := func(at time.Duration) {
@@ -307,17 +308,17 @@ func (j *pdbDrain) allowance(e *timeline.Eviction) {
 }
 
 // allowedWithin is the most that a budget allowed at any moment of a time.
-func allowedWithin(b *timeline.Track[history.PDBObject], from, until time.Duration) int32 {
+func allowedWithin(b *timeline.Track[resource.PDB], from, until time.Duration) int32 {
 	return slices.Max(append(allowances(b, from, until), 0))
 }
 
 // leastAllowedWithin is the least that a budget allowed at any moment of a time in which it was there.
-func leastAllowedWithin(b *timeline.Track[history.PDBObject], from, until time.Duration) int32 {
+func leastAllowedWithin(b *timeline.Track[resource.PDB], from, until time.Duration) int32 {
 	return slices.Min(append(allowances(b, from, until), math.MaxInt32))
 }
 
 // allowances is all that a budget allowed in a time.
-func allowances(b *timeline.Track[history.PDBObject], from, until time.Duration) []int32 {
+func allowances(b *timeline.Track[resource.PDB], from, until time.Duration) []int32 {
 	var all []int32
 	if o := b.At(from); o != nil {
 		all = append(all, o.DisruptionsAllowed)

@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -207,7 +208,7 @@ func (f *healed) ready(at time.Duration) map[history.Workload]int {
 }
 
 // workload is what keeps a pod: the owner of its ReplicaSet where it has one.
-func (f *healed) workload(namespace string, owner *history.Owner, at time.Duration) (w history.Workload, leaving bool) {
+func (f *healed) workload(namespace string, owner *resource.Owner, at time.Duration) (w history.Workload, leaving bool) {
 	if owner.Kind == "ReplicaSet" {
 		for _, rs := range f.Timeline.Cluster.ReplicaSets {
 			if rs.Namespace != namespace || rs.Name != owner.Name {

@@ -1,5 +1,5 @@
-// Package existing runs on a cluster that somebody else made and the command names. It makes nothing there, and removes nothing: what runs
-// may disturb is what the owners agreed to, and a cluster that was left broken is left to its owner, with what is left told.
+// Package existing runs on a cluster that somebody else made and the command names. It makes nothing there and removes nothing. Runs may disturb
+// what the owners agreed to. A cluster that was left broken is left to its owner, and the error says what is left.
 package existing
 
 import (

@@ -187,10 +187,10 @@ func gonePodRefuses(ctx context.Context, p *proving) (string, error) {
 	err = forEachIndexed(callers, func(i int, caller corev1.Pod) error {
 		first := ""
 		return p.untilJudged(ctx, "dial of a gone pod from "+caller.Spec.NodeName, p.limits.gone, caller.Name, func(m measurement) error {
-			refusals[i] = fmt.Sprintf("%s %s%s", caller.Spec.NodeName, m.took().Round(100*time.Microsecond), first)
+			refusals[i] = fmt.Sprintf("%s %s%s", caller.Spec.NodeName, words.Span(m.took()), first)
 			err := judgeRefusal(m)
 			if err != nil && first == "" { // part of the evidence: how it was at first
-				first = fmt.Sprintf(" (at first: %s after %s)", m.Outcome, m.took().Round(time.Millisecond))
+				first = fmt.Sprintf(" (at first: %s after %s)", m.Outcome, words.Span(m.took()))
 			}
 			return err
 		}, "dial", address, "--timeout", refusalTimeout.String())

@@ -220,7 +220,7 @@ func TestPollSaysWhatItSawLast(t *testing.T) {
 		asked++
 		return false, fmt.Sprintf("answer %d", min(asked, 1))
 	})
-	if err == nil || err.Error() != "wait for the thing: not within 300ms: saw last: answer 1" {
+	if err == nil || err.Error() != "wait for the thing: not within 300 ms: saw last: answer 1" {
 		t.Errorf("got %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"bitvault.dev/rollproof/harness/kube"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // This file judges what the readiness checks saw. It is pure: every rule is tested with planted bad answers.
@@ -42,7 +43,7 @@ func (m measurement) took() time.Duration {
 }
 
 func (m measurement) String() string {
-	text := fmt.Sprintf("%s %s: %s in %s", m.Check, m.Target, m.Outcome, m.took().Round(time.Millisecond))
+	text := fmt.Sprintf("%s %s: %s in %s", m.Check, m.Target, m.Outcome, words.Span(m.took()))
 	if m.Detail != "" {
 		text += " (" + m.Detail + ")"
 	}

@@ -137,9 +137,9 @@ func pathResponder(image, node string) *appsv1.DaemonSet {
 	}
 }
 
-// findDoors tells whether a program of the engine takes the connections of mapped ports on this machine before the cluster is asked: then
-// even a port that nothing listens behind accepts one. It must be called before anything listens at the probe's node port. Where the
-// kernel leads to the node instead, there are no doors.
+// findDoors tells whether a program of the engine takes the connections of mapped ports on this machine. Such a port accepts connections even while
+// nothing listens behind it. So findDoors must be called before anything listens at the probe's node port. Where the kernel leads to the node
+// instead, there are no doors.
 func (c *Config) findDoors(ctx context.Context) []string {
 	if knock(ctx, loopback(c.probeAddress())) != nil {
 		return nil

@@ -23,7 +23,7 @@ const (
 	diskCache   = 2 << 30 // in the cache of images: all components of the node with their layers take 0.6 GB
 )
 
-// machine is what the checks before a cluster is made ask of this machine; tests lie.
+// machine is what the checks ask of this machine before a cluster is made. Tests have one that lies.
 type machine struct {
 	inotify  func() (raised bool, err error)
 	listen   func(network, address string) (net.Listener, error)

@@ -293,7 +293,7 @@ func (m *Manager) cutOff(ctx context.Context, name string, done <-chan error) er
 			return fmt.Errorf("create nodes: %w", ctx.Err())
 		case <-limited.Done():
 			timer.Stop()
-			return fmt.Errorf("create nodes: %w; kind still ran %s after its nodes were removed", ctx.Err(), cutTimeout)
+			return fmt.Errorf("create nodes: %w; kind still ran %s after its nodes were removed", ctx.Err(), words.Span(cutTimeout))
 		case <-timer.C:
 		}
 	}

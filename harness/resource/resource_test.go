@@ -1,9 +1,7 @@
-package observe
+package resource
 
 import (
 	"encoding/json"
-	"slices"
-	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -120,6 +118,21 @@ status:
 		{"a TraefikService", "traefikservices", `
 spec: {weighted: {services: [{name: stable, port: 80, weight: 90}, {name: canary, weight: 10}, {name: bare}]}}
 `, ``, `{"services":[{"name":"stable","weight":90},{"name":"canary","weight":10},{"name":"bare"}]}`},
+		{"a StatefulSet of an operator, in the middle of an update", "statefulsets", `
+metadata: {generation: 4, ownerReferences: [{kind: RedisReplication, name: sessions, uid: u1, controller: true}]}
+spec: {replicas: 3, updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 1}}}
+status: {observedGeneration: 3, replicas: 3, readyReplicas: 2, updatedReplicas: 1, currentRevision: r1, updateRevision: r2}
+`, ``, `{"generation":4,"observedGeneration":3,"owner":{"kind":"RedisReplication","name":"sessions","uid":"u1"},"desired":3,"replicas":3,"ready":2,"updated":1,` +
+			`"currentRevision":"r1","updateRevision":"r2","strategy":"RollingUpdate","partition":1}`},
+		{"a StatefulSet that says little", "statefulsets", `
+spec: {updateStrategy: {type: OnDelete}}
+`, ``, `{"generation":0,"desired":1,"replicas":0,"ready":0,"updated":0,"strategy":"OnDelete"}`},
+		{"a cluster of CloudNativePG that hands over", "clusters.postgresql.cnpg.io", `
+metadata: {generation: 2}
+spec: {instances: 3}
+status: {instances: 3, readyInstances: 2, currentPrimary: db-1, targetPrimary: db-2, phase: Switchover in progress, phaseReason: Switching over to db-2}
+`, ``, `{"generation":2,"instances":3,"ready":2,"currentPrimary":"db-1","targetPrimary":"db-2","phase":"Switchover in progress",` +
+			`"phaseReason":"Switching over to db-2"}`},
 	}
 	tested := map[string]bool{}
 	for _, c := range cases {
@@ -136,8 +149,11 @@ spec: {weighted: {services: [{name: stable, port: 80, weight: 90}, {name: canary
 			if err := u.UnmarshalJSON(append([]byte(`{"apiVersion":"v1","kind":"Any",`), wire[1:]...)); err != nil {
 				t.Fatal(err)
 			}
-			i := slices.IndexFunc(resources, func(r resource) bool { return r.name == c.resource })
-			pod, object, err := resources[i].trim(&u)
+			kind, known := Named(c.resource)
+			if !known {
+				t.Fatalf("there is no kind %s", c.resource)
+			}
+			pod, object, err := kind.Trim(&u)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,114 +166,54 @@ spec: {weighted: {services: [{name: stable, port: 80, weight: 90}, {name: canary
 					t.Errorf("pod, %v\n got %s\nwant %s", err, got, c.pod)
 				}
 			}
+			if err := kind.Readable(&history.Change{Pod: pod, Object: got}); err != nil {
+				t.Errorf("what was kept cannot be read back: %v", err)
+			}
+			for _, damaged := range []json.RawMessage{nil, json.RawMessage(`[]`)} {
+				if kind.Readable(&history.Change{Pod: pod, Object: damaged}) == nil {
+					t.Errorf("%q was read as an object", damaged)
+				}
+			}
 		})
 	}
-	for _, name := range Resources() {
+	for _, name := range Names(All()) {
 		if !tested[name] {
 			t.Errorf("nothing says what is kept of %s", name)
 		}
 	}
 }
 
-func TestSteps(t *testing.T) {
-	weights := func(weight int32, hash string) *history.Weights {
-		return &history.Weights{Canary: history.Weight{Weight: weight, PodTemplateHash: hash}}
-	}
-	said := func(stable string, w *history.Weights) history.RolloutObject {
-		return history.RolloutObject{StableRS: stable, Weights: w}
-	}
-	aborted := func(o history.RolloutObject) history.RolloutObject { o.Abort = true; return o }
-	healthy := said("h1", weights(0, "h1"))
-	cases := []struct {
-		name string
-		says []history.RolloutObject
-		want string
-	}{
-		{"promoted", []history.RolloutObject{healthy, said("h1", weights(0, "h2")), said("h1", weights(10, "h2")), said("h1", weights(10, "h2")),
-			said("h1", weights(30, "h2")), said("h1", weights(100, "h2")), said("h2", weights(100, "h2")), said("h2", weights(0, "h2"))},
-			"canary-10 v1>v2 10, canary-30 v1>v2 30, canary-100 v1>v2 100, promoted v1>v2 100"},
-		{"aborted, the flag first", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), aborted(said("h1", weights(10, "h2"))),
-			aborted(said("h1", weights(0, "h2"))), aborted(said("h1", weights(0, "h2")))},
-			"canary-10 v1>v2 10, aborted v1>v2 0"},
-		{"aborted before any traffic", []history.RolloutObject{healthy, said("h1", weights(0, "h2")), aborted(said("h1", weights(0, "h2")))},
-			"aborted v1>v2 0"},
-		{"aborted, then another release", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), aborted(said("h1", weights(0, "h2"))),
-			said("h1", weights(0, "h2")), said("h1", weights(0, "h3")), said("h1", weights(10, "h3"))},
-			"canary-10 v1>v2 10, aborted v1>v2 0, canary-10 v1>v3 10"},
-		{"aborted, then tried again", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), aborted(said("h1", weights(0, "h2"))),
-			said("h1", weights(10, "h2")), aborted(said("h1", weights(0, "h2")))},
-			"canary-10 v1>v2 10, aborted v1>v2 0, canary-10 v1>v2 10, aborted v1>v2 0"},
-		{"the canary's pods are gone for a moment", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), said("h1", weights(0, "h2")),
-			said("h1", weights(10, "h2"))}, "canary-10 v1>v2 10, canary-0 v1>v2 0, canary-10 v1>v2 10"},
-		{"taken back without an abort", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), healthy, healthy, said("h1", weights(10, "h2"))},
-			"canary-10 v1>v2 10, taken-back v1>v2 0, canary-10 v1>v2 10"},
-		{"replaced without an abort", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), said("h1", weights(0, "h3")), said("h1", weights(10, "h3"))},
-			"canary-10 v1>v2 10, replaced v1>v2 0, canary-10 v1>v3 10"},
-		{"taken back after an abort", []history.RolloutObject{healthy, said("h1", weights(10, "h2")), aborted(said("h1", weights(0, "h2"))), healthy},
-			"canary-10 v1>v2 10, aborted v1>v2 0"},
-		{"a release after a release", []history.RolloutObject{healthy, said("h1", weights(100, "h2")), said("h2", weights(100, "h2")),
-			said("h2", weights(0, "h2")), said("h2", weights(10, "h3"))},
-			"canary-100 v1>v2 100, promoted v1>v2 100, canary-10 v2>v3 10"},
-		{"first seen in the middle", []history.RolloutObject{said("h1", weights(30, "h2"))}, "canary-30 v1>v2 30"},
-		{"first seen long aborted", []history.RolloutObject{aborted(said("h1", weights(0, "h2"))), aborted(said("h1", weights(0, "h2")))}, ""},
-		{"the very first release", []history.RolloutObject{said("", nil), said("h1", nil), healthy}, ""},
-		{"without a router", []history.RolloutObject{said("h1", nil), said("h2", nil)}, "promoted v1>v2 100"},
-	}
-	for _, c := range cases {
-		for _, when := range []string{"before", "after"} { // the ReplicaSets may be known before the Rollout speaks, or not
-			t.Run(c.name+", versions known "+when, func(t *testing.T) {
-				var got []string
-				var events []history.Event
-				s := newSteps(history.NewClock(), func(e history.Event) { events = append(events, e) })
-				learn := func() {
-					for hash, version := range map[string]string{"h1": "v1", "h2": "v2", "h3": "v3"} {
-						s.replicaSet("shop", history.ReplicaSetObject{Owner: &history.Owner{Name: "vault"}, Hash: hash, Version: version})
-					}
-				}
-				if when == "before" {
-					learn()
-				}
-				for _, o := range c.says {
-					s.rollout("shop", "vault", o)
-				}
-				if when == "after" {
-					if len(events) > 0 {
-						t.Errorf("steps without versions: %+v", events)
-					}
-					learn()
-				}
-				s.finish()
-				for _, e := range events {
-					if e.Step == nil {
-						t.Fatalf("recorded %+v", e.Note)
-					}
-					if e.Step.Workload.Kind != "Rollout" || e.Step.Workload.Namespace == "" || e.Step.Workload.Name == "" {
-						t.Errorf("step %s is of workload %+v", e.Step.Name, e.Step.Workload)
-					}
-					got = append(got, e.Step.Name+" "+e.Step.Stable+">"+e.Step.Canary+" "+jsonOf(e.Step.Weight))
-				}
-				if joined := strings.Join(got, ", "); joined != c.want {
-					t.Errorf("steps\n got %s\nwant %s", joined, c.want)
-				}
-			})
+// A kind is known by a name that no other has, and is served under its plural.
+func TestKindsAreNamedApart(t *testing.T) {
+	seen := map[string]bool{}
+	for _, kind := range All() {
+		if seen[kind.Name] {
+			t.Errorf("two kinds are called %s", kind.Name)
+		}
+		seen[kind.Name] = true
+		if named, known := Named(kind.Name); !known || named.GVR() != kind.GVR() {
+			t.Errorf("%s is found as %v", kind.Name, named.GVR())
 		}
 	}
-}
-
-func TestAStepWithoutVersionsIsSaidAndNotRecorded(t *testing.T) {
-	var events []history.Event
-	s := newSteps(history.NewClock(), func(e history.Event) { events = append(events, e) })
-	s.rollout("shop", "vault", history.RolloutObject{StableRS: "h1", Weights: &history.Weights{Canary: history.Weight{Weight: 10, PodTemplateHash: "h2"}}})
-	s.finish()
-	if len(events) != 1 || events[0].Note == nil {
-		t.Errorf("recorded %+v, want one note", events)
+	if got := PostgresClusters.GVR().String(); got != "postgresql.cnpg.io/v1, Resource=clusters" {
+		t.Errorf("the clusters are served as %s", got)
+	}
+	if _, known := Named("clusters"); known {
+		t.Error("a bare plural names a kind that other operators have too")
 	}
 }
 
-func jsonOf(v any) string {
-	data, err := json.Marshal(v)
+// What is read back is what was kept.
+func TestReadsWhatItKept(t *testing.T) {
+	want := StatefulSet{Generation: 1, Desired: 3, UpdateRevision: "r2"}
+	object, err := json.Marshal(want)
 	if err != nil {
-		return err.Error()
+		t.Fatal(err)
 	}
-	return string(data)
+	if got, err := StatefulSets.Read(&history.Change{Object: object}); err != nil || got != want {
+		t.Errorf("read %+v, %v, want %+v", got, err, want)
+	}
+	if err := Pods.Readable(&history.Change{Object: json.RawMessage(`{}`)}); err == nil {
+		t.Error("a pod without its state was taken for one")
+	}
 }
