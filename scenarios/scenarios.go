@@ -29,6 +29,7 @@ func All(w bitvault.World) []run.Scenario {
 		mechanics.PDBNoDeadlock(w),
 		mechanics.Freeze(w),
 		mechanics.ReadinessLost(w),
+		mechanics.NodeLoss(w),
 	}
 }
 
@@ -70,5 +71,5 @@ func unknown(name string, all []run.Scenario) error {
 	for _, s := range all {
 		names = append(names, s.Name)
 	}
-	return fmt.Errorf("there is no scenario %q%s; `rollproof list` shows all", name, words.DidYouMean(name, names))
+	return fmt.Errorf("there is no scenario %q%s; `rollproof list` shows all", name, words.Meant(name, names))
 }

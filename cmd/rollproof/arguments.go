@@ -61,7 +61,7 @@ func verbsOnly(group *cobra.Command) {
 			}
 		}
 		typed := load.Redact(args[0])
-		return fmt.Errorf("%sthere is no command %q%s; see `%s --help`", verb(cmd), typed, strings.TrimSuffix(words.DidYouMean(typed, verbs), "?"), cmd.CommandPath())
+		return fmt.Errorf("%sthere is no command %q%s; see `%s --help`", verb(cmd), typed, words.Meant(typed, verbs), cmd.CommandPath())
 	}
 	group.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 }
@@ -79,5 +79,5 @@ func explainFlag(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 	typed := "--" + unknown.GetSpecifiedName()
-	return fmt.Errorf("%sthere is no flag %s%s; see `%s --help`", verb(cmd), typed, strings.TrimSuffix(words.DidYouMean(typed, names), "?"), cmd.CommandPath())
+	return fmt.Errorf("%sthere is no flag %s%s; see `%s --help`", verb(cmd), typed, words.Meant(typed, names), cmd.CommandPath())
 }

@@ -124,7 +124,7 @@ func attack(cmd *cobra.Command, f attackFlags) error {
 		return err
 	}
 	supervise.Recording(ctx, rec.Dir())
-	releaseLog := load.CatchLog()
+	releaseLog := load.CatchLog(arms, plan)
 	err = errors.Join(drive(ctx, rec, arms, plan, display), releaseLog(rec))
 	interrupted := errors.Is(err, context.Canceled)
 	if err := closeRecord(rec, err); err != nil && !interrupted {
@@ -195,6 +195,11 @@ func (f attackFlags) plan() ([]load.Arm, load.Plan, error) {
 	}
 	if f.stall <= 0 || f.p99 < 0 {
 		return nil, plan, errors.New("attack: --stall wants more than 0, --p99 0 (no limit) or more")
+	}
+	for _, field := range [][2]string{{"version-header", f.versionHeader}, {"pod-header", f.pod}} {
+		if err := load.CheckFieldName(field[1]); err != nil {
+			return nil, plan, fmt.Errorf("attack: --%s: %w", field[0], err)
+		}
 	}
 	arms, err := f.namedArms()
 	if err != nil {

@@ -62,7 +62,7 @@ On failure logs are collected, the message names their folder, and everything ma
 	cmd.Flags().StringVar(&f.config, "config", "", "kind configuration (default kind-config.yaml in the project's root)")
 	cmd.Flags().StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	cmd.Flags().BoolVar(&f.retain, "retain", false, "keep what was made after a failure or Ctrl-C, so that you can look at it")
-	cmd.Flags().BoolVar(&f.export, "export-kubeconfig", false, "add the cluster to your own kubeconfig too; `cluster down` takes it out again")
+	cmd.Flags().BoolVar(&f.export, "export-kubeconfig", false, "add the cluster to your own kubeconfig too; cluster down takes it out again")
 	return cmd
 }
 

@@ -15,6 +15,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
+	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
 // Judgements as they are stored beside a record.
@@ -75,7 +76,8 @@ func perform(t *testing.T, s *suite.Suite, r *suite.Run, out string, end history
 	}
 	r.State, r.Record, r.Verdict, r.Took = suite.Judged, h.Sum(), reports.Overall(res), 61*time.Second
 	if asked, _, _ := s.AskedFor(*r); asked.Check != "" {
-		r.Tooth = &suite.Tooth{Seen: r.Verdict == asked.Want, Said: string(r.Verdict)}
+		r.Tooth = &suite.Tooth{}
+		r.Tooth.Seen, r.Tooth.Said = (teeth.Fault{Check: asked.Check, Verdict: asked.Want}).Seen(res)
 	}
 }
 
@@ -369,7 +371,7 @@ func fault(check, planted string, want judge.Verdict) suite.Asked {
 // The matrix of planted faults is one, whichever shard planted them. A fault that survived in any of them is exit code 1.
 func TestMergedTeeth(t *testing.T) {
 	asked := []suite.Asked{
-		fault("load.zero-dropped", "no preStop", judge.Fail), fault("load.held", "one worker", judge.Inconclusive), fault("mechanics.pdb", "no budget", judge.Fail),
+		fault("load.zero-dropped", "no preStop", judge.Fail), fault("load.held", "one worker", judge.Inconclusive), fault("load.zero-dropped", "no grace", judge.Fail),
 	}
 	for name, c := range map[string]struct {
 		verdicts []string
@@ -404,6 +406,22 @@ func TestMergedTeeth(t *testing.T) {
 	}
 }
 
+// Whether a fault was seen is what its record says, and not what the list says.
+func TestMergedTeethAreWhatTheirRecordsSay(t *testing.T) {
+	terms := suiteTerms(t, 1, fault("load.zero-dropped", "no preStop", judge.Fail))
+	for name, verdict := range map[string]string{"survived": heldVerdict, "seen": brokenVerdict} {
+		s := performed(t, t.TempDir(), "teeth", terms, suite.Shard{}, verdict)
+		s.Runs[0].Tooth.Seen = !s.Runs[0].Tooth.Seen
+		if err := s.Save(); err != nil {
+			t.Fatal(err)
+		}
+		code, text := execReport("report", "--merge", s.Dir(), "--out", t.TempDir())
+		if code != exitCouldNotRun || !strings.Contains(text, "load.zero-dropped in the run") || strings.Count(text, "\n") != 1 {
+			t.Errorf("%s, and the list says the other: exit code %d, printed %s", name, code, text)
+		}
+	}
+}
+
 // A record that was put in the place of another one is seen by each thing that it says of itself.
 func TestAForeignRecordIsSeen(t *testing.T) {
 	whole := performed(t, t.TempDir(), "run", suiteTerms(t, 1, twoAsked...), suite.Shard{}, heldVerdict, heldVerdict)
@@ -414,6 +432,7 @@ func TestAForeignRecordIsSeen(t *testing.T) {
 	for name, change := range map[string]func(s *suite.Suite, r *suite.Run){
 		"":                  func(*suite.Suite, *suite.Run) {},
 		"another sum":       func(_ *suite.Suite, r *suite.Run) { r.Record = whole.Runs[1].Record },
+		"an earlier record": func(s *suite.Suite, _ *suite.Run) { s.Started = s.Started.Add(time.Second) },
 		"another scenario":  func(_ *suite.Suite, r *suite.Run) { r.Scenario = whole.Runs[1].Scenario },
 		"another pace":      func(s *suite.Suite, _ *suite.Run) { s.Pace = "spec" },
 		"another rollproof": func(s *suite.Suite, _ *suite.Run) { s.Build.Version = "v9" },

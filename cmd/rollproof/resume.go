@@ -16,6 +16,7 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/suite"
 	"bitvault.dev/rollproof/reports"
+	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
 // resumed returns the suite that --resume names, nil without the flag, and the names that the suite was asked for. Flags and names that are not
@@ -84,6 +85,9 @@ func (k *kept) examine(cmd *cobra.Command) error {
 			}
 		}
 	}
+	if err := k.Distinct(); err != nil {
+		return fmt.Errorf("go on with the suite in %s: %w", k.Dir(), err)
+	}
 	k.Reopen()
 	k.left = k.Left()
 	return k.Save()
@@ -103,6 +107,9 @@ func (k *kept) settle(cmd *cobra.Command, r *suite.Run) error {
 	}
 	if err != nil {
 		return err
+	}
+	if odd := foreign(h, k.Suite, *r); odd != "" {
+		return misplaced(k.Suite, *r, odd)
 	}
 	if _, err := reports.WriteAll(cmd.Context(), dir, h, result); err != nil {
 		return err
@@ -130,7 +137,7 @@ func vouched(ctx context.Context, s *suite.Suite, r suite.Run) (evidence, error)
 		return evidence{}, fmt.Errorf("%w: bring back the record of %s, beside %s", err, r.Scenario, s.Dir())
 	}
 	if odd := foreign(h, s, r); odd != "" {
-		return evidence{}, fmt.Errorf("the record in %s %s: it is not the one of %s in %s: bring that back, or perform the suite anew", dir, odd, r.Scenario, s.Dir())
+		return evidence{}, misplaced(s, r, odd)
 	}
 	result, err := readVerdict(dir, h)
 	if err != nil {
@@ -147,15 +154,29 @@ func vouched(ctx context.Context, s *suite.Suite, r suite.Run) (evidence, error)
 	if verdict := reports.Overall(result); verdict != r.Verdict {
 		return evidence{}, fmt.Errorf("the run in %s is judged %s, and %s says %s: perform the suite anew", dir, verdict, filepath.Join(s.Dir(), suite.File), r.Verdict)
 	}
+	if r.Tooth != nil {
+		asked, _, _ := s.AskedFor(r)
+		if seen, said := (teeth.Fault{Check: asked.Check, Verdict: asked.Want}).Seen(result); seen != r.Tooth.Seen {
+			return evidence{}, fmt.Errorf("%s in the run in %s is %s, and %s says seen = %v: perform the suite anew", asked.Check, dir, said,
+				filepath.Join(s.Dir(), suite.File), r.Tooth.Seen)
+		}
+	}
 	return evidence{h, timeline, result}, nil
 }
 
-// foreign says what shows that a record is not the one that a run of the suite was judged by.
+// misplaced is the error about a record that is not the one of a run.
+func misplaced(s *suite.Suite, r suite.Run, odd string) error {
+	return fmt.Errorf("the record in %s %s: it is not the one of %s in %s: bring that back, or perform the suite anew", s.RecordOf(r), odd, r.Scenario, s.Dir())
+}
+
+// foreign says what shows that a record is not the one of a run of the suite. One that was not judged yet has no sum to be known by.
 func foreign(h *history.History, s *suite.Suite, r suite.Run) string {
 	about := h.Run()
 	switch {
-	case h.Sum() != r.Record:
+	case r.Record != "" && h.Sum() != r.Record:
 		return "has another sum"
+	case about.Started.Before(s.Started):
+		return "began before the suite"
 	case about.Scenario != r.Scenario:
 		return "is of " + about.Scenario
 	case about.Pace != s.Pace:

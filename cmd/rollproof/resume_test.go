@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -74,6 +75,53 @@ func TestResumeAfterAKill(t *testing.T) {
 				}
 			} else if code != exitCouldNotRun {
 				t.Errorf("without an engine: exit code %d, printed %s", code, text)
+			}
+		})
+	}
+}
+
+// A record in the place of one that a killed command left open tells nothing of that run: it is refused, and the run is not settled by it.
+func TestResumeRefusesAnotherRecordThanTheOneThatWasLeftOpen(t *testing.T) {
+	for name, c := range map[string]struct {
+		swap func(t *testing.T, s *suite.Suite, dir string)
+		want string
+	}{
+		"of another scenario": {func(t *testing.T, s *suite.Suite, dir string) {
+			if err := os.CopyFS(dir, os.DirFS(s.RecordOf(s.Runs[0]))); err != nil {
+				t.Fatal(err)
+			}
+		}, "is of canary/promotes-good"},
+		"of another run of it": {func(t *testing.T, s *suite.Suite, dir string) {
+			s.Asked[1] = s.Asked[0]
+			s.Runs[1].Scenario = s.Runs[0].Scenario
+			if err := os.CopyFS(dir, os.DirFS(s.RecordOf(s.Runs[0]))); err != nil {
+				t.Fatal(err)
+			}
+		}, "stands for two runs"},
+		"of an earlier suite": {func(t *testing.T, s *suite.Suite, dir string) {
+			recordRun(t, s, &s.Runs[1], dir, history.EndFinished)
+			s.Started = s.Started.Add(time.Hour)
+			s.Runs[0] = suite.Run{Scenario: s.Runs[0].Scenario, State: suite.NotBegun}
+		}, "began before the suite"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noEngine(t)
+			s, _ := begun(t, history.EndFinished)
+			dir := s.RecordOf(s.Runs[1])
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			c.swap(t, s, dir)
+			if err := s.Save(); err != nil {
+				t.Fatal(err)
+			}
+			code, text := execReport("run", "--resume", s.Dir())
+			again, err := suite.Open(s.Dir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code != exitCouldNotRun || !strings.Contains(text, c.want) || again.Runs[1].State != suite.Begun {
+				t.Errorf("exit code %d, the run is %s, printed %s; want %q", code, again.Runs[1].State, text, c.want)
 			}
 		})
 	}

@@ -49,7 +49,7 @@ func (f *labFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
-	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "requests of all arms together, the control arm apart")
+	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "requests of all arms together, the control arm not counted")
 	flags.StringVar(&f.out, "out", "out", "directory in which each run gets a directory of its own")
 	flags.Var(&f.shard, "shard", "perform one part of what was chosen: 2/4 is the second of four, which take about equally long")
 	flags.IntVar(&f.repeat, "repeat", 1, "how many times each is performed; each time is a run with a verdict of its own, and the worst counts")

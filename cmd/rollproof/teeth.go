@@ -126,7 +126,7 @@ func chosenFaults(w bitvault.World, label string, checks []string) ([]teeth.Faul
 	all := teeth.All(w)
 	for _, check := range checks {
 		if !slices.ContainsFunc(all, func(f teeth.Fault) bool { return f.Check == check }) {
-			return nil, fmt.Errorf("no fault is planted under %q%s; `rollproof list` shows the checks", check, words.DidYouMean(check, plantedChecks()))
+			return nil, fmt.Errorf("no fault is planted under %q%s; `rollproof list` shows the checks", check, words.Meant(check, plantedChecks()))
 		}
 	}
 	chosen := slices.DeleteFunc(all, func(f teeth.Fault) bool {

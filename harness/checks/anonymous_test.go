@@ -90,6 +90,13 @@ func TestAnonymousAnswers(t *testing.T) {
 			for i := range r.hits["post-close"] {
 				anonymousAnswer(&r.hits["post-close"][i])
 			}
+		}, judge.Fail, 1000, "1 000 of 3 000"},
+		{"no arm of the workload carries it", func(r *recording) {
+			for _, arm := range []string{"get", "post", "post-close"} {
+				for i := range r.hits[arm] {
+					anonymousAnswer(&r.hits[arm][i])
+				}
+			}
 		}, judge.Pass, 0, "0 of 3 000"},
 		{"answers without a body have no digest", func(r *recording) {
 			r.at("get", time.Second).Method, r.at("get", time.Second).Digest = "HEAD", false
@@ -166,6 +173,88 @@ func TestWhatAnswersCarryIsAskedOfARouteInEveryArm(t *testing.T) {
 	}
 	if p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Fail); p.Dropped != 1000 {
 		t.Errorf("%d dropped, want all 1000 of one arm", p.Dropped)
+	}
+}
+
+// The answers of a workload tell its version and its pod, in whichever arm and route they come. What a digest is of, and whether the id of a hit is
+// repeated, belongs to what was asked for.
+func TestWhatAnswersCarryIsAskedOfAWorkloadInEveryArm(t *testing.T) {
+	other := func(r *recording, arm string, workload history.Workload, marks func(*history.Hit)) {
+		r.window(arm).Workload = workload
+		for i := range r.hits[arm] {
+			r.hits[arm][i].Route = "of " + arm
+			marks(&r.hits[arm][i])
+		}
+	}
+	cases := map[string]struct {
+		workload history.Workload
+		lose     func(*history.Hit)
+		dropped  uint64
+	}{
+		"no version":                         {testApp, func(h *history.Hit) { h.Version = "" }, 1000},
+		"no pod":                             {testApp, func(h *history.Hit) { h.Pod = "" }, 1000},
+		"no digest":                          {testApp, func(h *history.Hit) { h.Digest = false }, 0},
+		"no echo":                            {testApp, func(h *history.Hit) { h.Echoed = false }, 0},
+		"nothing, of another workload":       {page, anonymousAnswer, 0},
+		"nothing, of nobody said whose":      {history.Workload{}, anonymousAnswer, 0},
+		"nothing, of its name in another":    {history.Workload{Namespace: "x", Kind: testApp.Kind, Name: testApp.Name}, anonymousAnswer, 0},
+		"nothing, of its name, another kind": {history.Workload{Namespace: testApp.Namespace, Kind: "Deployment", Name: testApp.Name}, anonymousAnswer, 0},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := identified()
+			other(r, "post-close", c.workload, c.lose)
+			want := judge.Pass
+			if c.dropped > 0 {
+				want = judge.Fail
+			}
+			if p := assertVerdict(t, r.judged(t), load.SlugDropped, want); p.Dropped != c.dropped {
+				t.Errorf("%d dropped, want %d", p.Dropped, c.dropped)
+			}
+		})
+	}
+}
+
+// A route of a workload is held to what it carries in another arm, digests too.
+func TestADigestIsAskedOfARouteOfAWorkloadInEveryArm(t *testing.T) {
+	r := identified()
+	for i := range r.hits["post-close"] {
+		r.hits["post-close"][i].Digest = false
+	}
+	if p := assertVerdict(t, r.judged(t), load.SlugDropped, judge.Fail); p.Dropped != 1000 {
+		t.Errorf("%d dropped, want all 1000 of one arm", p.Dropped)
+	}
+}
+
+// Beyond the routes that are known one by one, the answers of a workload are held to what the arm carries, and those of nobody knows whom are not.
+func TestWhatAnswersCarryBeyondTheRoutesThatAreKnown(t *testing.T) {
+	for name, c := range map[string]struct {
+		workload history.Workload
+		dropped  uint64
+	}{"of a workload": {testApp, 1}, "of nobody said whose": {history.Workload{}, 0}} {
+		r := identified()
+		r.window("get").Workload = c.workload
+		r.addRoutes("get", 1<<10+20)
+		anonymousAnswer(&r.hits["get"][len(r.hits["get"])-1])
+		want := map[bool]judge.Verdict{true: judge.Fail, false: judge.Pass}[c.dropped > 0]
+		if p := assertVerdict(t, r.judged(t), load.SlugDropped, want); p.Dropped != c.dropped {
+			t.Errorf("%s: %d dropped, want %d", name, p.Dropped, c.dropped)
+		}
+	}
+}
+
+// addRoutes makes an arm one of so many routes, each hit once.
+func (r *recording) addRoutes(arm string, routes int) {
+	w := r.window(arm)
+	w.Planned, w.Rate = uint64(routes), float64(routes)/testLength.Seconds()
+	first := r.hits[arm][0]
+	r.hits[arm] = nil
+	for i := range routes {
+		h := first
+		h.Seq, h.Route = uint64(i), fmt.Sprintf("page %d", i)
+		h.Intended = testLength * time.Duration(i) / time.Duration(routes)
+		h.At = h.Intended + time.Millisecond
+		r.hits[arm] = append(r.hits[arm], h)
 	}
 }
 

@@ -245,6 +245,12 @@ func TestWhatCannotBeIsNotWhole(t *testing.T) {
 			r.disturbance("d1", "kill", "", 5*time.Second, 6*time.Second, 3*time.Second)
 		}, reason: "came about before it began"},
 		{name: "a gap backwards", spoil: func(r *recording) { r.gap("pods", 2*time.Second, time.Second, false) }, reason: "ended before it began"},
+		{name: "a stall before the run", spoil: stalled(history.Stall{At: -1, Length: 2 * time.Second}), reason: "cannot be"},
+		{name: "a stall after the run", spoil: stalled(history.Stall{At: testLength, Length: 2 * time.Second}), reason: "cannot be"},
+		{name: "a stall at the end of time", spoil: stalled(history.Stall{At: 1<<63 - 1, Length: 2 * time.Second}), reason: "cannot be"},
+		{name: "a stall longer than the longest", spoil: stalled(history.Stall{At: time.Second, Length: 2*time.Second + 1}), reason: "cannot be"},
+		{name: "a stall shorter than is told of", spoil: stalled(history.Stall{At: time.Second, Length: history.StallLeast - 1}), reason: "cannot be"},
+		{name: "stalls out of order", spoil: stalled(history.Stall{At: 2 * time.Second, Length: time.Second}, history.Stall{At: time.Second, Length: time.Second}), reason: "cannot be"},
 		{name: "a window backwards", spoil: func(r *recording) { r.window("get").Length = -time.Second }, reason: "ended before it began"},
 	}
 	for _, c := range cases {
@@ -252,6 +258,22 @@ func TestWhatCannotBeIsNotWhole(t *testing.T) {
 		c.run = cmp.Or(c.run, judge.Inconclusive)
 		c.check(t)
 	}
+}
+
+// stalled says when the generator of an arm did not run. The longest stall is of two seconds.
+func stalled(stalls ...history.Stall) func(*recording) {
+	return func(r *recording) {
+		h := *r.window("get").Health
+		h.StallMax, h.Stalls = 2*time.Second, stalls
+		r.window("get").Health = &h
+	}
+}
+
+// Stalls that can be are none of what is missing.
+func TestStallsThatCanBe(t *testing.T) {
+	r := cleanRun()
+	stalled(history.Stall{At: 0, Length: history.StallLeast}, history.Stall{At: testLength - 2*time.Second, Length: 2 * time.Second})(r)
+	assertVerdict(t, r.judged(t), load.SlugComplete, judge.Pass)
 }
 
 // A status of a server that failed is correct where the traffic file expects it.

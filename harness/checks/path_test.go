@@ -95,6 +95,26 @@ func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
 			refuseAll(r, from, until, all...)
 			r.at("get", 6*time.Second).BytesIn = 300
 		}},
+		{name: "an answer that was late because of it", want: judge.Inconclusive, reason: "the path to the cluster was dead", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			answerLate(r.at("get", 6200*ms), 2100*ms)
+		}},
+		{name: "an answer that was late for longer than the path was dead", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			answerLate(r.at("get", 7800*ms), 2400*ms)
+		}},
+		{name: "an answer that was late at another time", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			answerLate(r.at("get", time.Second), 2001*ms)
+		}},
+		{name: "an answer that was late while the path was alive", want: judge.Fail, reason: "1 of 3 000 hits dropped",
+			spoil: func(r *recording) { answerLate(r.at("get", 6200*ms), 2100*ms) }},
+		{name: "a late answer that is wrong meanwhile", want: judge.Fail, reason: "1 of 3 000 hits dropped", spoil: func(r *recording) {
+			refuseAll(r, from, until, all...)
+			answerLate(r.at("get", 6200*ms), 2100*ms)
+			r.at("get", 6200*ms).Class = history.ClassApplication
+			r.at("get", 6200*ms).Reason = "digest"
+		}},
 		{name: "its node is what is disturbed", want: judge.Fail, reason: "dropped", spoil: func(r *recording) {
 			refuseAll(r, from, until, all...)
 			for i := range r.events {
@@ -118,6 +138,12 @@ func TestADeadPathIsTheHarnessesAccount(t *testing.T) {
 		c.spoil = func(r *recording) { withPath(r); spoil(r) }
 		c.check(t)
 	}
+}
+
+// answerLate makes a hit one that got its whole answer only after so long.
+func answerLate(h *history.Hit, after time.Duration) {
+	h.Class, h.Code, h.Error, h.Reason, h.Version, h.Pod, h.BytesIn = history.ClassOK, 200, "", "", "v1", "pod-a", 900
+	h.Latency = after
 }
 
 // The account is told where the load is judged, too, and in one line.

@@ -273,6 +273,7 @@ var greenRuns = map[string]struct {
 		disruption.SlugLanded, canary.SlugShare, canary.SlugBlast, mechanics.SlugReadiness, mechanics.SlugGraceful}, nil},
 	"ready again": {[]string{mechanics.SlugReadinessLost}, func(t testing.TB, r *recording) { *r = *lostReadiness(t) }},
 	"scaled in":   {[]string{mechanics.SlugScaleDown}, func(t testing.TB, r *recording) { *r = *scaledIn(t) }},
+	"node lost":   {[]string{mechanics.SlugNodeLoss}, lostNode},
 	"good":        {[]string{canary.SlugSteps, canary.SlugPromotes, stack.SlugHealed}, goodCanary},
 	"errors":      {[]string{canary.SlugAbortsErrors, stack.SlugHealed}, func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") }},
 	"latency":     {[]string{canary.SlugAbortsLatency}, func(t testing.TB, r *recording) { badCanary(t, r, "latency", "[0.7]") }},

@@ -154,6 +154,36 @@ func TestPromotesGood(t *testing.T) {
 	})
 }
 
+// A release that is bad in one way fails by one metric. Where another failed beside it, or came to no result, the analysis does not tell
+// which of them the release was aborted for.
+func TestAnAnalysisThatFailedByAnotherMetricTooTellsNothing(t *testing.T) {
+	const requests = "requests" // a metric that no check is about
+	for slug, metric := range map[string]string{canary.SlugAbortsErrors: "errors", canary.SlugAbortsLatency: "latency", canary.SlugAbortsCPU: "cpu", canary.SlugAbortsLate: "errors"} {
+		base := func(t testing.TB, r *recording) {
+			if slug == canary.SlugAbortsLate {
+				lateCanary(t, r)
+			} else {
+				badCanary(t, r, metric, "[0.9]")
+			}
+			lastRun(r, func(o *resource.AnalysisRun) {
+				o.Metrics = append(o.Metrics, resource.MetricResult{Name: requests, Phase: "Successful", Count: 1})
+			})
+		}
+		cases := []verdictCase{{name: "by it alone", want: judge.Pass}}
+		for _, other := range []string{"errors", "latency", "cpu", requests} {
+			for _, phase := range []string{"Failed", "Error", "Inconclusive"} {
+				if other == metric {
+					continue
+				}
+				cases = append(cases, verdictCase{name: other + " " + phase, want: judge.Inconclusive, reason: "and by " + other + " too", spoil: func(r *recording) {
+					lastRun(r, func(o *resource.AnalysisRun) { timeline.MetricOf(o, other).Phase = phase })
+				}})
+			}
+		}
+		spoilt(t, slug, base, cases)
+	}
+}
+
 func TestAborts(t *testing.T) {
 	good := map[string]func(testing.TB, *recording){
 		canary.SlugAbortsErrors:  func(t testing.TB, r *recording) { badCanary(t, r, "errors", "[0.2]") },
@@ -183,7 +213,7 @@ func TestAborts(t *testing.T) {
 					}
 				})
 			}},
-			{name: "every metric failed", want: judge.Inconclusive, reason: "every metric of analysis", spoil: func(r *recording) {
+			{name: "every metric failed", want: judge.Inconclusive, reason: " too: it does not tell what was wrong", spoil: func(r *recording) {
 				lastRun(r, func(o *resource.AnalysisRun) {
 					for i := range o.Metrics {
 						o.Metrics[i].Phase, o.Metrics[i].Count = "Failed", 1

@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -42,7 +43,12 @@ func TestScaleDown(t *testing.T) {
 		"it did not land, and dropped": {func(r *recording) { r.forget(history.Landed); r.forget(history.Healed); tear(r.slow("get")[0]) }, judge.Fail},
 		"no pod stopped":               {func(r *recording) { r.forgetPods(); r.pod(0, "added", "pod-a", history.PodState{Ready: true}) }, judge.Inconclusive},
 		"another came in its place":    {func(r *recording) { r.pod(5*time.Second, "added", "pod-d", history.PodState{}) }, judge.Fail},
-		"no such disturbance":          {func(r *recording) { r.forgetDisturbances() }, judge.Inconclusive},
+		"nobody saw it go":             {func(r *recording) { r.goneAt("pod-a", 0) }, judge.Inconclusive},
+		"refused before it went, though the disturbance had landed": {func(r *recording) {
+			r.goneAt("pod-a", 8*time.Second)
+			reset(r.at("get", 8500*ms))
+		}, judge.Fail},
+		"no such disturbance": {func(r *recording) { r.forgetDisturbances() }, judge.Inconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := scaledIn(t)
@@ -50,6 +56,19 @@ func TestScaleDown(t *testing.T) {
 			assertVerdict(t, r.judged(t, mechanics.SlugScaleDown), mechanics.SlugScaleDown, c.want)
 		})
 	}
+}
+
+// goneAt is when a watch saw a pod go; 0 is never.
+func (r *recording) goneAt(pod string, at time.Duration) {
+	for i, e := range r.events {
+		if c := e.Change; c != nil && c.Name == pod && c.Type == "deleted" {
+			if r.events[i].At = at; at == 0 {
+				r.events = slices.Delete(r.events, i, i+1)
+			}
+			return
+		}
+	}
+	panic("nobody saw " + pod + " go")
 }
 
 // quick has every hit answered at once, so that none is in flight for long.

@@ -22,11 +22,14 @@ var firstAuthors = map[string][]history.Author{
 	"rollouts":             {{Manager: "rollproof", Operation: "Update"}, {Manager: argo, Operation: "Update", Subresource: "status"}},
 	"poddisruptionbudgets": {{Manager: "rollproof", Operation: "Apply"}},
 	"traefikservices":      {{Manager: "rollproof", Operation: "Update"}},
+	"statefulsets":         {{Manager: "rollproof", Operation: "Update"}},
+	clusters:               {{Manager: "rollproof", Operation: "Update"}, {Manager: argo, Operation: "Update", Subresource: "status"}},
 }
 
 // specAuthor is who changes what an object asks for; all else is status.
 var specAuthor = map[string]string{
 	"nodes": history.DisturbanceManager, "rollouts": history.DisturbanceManager, "replicasets": argo, "traefikservices": argo,
+	"statefulsets": history.DisturbanceManager, clusters: history.DisturbanceManager,
 }
 
 // signed tells of each change who wrote it, as a cluster does, and of each disturbance what it touched.

@@ -90,7 +90,8 @@ type Env struct {
 	Dynamic dynamic.Interface
 	Record  Recorder
 	Guard   Guard         // nil refuses everything
-	Nodes   NodeExec      // nil where nodes cannot be reached: only Killed needs it
+	Nodes   NodeExec      // nil where nodes cannot be reached: what acts on processes needs it
+	Power   NodePower     // nil where nodes cannot be stopped: StopNode needs it
 	Poll    time.Duration // between two looks; default 200 ms
 
 	mu      sync.Mutex
@@ -147,6 +148,13 @@ func (a *Act) Touch(t history.Touch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.touched = append(a.touched, t)
+}
+
+// aim says which nodes are themselves disturbed, where that was not known before it began.
+func (a *Act) aim(nodes ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.nodes = nodes
 }
 
 func (a *Act) touchPod(pod *corev1.Pod, effect history.Effect) {
@@ -291,10 +299,10 @@ func Nodes(d Disturbance) []string {
 
 func (a *Act) record(phase history.Phase, evidence ...history.Evidence) error {
 	a.mu.Lock()
-	touched := slices.Clone(a.touched)
+	touched, nodes := slices.Clone(a.touched), a.nodes
 	a.mu.Unlock()
 	err := a.Record.Append(history.Event{Kind: history.KindDisturbance, Disturbance: &history.Disturbance{
-		ID: a.ID, Name: a.name, Target: a.target, Nodes: a.nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Fault: a.fault, Hash: a.hash,
+		ID: a.ID, Name: a.name, Target: a.target, Nodes: nodes, Phase: phase, Evidence: evidence, Workload: a.workload, Injects: a.injects, Fault: a.fault, Hash: a.hash,
 		Touched: touched,
 	}})
 	if err != nil {

@@ -1,9 +1,7 @@
 package disrupt
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -12,11 +10,13 @@ import (
 )
 
 // Freeze stops the first process of one pod's container for a time and lets it go on, as a node that is out of breath does: connections
-// stay, and nobody answers. The pod is the one named, or else the first by name of the Ready ones that Selector selects.
+// stay, and nobody answers. The pod is the one named, or the one that Choose finds, or else the first by name of the Ready ones that Selector selects.
 type Freeze struct {
 	Namespace string
 	Pod       string
-	Selector  string        // of labels
+	Selector  string // of labels
+	Choose    Choose
+	Role      string        // with Choose: what that pod is, for people, e.g. leader
 	Container string        // default the first
 	For       time.Duration // how long it is stopped
 }
@@ -26,13 +26,15 @@ func (Freeze) Name() string { return "freeze" }
 
 // Target names the pod, or how it is selected, and for how long it stands still.
 func (f Freeze) Target() string {
-	return fmt.Sprintf("pod %s/%s for %v", f.Namespace, cmp.Or(f.Pod, f.Selector), f.For)
+	return fmt.Sprintf("%s for %v", f.which(), f.For)
 }
+
+func (f Freeze) which() which { return which{f.Namespace, f.Pod, f.Selector, f.Role, f.Choose} }
 
 // Namespaces is the pod's.
 func (f Freeze) Namespaces(context.Context, *Env) ([]string, error) {
-	if f.Namespace == "" || (f.Pod == "") == (f.Selector == "") {
-		return nil, errors.New("name a namespace, and either a pod or a selector")
+	if err := f.which().valid(); err != nil {
+		return nil, err
 	}
 	if f.For <= 0 {
 		return nil, fmt.Errorf("freeze for %v: want more than 0", f.For)
@@ -45,7 +47,7 @@ const freezeBound = 10 * time.Second
 
 // Do stops the process, waits, and lets it go on. Healing lets it go on too: whatever ended the wait, it does not stay stopped.
 func (f Freeze) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
-	pod, err := a.pick(ctx, f.Namespace, f.Pod, f.Selector)
+	pod, err := f.which().find(ctx, a.Env)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package disrupt
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,11 +25,13 @@ const (
 	Killed       How = "killed"        // SIGKILL to the process from its node; the pod stays, its container starts anew
 )
 
-// KillPod ends one pod: the one named, or else the first by name of the Ready ones that Selector selects.
+// KillPod ends one pod: the one named, or the one that Choose finds, or else the first by name of the Ready ones that Selector selects.
 type KillPod struct {
 	Namespace string
 	Pod       string
 	Selector  string // of labels, e.g. app=bitvaultd,role=stable
+	Choose    Choose
+	Role      string // with Choose: what that pod is, for people, e.g. leader
 	How       How
 	Container string        // for Killed; default the first
 	Bound     time.Duration // to be seen ended; default 2 min
@@ -40,12 +41,14 @@ type KillPod struct {
 func (k KillPod) Name() string { return string(k.How) }
 
 // Target names the pod or how it is selected.
-func (k KillPod) Target() string { return "pod " + k.Namespace + "/" + cmp.Or(k.Pod, k.Selector) }
+func (k KillPod) Target() string { return k.which().String() }
+
+func (k KillPod) which() which { return which{k.Namespace, k.Pod, k.Selector, k.Role, k.Choose} }
 
 // Namespaces is the pod's.
 func (k KillPod) Namespaces(context.Context, *Env) ([]string, error) {
-	if k.Namespace == "" || (k.Pod == "") == (k.Selector == "") {
-		return nil, errors.New("name a namespace, and either a pod or a selector")
+	if err := k.which().valid(); err != nil {
+		return nil, err
 	}
 	if !slices.Contains([]How{Deleted, ForceDeleted, Killed}, k.How) {
 		return nil, fmt.Errorf("unknown way to end a pod %q: want %s, %s or %s", k.How, Deleted, ForceDeleted, Killed)
@@ -55,7 +58,7 @@ func (k KillPod) Namespaces(context.Context, *Env) ([]string, error) {
 
 // Do ends the pod and waits until it, or its container, is seen to be gone.
 func (k KillPod) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
-	pod, err := a.pick(ctx, k.Namespace, k.Pod, k.Selector)
+	pod, err := k.which().find(ctx, a.Env)
 	if err != nil {
 		return nil, err
 	}

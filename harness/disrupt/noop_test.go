@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"go/ast"
@@ -15,6 +16,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -99,6 +104,8 @@ func drained(bound time.Duration) Disturbance {
 
 func emptied(b *bench) { b.node(); b.kubelet("a", "b") }
 
+func switchedOff(bound time.Duration) Disturbance { return StopNode{Node: "n1", Notice: bound} }
+
 // noops has every disturbance, with each of the ways it acts by.
 func noops() []noop {
 	return []noop{
@@ -109,6 +116,30 @@ func noops() []noop {
 		{"scale-in", func(bound time.Duration) Disturbance {
 			return ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2, Bound: bound}
 		}, func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, pretendPatched("/vault", `{"apiVersion":"argoproj.io/v1alpha1","kind":"Rollout"}`), "changes rollouts shop/vault"},
+		{"rolling update of a StatefulSet", func(bound time.Duration) Disturbance {
+			return Roll{Workload: db, Annotations: map[string]string{"rolled": "1"}, Bound: bound}
+		}, func(b *bench) { b.play(b.statefulSet("{type: RollingUpdate}").step) }, pretend(http.MethodPut, http.StatusOK, "/statefulsets/db"),
+			"changes statefulsets shop/db, replaces pods shop/db-0, replaces pods shop/db-1, replaces pods shop/db-2"},
+		{"rolling update by an operator", func(bound time.Duration) Disturbance { return parameter("8", bound) },
+			func(b *bench) { b.play(b.operated().step) }, pretendPatched("/clusters/db", `{"apiVersion":"postgresql.cnpg.io/v1","kind":"Cluster","metadata":{"generation":2}}`),
+			"changes clusters.postgresql.cnpg.io shop/db, replaces pods shop/db-0, restarts pods shop/db-0, replaces pods shop/db-1, restarts pods shop/db-1, " +
+				"replaces pods shop/db-2, restarts pods shop/db-2"},
+		{"switchover", func(bound time.Duration) Disturbance {
+			// Who leads is what the operator took last: the object's own word.
+			s := (&operator{}).switchover(bound)
+			s.Leader = func(ctx context.Context, e *Env) (*corev1.Pod, error) {
+				u, err := s.get(ctx, e)
+				if err != nil {
+					return nil, err
+				}
+				name, _, _ := unstructured.NestedString(u.Object, "status", "targetPrimary")
+				return e.Kube.CoreV1().Pods("shop").Get(ctx, cmp.Or(name, "db-0"), metav1.GetOptions{})
+			}
+			return s
+		}, func(b *bench) { b.operated() }, pretendPatched("/clusters/db/status", `{"apiVersion":"postgresql.cnpg.io/v1","kind":"Cluster"}`),
+			"changes clusters.postgresql.cnpg.io shop/db, restarts pods shop/db-0"},
+		{"node-loss without a stop", switchedOff, func(b *bench) { walled(b) }, func(b *bench) { b.env.Power.(*wall).deaf = true }, ""},
+		{"node-loss that the node survives", switchedOff, func(b *bench) { walled(b) }, func(b *bench) { b.env.Power.(*wall).blind = true }, ""},
 		{"drain without a cordon", drained, emptied, pretendPatched("/n1", `{"apiVersion":"v1","kind":"Node"}`), "changes nodes /n1"},
 		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), "changes nodes /n1"},
 		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
@@ -203,6 +234,10 @@ func TestDisturbancesWriteAsThemselves(t *testing.T) {
 		"drain":   {drained(time.Minute), emptied, http.MethodPatch, "/n1"},
 		"scale-in": {ScaleIn{Workload: history.Workload{Namespace: "shop", Kind: "Rollout", Name: "vault"}, To: 2},
 			func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, http.MethodPatch, "/vault"},
+		"rolling update of a StatefulSet": {Roll{Workload: db, Annotations: map[string]string{"rolled": "1"}, Revert: true},
+			func(b *bench) { b.play(b.statefulSet("{type: RollingUpdate}").step) }, http.MethodPut, "/statefulsets/db"},
+		"rolling update by an operator": {RollOperated{Operated: keeps, Patch: parameter("8", 0).Patch, Revert: true},
+			func(b *bench) { b.play(b.operated().step) }, http.MethodPatch, "/clusters/db"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -161,36 +160,9 @@ func (r Release) get(ctx context.Context, e *Env) (*unstructured.Unstructured, e
 	return u, nil
 }
 
-// updateBound is how long others may write the same workload first. Its controller writes the status several times a second while a
-// canary moves, so a handful of tries is not always enough.
-const updateBound = 30 * time.Second
-
-// update changes the workload as it is now, again when somebody else did so meanwhile.
+// update changes the workload as it is now.
 func (r Release) update(ctx context.Context, e *Env, change func(*unstructured.Unstructured) error) error {
-	var failed error
-	err := e.await(ctx, "an update of "+r.kind()+" "+r.Workload+" that nobody forestalls", updateBound, func(ctx context.Context) (bool, string, error) {
-		err := r.tryUpdate(ctx, e, change)
-		if err != nil && (apierrors.IsConflict(err) || ctx.Err() != nil) {
-			return false, "", err
-		}
-		failed = err
-		return true, "", nil
-	})
-	return cmp.Or(err, failed)
-}
-
-func (r Release) tryUpdate(ctx context.Context, e *Env, change func(*unstructured.Unstructured) error) error {
-	u, err := r.get(ctx, e)
-	if err != nil {
-		return err
-	}
-	if err := change(u); err != nil {
-		return err
-	}
-	if _, err := r.api(e).Update(ctx, u, metav1.UpdateOptions{FieldManager: Manager}); err != nil {
-		return fmt.Errorf("update %s %s: %w", r.kind(), r.Workload, err)
-	}
-	return nil
+	return e.update(ctx, r.kind()+" "+r.Workload, r.api(e), r.Workload, change)
 }
 
 // apply changes the template of the workload.
@@ -209,40 +181,13 @@ func (r Release) apply(ctx context.Context, e *Env) error {
 
 // change writes the release into the template.
 func (r Release) change(u *unstructured.Unstructured) error {
-	containers, _, err := unstructured.NestedSlice(u.Object, "spec", "template", "spec", "containers")
-	if err != nil || len(containers) == 0 {
-		return fmt.Errorf("%s %s has no containers in spec.template", r.kind(), r.Workload)
-	}
-	i := 0
-	if r.Container != "" {
-		i = slices.IndexFunc(containers, func(c any) bool { m, ok := c.(map[string]any); return ok && m["name"] == r.Container })
-	}
-	if i < 0 {
-		return fmt.Errorf("%s %s has no container %s", r.kind(), r.Workload, r.Container)
-	}
-	container, ok := containers[i].(map[string]any)
-	if !ok {
-		return fmt.Errorf("container %d of %s %s is no object", i, r.kind(), r.Workload)
-	}
-	if r.Image != "" {
-		container["image"] = r.Image
-	}
-	args, _, err := unstructured.NestedStringSlice(container, "args")
-	if err != nil {
-		return fmt.Errorf("the arguments of %s %s: %w", r.kind(), r.Workload, err)
-	}
-	if args, err = setArgs(args, r.Args); err != nil {
-		return err
-	}
-	if told := valueOf(args, "version"); told != "" && told != r.Version {
-		return fmt.Errorf("the container is told -version=%s, but this is version %s: add -version=%s to Args", told, r.Version, r.Version)
-	}
-	if len(args) > 0 {
-		if err := unstructured.SetNestedStringSlice(container, args, "args"); err != nil {
-			return err
+	err := editContainer(u, r.Container, func(container map[string]any) error {
+		if r.Image != "" {
+			container["image"] = r.Image
 		}
-	}
-	if err := unstructured.SetNestedSlice(u.Object, containers, "spec", "template", "spec", "containers"); err != nil {
+		return r.changeArgs(container)
+	})
+	if err != nil {
 		return err
 	}
 	labels := map[string]string{kube.VersionLabel: r.Version}
@@ -258,6 +203,24 @@ func (r Release) change(u *unstructured.Unstructured) error {
 		}
 	}
 	return nil
+}
+
+// changeArgs writes the arguments into a container.
+func (r Release) changeArgs(container map[string]any) error {
+	args, _, err := unstructured.NestedStringSlice(container, "args")
+	if err != nil {
+		return fmt.Errorf("the arguments of %s %s: %w", r.kind(), r.Workload, err)
+	}
+	if args, err = setArgs(args, r.Args); err != nil {
+		return err
+	}
+	if told := valueOf(args, "version"); told != "" && told != r.Version {
+		return fmt.Errorf("the container is told -version=%s, but this is version %s: add -version=%s to Args", told, r.Version, r.Version)
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	return unstructured.SetNestedStringSlice(container, args, "args")
 }
 
 // setArgs puts each argument in the place of the one of its name, or at the end.

@@ -158,7 +158,7 @@ var errMalformed = errors.New("malformed hit")
 // decodeHit reads the payload of one message into h. Strings are shared through names.
 func decodeHit(msg []byte, h *Hit, started time.Time, names *interner) error {
 	id, n := varint(msg)
-	if n == 0 || id != typeNumber {
+	if id != typeNumber { // of no number at all, too: it is not 0
 		return errMalformed
 	}
 	*h = Hit{Body: h.Body[:0]}
@@ -234,11 +234,8 @@ type fieldDecoder struct {
 }
 
 func (d *fieldDecoder) uint() uint64 {
-	v, n := uvarint(d.buf)
-	if n == 0 {
-		d.bad, d.buf = true, nil
-		return 0
-	}
+	v, n := uvarint(d.buf) // 0 of 0 bytes, where that is none
+	d.bad = d.bad || n == 0
 	d.buf = d.buf[n:]
 	return v
 }

@@ -100,7 +100,7 @@ func TestVegetaReadsTheHits(t *testing.T) {
 		if err := dec(&r); err != nil {
 			t.Fatalf("vegeta decodes hit %d: %v", i, err)
 		}
-		if r.Attack != want.Arm || r.Seq != want.Seq || r.Code != want.Code || !r.Timestamp.Equal(started.Add(want.At)) ||
+		if r.Attack != want.Arm || r.Seq != want.Seq || r.Code != want.Code || !r.Timestamp.Equal(started.Add(want.At)) || r.Timestamp.Location() != time.UTC ||
 			r.Latency != want.Latency || r.BytesIn != want.BytesIn || r.Error != want.Error || r.Method != want.Method ||
 			r.URL != want.URL || !bytes.Equal(r.Body, want.Body) {
 			t.Errorf("vegeta read %+v, want %+v", r, want)

@@ -123,7 +123,8 @@ func TestTheOutcomeOfFormat1IsReadOffItsReason(t *testing.T) {
 		"wait for v2 to be promoted: not within 2m0s: saw last: Progressing":                                               EndTimedOut,
 		"wait for the stack to come to rest after healing: wait for rollout healthy: not within 5m0s; seen last: Degraded": EndTimedOut,
 		"wait for v2 to be promoted: context canceled: saw last: Progressing":                                              EndFailed,
-		"the load ended by itself": EndFailed,
+		"the load ended by itself":            EndFailed,
+		"stop the load: not within its grace": EndFailed,
 	} {
 		for format, want := range map[int]Outcome{1: want, 2: ""} {
 			line, err := json.Marshal(Event{Kind: KindEnd, End: &End{Reason: reason}})

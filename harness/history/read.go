@@ -42,6 +42,9 @@ func Open(dir string, options ...Option) (*History, error) {
 	if _, err := os.Stat(filepath.Join(dir, eventsFile)); err != nil {
 		return nil, fmt.Errorf("open the run in %s: it holds no %s: name the directory of a run: %w", dir, eventsFile, err)
 	}
+	if err := h.regular(); err != nil {
+		return nil, fmt.Errorf("open the run in %s: %w: copy the record anew", dir, err)
+	}
 	header, headerErr := h.header()
 	about, aboutErr := readRun(filepath.Join(dir, runFile))
 	if newest := max(about.Format, header.Format); newest > FormatVersion {
@@ -70,7 +73,7 @@ func (h *History) damaged(file, text string) {
 // readRun reads run.json; File is its sum.
 func readRun(path string) (Header, error) {
 	var about Header
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return about, err
 	}
@@ -117,7 +120,7 @@ func (h *History) protect() {
 	if !h.bare {
 		h.damaged(eventsFile, "the record has no sums, as in format 1: nobody can tell whether it was changed (--accept-unprotected judges it all the same)")
 	}
-	data, _ := os.ReadFile(path) // what cannot be read is damage of the events
+	data, _ := readFile(path) // what cannot be read is damage of the events
 	h.events.sum = sumOfBytes(data)
 }
 
@@ -126,7 +129,7 @@ func (h *History) Unprotected() bool { return h.bare }
 
 // header reads the first line of the events.
 func (h *History) header() (Header, error) {
-	f, err := os.Open(filepath.Join(h.dir, eventsFile))
+	f, err := openFile(filepath.Join(h.dir, eventsFile))
 	if err != nil {
 		return Header{}, err
 	}
@@ -175,7 +178,7 @@ func (h *History) Arms() ([]string, error) {
 // Events yields the events in the order they were recorded. The error, if any, comes last and is *Damage.
 func (h *History) Events() iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		f, err := os.Open(filepath.Join(h.dir, eventsFile))
+		f, err := openFile(filepath.Join(h.dir, eventsFile))
 		if err != nil {
 			yield(Event{}, &Damage{File: eventsFile, Text: err.Error()})
 			return
@@ -228,7 +231,7 @@ func readEvents(f io.Reader, format int, yield func(Event, error) bool) {
 func (h *History) Hits(arm string) iter.Seq2[*Hit, error] {
 	return func(yield func(*Hit, error) bool) {
 		name := hitsFile(arm)
-		f, err := os.Open(filepath.Join(h.dir, name))
+		f, err := openFile(filepath.Join(h.dir, name))
 		if err != nil {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is missing")
@@ -256,7 +259,7 @@ func readHits(f io.Reader, name string, started time.Time, yield func(*Hit, erro
 		readOwnHits(r, len(preamble), name, started, yield)
 	case bytes.HasPrefix(head, olderPreamble):
 		readOwnHits(r, len(olderPreamble), name, started, yield)
-	case err != nil && (bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head)):
+	case bytes.HasPrefix(preamble, head) || bytes.HasPrefix(olderPreamble, head):
 		yield(nil, &Damage{File: name, Text: "the file ends before the first hit"})
 	default:
 		readForeignHits(r, name, started, yield)
@@ -272,7 +275,7 @@ func readOwnHits(r *bufio.Reader, definitions int, name string, started time.Tim
 	)
 	_, _ = r.Discard(definitions)
 	for {
-		msg, size, err := nextMessage(r)
+		msg, whole, err := nextMessage(r)
 		if err == io.EOF {
 			return
 		}
@@ -286,8 +289,8 @@ func readOwnHits(r *bufio.Reader, definitions int, name string, started time.Tim
 		if !yield(&hit, nil) {
 			return
 		}
-		_, _ = r.Discard(size) // it was peeked at: it is there
-		offset += int64(size)
+		offset += int64(len(whole))
+		_, _ = r.Discard(len(whole)) // it was peeked at: it is there
 	}
 }
 
@@ -299,24 +302,23 @@ func damageAt(file string, offset int64, err error) *Damage {
 	return &Damage{File: file, Offset: offset, Text: err.Error()}
 }
 
-// nextMessage peeks at the next gob message: its payload, and its size with the length in front. io.EOF is a clean end.
-func nextMessage(r *bufio.Reader) (payload []byte, size int, err error) {
+// nextMessage peeks at the next gob message: its payload, and all of it with the length in front. io.EOF is a clean end.
+func nextMessage(r *bufio.Reader) (payload, whole []byte, err error) {
 	head, err := r.Peek(9)
 	if len(head) == 0 {
 		if err == io.EOF {
-			return nil, 0, io.EOF
+			return nil, nil, io.EOF
 		}
-		return nil, 0, fmt.Errorf("read the next hit: %w", err)
+		return nil, nil, fmt.Errorf("read the next hit: %w", err)
 	}
-	length, n := uvarint(head)
-	if n == 0 && err == nil || length > maxMessage {
-		return nil, 0, errMalformed
+	length, n := uvarint(head) // 0 bytes, where that is none: then the payload is empty, and no hit
+	if length > maxMessage {
+		return nil, nil, errMalformed
 	}
-	msg, err := r.Peek(n + int(length))
-	if n == 0 || err != nil {
-		return nil, 0, errors.New("the last hit is cut")
+	if whole, err = r.Peek(n + int(length)); err != nil {
+		return nil, nil, errors.New("the last hit is cut")
 	}
-	return msg[n:], len(msg), nil
+	return whole[n:], whole, nil
 }
 
 func readForeignHits(r io.Reader, name string, started time.Time, yield func(*Hit, error) bool) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"hash"
-	"os"
 )
 
 // A sum is the SHA-256 of a file from its first byte up to the sum, in hexadecimal: `head -c` and sha256sum compute it too. Sums make a
@@ -70,7 +69,7 @@ var ErrUnsealed = errors.New("its sum does not fit: it was changed since it was 
 
 // OpenSealed reads a file that WriteSealed wrote into v. The error is ErrUnsealed where any byte of it was changed.
 func OpenSealed(path string, v any) error {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
 		return err
 	}

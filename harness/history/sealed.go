@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
+	"slices"
 )
 
 // sealedEvents is what one reading of events.jsonl tells before anything of the record is believed: how far its sums hold, and the blocks
@@ -23,7 +23,7 @@ type sealedEvents struct {
 // readSeals holds every line of the events against its sum, up to the first that does not fit.
 func readSeals(path string) sealedEvents {
 	events := sealedEvents{blocks: map[string][]Batch{}, sum: sumOfBytes(nil)}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		events.damage = &Damage{File: eventsFile, Text: err.Error()}
 		return events
@@ -111,10 +111,8 @@ func (r *blockReader) next() error {
 		return &Damage{File: r.name, Offset: r.end, Text: fmt.Sprintf(format, args...)}
 	}
 	if len(r.blocks) == 0 {
-		if n, err := r.f.Read(make([]byte, 1)); n > 0 {
+		if _, err := io.ReadFull(r.f, make([]byte, 1)); err != io.EOF {
 			return damage("no event vouches for what follows")
-		} else if err != io.EOF {
-			return damage("%v", err)
 		}
 		return io.EOF
 	}
@@ -122,14 +120,9 @@ func (r *blockReader) next() error {
 	if size <= 0 || size > maxBlock {
 		return damage("the events tell of a block of %d bytes", size)
 	}
-	if int64(cap(r.data)) < size {
-		r.data = make([]byte, size)
-	}
-	r.data = r.data[:size]
-	if n, err := io.ReadFull(r.f, r.data); errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF {
-		return damage("the file is cut: %d bytes of a block of %d are there", n, size)
-	} else if err != nil {
-		return damage("%v", err)
+	r.data = slices.Grow(r.data[:0], int(size))[:size]
+	if n, err := io.ReadFull(r.f, r.data); err != nil {
+		return damage("the file is cut: %d bytes of a block of %d are there: %v", n, size, err)
 	}
 	r.sum.Write(r.data)
 	if sumOf(r.sum) != r.blocks[0].Sum {

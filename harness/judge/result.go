@@ -68,7 +68,8 @@ type Finding struct {
 	Text     string        `json:"text"`
 	Evidence []string      `json:"evidence,omitempty"`
 
-	Bare bool `json:"-"` // it tells of a hit that brought nothing of an answer, see IsBare
+	Bare bool          `json:"-"` // it tells of a hit that brought nothing of an answer, see IsBare
+	Late time.Duration `json:"-"` // it tells of a whole answer that came so long after its deadline
 }
 
 // Power says what a zero is worth: what could have happened without being seen.

@@ -34,7 +34,7 @@ func ReadCommandLine(args []string) *CommandLine {
 			c.Args = append(c.Args, arg[:len(arg)-len(value)]+c.value(name, value))
 			split, flag = isHeader(name) && strings.HasSuffix(value, ":"), ""
 		case isFlag:
-			c.Args = append(c.Args, arg)
+			c.Args = append(c.Args, c.value("", arg)) // what is mistyped may hold a URL
 			split, flag = false, arg
 		case split:
 			c.Args = append(c.Args, c.value("--header", arg))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -189,8 +190,9 @@ func TestUnsolicitedBytesAreANoteAndTearNoDisplay(t *testing.T) {
 		}
 	})
 	r := record(t)
-	release := CatchLog()
-	err := Run(t.Context(), r.rec, arms(t, url, "get"), Plan{Pacing: Constant{20}, Length: 500 * time.Millisecond})
+	plan := Plan{Pacing: Constant{20}, Length: 500 * time.Millisecond}
+	release := CatchLog(arms(t, url, "get"), plan)
+	err := Run(t.Context(), r.rec, arms(t, url, "get"), plan)
 	if err := release(r.rec); err != nil {
 		t.Error(err)
 	}
@@ -231,6 +233,61 @@ func TestTheProtocolThatWasSpokenIsRecorded(t *testing.T) {
 	for arm, want := range map[string]string{"get": "HTTP/1.0", "get-close": "HTTP/1.1"} {
 		if got := r.ended()[arm][0].Protocols; !slices.Equal(got, []string{want}) {
 			t.Errorf("arm %s spoke %v, want %s", arm, got, want)
+		}
+	}
+}
+
+// What Go's library logs is what a server sent, and may repeat a secret: whole, cut where a line is, or cut where the reading was.
+func TestTheLogOfGoHoldsNoSecret(t *testing.T) {
+	const key = "of ours and secret"
+	arm := arms(t, "http://127.0.0.1:1", "get")[0]
+	for name, c := range map[string]struct{ line, want string }{
+		"whole":         {"starting with \"key " + key + "\"; err=<nil>\n", "starting with \"key redacted\"; err=<nil>"},
+		"read in part":  {"starting with \"key " + key[:15] + "\"; err=<nil>\n", "starting with \"key redacted\"; err=<nil>"},
+		"a long line":   {strings.Repeat("x", keptLogLine-10) + key + key, strings.Repeat("x", keptLogLine-10) + "redactedre"},
+		"cut within it": {strings.Repeat("x", keptLogLine-10) + key[:17], strings.Repeat("x", keptLogLine-10) + "redacted"},
+		"nothing of it": {"a line\n", "a line"},
+	} {
+		r := record(t)
+		release := CatchLog([]Arm{arm}, Plan{Header: http.Header{"X-Key": {key}}})
+		log.Writer().Write([]byte(c.line))
+		if err := errors.Join(release(r.rec), r.rec.Close(history.EndFinished, "")); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		for e, err := range r.open().Events() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Kind == history.KindNote {
+				got = e.Note.Data.(map[string]any)["first"].([]any)[0].(string)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: kept %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// A text that is cut before its secrets are replaced keeps what stands across the cut.
+func TestAnExcerptIsCutWhenItsSecretsAreReplaced(t *testing.T) {
+	const key = "0123456789-of-ours"
+	for name, header := range map[string]string{"an echo": HitHeader, "a coding": "Content-Encoding"} {
+		for _, before := range []int{0, 80, 90, 95, 100, 150} {
+			target := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set(header, strings.Repeat("x", before)+key+"-and-more")
+				_, _ = io.WriteString(w, "0123456789")
+			})
+			r := record(t)
+			plan := Plan{Pacing: Constant{20}, Length: 50 * time.Millisecond, Header: http.Header{"X-Key": {key}}}
+			if err := r.run(t.Context(), arms(t, target, "get"), plan); err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range r.hits()["get"] {
+				if !h.Failed() || !strings.Contains(h.Error, "xxx") && before > 0 || strings.Contains(h.Error, "0123") {
+					t.Errorf("%s, %d bytes before the secret: %q", name, before, h.Error)
+				}
+			}
 		}
 	}
 }

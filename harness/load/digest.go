@@ -82,7 +82,7 @@ type digests struct {
 }
 
 // digestsOf reads the head of an answer, and decides what its body is hashed by. A trailer that is announced (RFC 9110, 6.6.2) may bring any
-// digest. One that is not may come where nothing says how long the body is.
+// digest. One that is not may come where nothing says how long the body is, and in HTTP/2 after any body (RFC 9113, 8.1).
 func digestsOf(resp *http.Response, bodyless bool, buf *[sha256.Size]byte) digests {
 	lines := resp.Header["Content-Digest"]
 	d := digests{carried: len(lines) > 0, bodyless: bodyless}
@@ -93,8 +93,9 @@ func digestsOf(resp *http.Response, bodyless bool, buf *[sha256.Size]byte) diges
 		d.head, d.malformed = parseDigest(lines, buf)
 	}
 	_, announced := resp.Trailer["Content-Digest"]
-	d.sha256 = d.head.sha256 != nil || announced || resp.ContentLength < 0
-	d.sha512 = d.head.sha512 != nil || announced || resp.ContentLength < 0
+	maybe := announced || resp.ContentLength < 0 || resp.ProtoMajor >= 2
+	d.sha256 = d.head.sha256 != nil || maybe
+	d.sha512 = d.head.sha512 != nil || maybe
 	return d
 }
 

@@ -4,7 +4,17 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
+
+// CheckFieldName says what is wrong with the name of a header field. It is a token (RFC 9110, 5.1).
+func CheckFieldName(name string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("header %q: want a field name like X-Version", name)
+	}
+	return nil
+}
 
 // ParseHeader reads header fields of the form "Name: value", as curl takes them. A name may come several times. Errors name the
 // field and never its value, which may be secret.

@@ -64,19 +64,23 @@ func (m *monitor) watch() {
 		case <-tick.C:
 		}
 		now := time.Now()
-		stall := now.Sub(last) - stallTick
-		m.stall = max(m.stall, stall)
-		if stall >= history.StallLeast {
-			m.kept.add(history.Stall{At: m.clock.Now() - stall, Length: stall})
-		}
-		if stall > pathStall {
-			m.path.stalled()
-		}
+		m.stood(now.Sub(last) - stallTick)
 		if now.Sub(sampled) >= sampleEvery {
 			sampled = now
 			m.countFiles()
 		}
 		last = now
+	}
+}
+
+// stood takes how long the process has not run until now.
+func (m *monitor) stood(stall time.Duration) {
+	m.stall = max(m.stall, stall)
+	if stall >= history.StallLeast {
+		m.kept.add(history.Stall{At: m.clock.Now() - stall, Length: stall})
+	}
+	if stall > pathStall {
+		m.path.stalled()
 	}
 }
 
@@ -120,10 +124,17 @@ func (m *monitor) stop() history.Health {
 	if seconds := time.Since(m.began).Seconds(); seconds > 0 {
 		h.CPU = (m.ownCPU() - m.own) / seconds
 	}
-	if busy, total := machineCPU(); total > m.total {
-		h.CPUBusy = min(max((busy-m.busy)/(total-m.total), 0), 1)
-	}
+	busy, total := machineCPU()
+	h.CPUBusy = shareOfTime(busy-m.busy, total-m.total)
 	return h
+}
+
+// shareOfTime is the part of a time that was busy, from 0 to 1; 0 where no time passed. The kernel's counters may go back a little.
+func shareOfTime(busy, total float64) float64 {
+	if total <= 0 {
+		return 0
+	}
+	return min(max(busy/total, 0), 1)
 }
 
 func (m *monitor) ownCPU() float64 {
@@ -143,8 +154,11 @@ func machineCPU() (busy, total float64) {
 	if err != nil || len(times) == 0 {
 		return 0, 0
 	}
-	t := times[0]
-	idle := t.Idle + t.Iowait
+	return busyAndAll(times[0])
+}
+
+// busyAndAll adds up the times of a CPU. The kernel counts those of guests as user and nice time already.
+func busyAndAll(t cpu.TimesStat) (busy, total float64) {
 	busy = t.User + t.System + t.Nice + t.Irq + t.Softirq + t.Steal
-	return busy, busy + idle
+	return busy, busy + t.Idle + t.Iowait
 }

@@ -187,7 +187,7 @@ func (h *hitter) mismatch(s *state, r *request, resp *http.Response, digests *di
 	echo := resp.Header[HitHeader]
 	switch {
 	case len(echo) > 0 && !slices.Equal(echo, s.id):
-		s.hit.Error = fmt.Sprintf("the answer is to hit %.100q", strings.Join(echo, ", "))
+		s.hit.Error = "the answer is to hit " + h.secrets.excerpt(strings.Join(echo, ", "))
 		return "echo"
 	case !r.expects(resp.StatusCode):
 		return ""
@@ -206,7 +206,7 @@ func (h *hitter) mismatch(s *state, r *request, resp *http.Response, digests *di
 		return "digest"
 	}
 	if coding := uninvited(r.header, resp.Header); coding != "" {
-		s.hit.Error = fmt.Sprintf("the body came in content coding %.100q, which was not asked for", coding)
+		s.hit.Error = fmt.Sprintf("the body came in content coding %s, which was not asked for", h.secrets.excerpt(coding))
 		return "encoding"
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,6 +196,70 @@ func TestEachSicknessOfHTTP2HasItsReason(t *testing.T) {
 			url, trust := rawHTTP2(t, c.answer)
 			arm := Arm{Name: "plain", Method: "POST", KeepAlive: true, Targets: []string{url}, Body: postBody}
 			assertFates(t, arm, Plan{TLS: trust, HTTP2: true}, c.want)
+		})
+	}
+}
+
+// What is checked of an answer is checked in HTTP/2 too.
+func TestWrongAnswersOfHTTP2(t *testing.T) {
+	const body, digest = "0123456789", "content-digest"
+	app, ambiguous, ingress := history.ClassApplication, history.ClassAmbiguous, history.ClassIngress
+	echo := strings.ToLower(HitHeader)
+	right, wrong := digestOf(body), digestOf(body[1:])
+	whole := func(more ...string) func(stream) {
+		return func(s stream) {
+			s.head(false, more...)
+			s.data(true, body)
+		}
+	}
+	trailed := func(trailer string, more ...string) func(stream) {
+		return func(s stream) {
+			s.head(false, more...)
+			s.data(false, body)
+			s.fields(true, digest, trailer)
+		}
+	}
+	for name, c := range map[string]struct {
+		answer func(stream)
+		want   fate
+	}{
+		"whole":                      {whole("content-length", "10", digest, right), ok},
+		"its own id":                 {func(s stream) { whole(echo, s.hit)(s) }, ok},
+		"another hit's":              {func(s stream) { whole(echo, s.hit+"0")(s) }, fate{app, "echo", 200, 0}},
+		"another hit's, of nobody":   {func(s stream) { s.fields(true, ":status", "200", echo, s.hit+"0") }, fate{ambiguous, "echo", 200, 0}},
+		"another body":               {whole(digest, wrong), fate{app, "digest", 200, 0}},
+		"no structure":               {whole(digest, "sha-256=0"), fate{app, "digest malformed", 200, 0}},
+		"a coding":                   {whole("content-encoding", "gzip"), fate{app, "encoding", 200, 0}},
+		"a part":                     {func(s stream) { s.fields(false, ":status", "206"); s.data(true, body) }, fate{ambiguous, "status 206", 206, 0}},
+		"trailer":                    {trailed(right, "trailer", digest), ok},
+		"trailer wrong":              {trailed(wrong, "trailer", digest), fate{app, "digest", 200, 0}},
+		"trailer wrong, unannounced": {trailed(wrong), fate{app, "digest", 200, 0}},
+		"trailer, length said":       {trailed(right, "content-length", "10"), ok},
+		"trailer wrong, length said": {trailed(wrong, "content-length", "10"), fate{app, "digest", 200, 0}},
+		"trailer wrong, head right":  {trailed(wrong, "content-length", "10", digest, right), fate{app, "digest", 200, 0}},
+		"trailer of sha-512 wrong":   {trailed(digest512Of(body[1:]), "content-length", "10", digest, right), fate{app, "digest", 200, 0}},
+		"shorter than it says":       {whole("content-length", "11"), fate{app, "truncated", 0, 0}},
+		"longer than it says":        {whole("content-length", "9"), fate{app, "malformed", 0, 0}},
+		"nothing of what it says":    {func(s stream) { s.head(true, "content-length", "10") }, fate{app, "truncated", 0, 0}},
+		"reset in the body":          {func(s stream) { s.head(false); s.data(false, body); _ = s.WriteRSTStream(s.id, http2.ErrCodeInternal) }, fate{app, "reset in body", 0, 0}},
+		"reset in the body, of nobody": {func(s stream) {
+			s.fields(false, ":status", "200")
+			s.data(false, body)
+			_ = s.WriteRSTStream(s.id, http2.ErrCodeCancel)
+		}, fate{ingress, "reset in body", 0, 0}},
+		"reset after the end": {func(s stream) { whole()(s); _ = s.WriteRSTStream(s.id, http2.ErrCodeNo) }, ok},
+		"goes away in the body": {func(s stream) {
+			s.head(false)
+			s.data(false, body)
+			_ = s.WriteGoAway(s.id, http2.ErrCodeInternal, nil)
+			_ = s.conn.Close()
+		}, fate{app, "goaway", 0, 0}},
+		"hangs up in the body": {func(s stream) { s.head(false); s.data(false, body); _ = s.conn.Close() }, fate{app, "truncated", 0, 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, trust := rawHTTP2(t, c.answer)
+			arm := Arm{Name: "plain", Method: "GET", KeepAlive: true, Targets: []string{url}}
+			assertFates(t, arm, Plan{TLS: trust, HTTP2: true}, []fate{c.want})
 		})
 	}
 }

@@ -23,9 +23,14 @@ type LogNote struct {
 }
 
 // CatchLog takes what libraries write to Go's standard logger from now on, so that it tears no display. The function it returns gives
-// the logger back and records what was caught. Only one may be at work in a process: the logger is the process's own.
-func CatchLog() (release func(*history.Recorder) error) {
+// the logger back and records what was caught, without what is secret in the arms and the plan whose load makes it. Only one may be at work in
+// a process: the logger is the process's own.
+func CatchLog(arms []Arm, plan Plan) (release func(*history.Recorder) error) {
 	caught, before := &logCatcher{}, log.Writer()
+	for _, arm := range arms {
+		caught.secrets = append(caught.secrets, secretsOf(arm.Targets, plan.header(arm))...)
+	}
+	caught.secrets.sort()
 	log.SetOutput(caught)
 	return func(rec *history.Recorder) error {
 		log.SetOutput(before)
@@ -34,6 +39,8 @@ func CatchLog() (release func(*history.Recorder) error) {
 }
 
 type logCatcher struct {
+	secrets secrets
+
 	mu   sync.Mutex
 	note LogNote
 }
@@ -43,10 +50,19 @@ func (c *logCatcher) Write(line []byte) (int, error) {
 	defer c.mu.Unlock()
 	c.note.Lines++
 	if len(c.note.First) < keptLogLines {
-		text := bytes.TrimSpace(line)
-		c.note.First = append(c.note.First, string(text[:min(len(text), keptLogLine)]))
+		c.note.First = append(c.note.First, c.kept(line))
 	}
 	return len(line), nil
+}
+
+// kept is what is kept of a line. Net/http quotes what it has read so far: that may end within a secret, as the beginning of a long line may.
+func (c *logCatcher) kept(line []byte) string {
+	text := c.secrets.scrub(bytes.TrimSpace(bytes.Clone(line)))
+	if end := bytes.LastIndexByte(text, '"'); end >= 0 {
+		quoted := c.secrets.scrubBeginning(bytes.Clone(text[:end]))
+		text = append(quoted, text[end:]...)
+	}
+	return string(c.secrets.scrubBeginning(text[:min(len(text), keptLogLine)]))
 }
 
 func (c *logCatcher) record(rec *history.Recorder) error {

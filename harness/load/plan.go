@@ -91,6 +91,11 @@ func (p Plan) check() error {
 	if p.Length > never {
 		return fmt.Errorf("plan load: it lasts %s: want a hundred years at most", p.Length)
 	}
+	for _, name := range []string{p.VersionHeader, p.PodHeader} {
+		if err := CheckFieldName(name); err != nil {
+			return fmt.Errorf("plan load: %w", err)
+		}
+	}
 	if _, recorded := p.Pacing.(Recorded); recorded && p.Traffic == nil {
 		return errors.New("plan load: recorded pacing needs a traffic file")
 	}

@@ -26,7 +26,7 @@ func (p Probe) Start(ctx context.Context, rec *history.Recorder) (probe.Running,
 		return nil, err
 	}
 	p.Plan.Length = 0
-	release := CatchLog()
+	release := CatchLog(p.Arms, p.Plan)
 	window, err := generator.Start(context.WithoutCancel(ctx), p.Plan)
 	if err != nil {
 		return nil, errors.Join(err, release(rec))

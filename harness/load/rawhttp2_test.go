@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,16 +23,31 @@ import (
 type stream struct {
 	*http2.Framer
 	id    uint32
-	first bool // of all connections
+	hit   string // what the request says of whose it is
+	first bool   // of all connections
 	conn  net.Conn
 }
 
 // ok answers the stream as it should be.
-func (s stream) ok() {
-	var block bytes.Buffer
-	_ = hpack.NewEncoder(&block).WriteField(hpack.HeaderField{Name: ":status", Value: "200"}) // into memory
-	_ = s.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true})
+func (s stream) ok() { s.fields(true, ":status", "200") }
+
+// head begins an answer of the application with status 200, and more fields: names and values in turn.
+func (s stream) head(end bool, more ...string) {
+	s.fields(end, append([]string{":status", "200", strings.ToLower(DefaultVersionHeader), "v1"}, more...)...)
 }
+
+// fields writes a head, or a trailer: names and values in turn.
+func (s stream) fields(end bool, pairs ...string) {
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for i := 0; i < len(pairs); i += 2 {
+		_ = encoder.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]}) // into memory
+	}
+	_ = s.WriteHeaders(http2.HeadersFrameParam{StreamID: s.id, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: end})
+}
+
+// data writes a part of the body.
+func (s stream) data(end bool, text string) { _ = s.WriteData(s.id, end, []byte(text)) }
 
 // rawHTTP2 hands each request of HTTP/2 to a function that answers it frame by frame, as badly as it likes.
 func rawHTTP2(t *testing.T, answer func(stream)) (string, *tls.Config) {
@@ -76,6 +92,7 @@ func talkHTTP2(conn net.Conn, answer func(stream)) {
 	if err := framer.WriteSettings(); err != nil {
 		return
 	}
+	decoder := hpack.NewDecoder(4096, nil)
 	for {
 		frame, err := framer.ReadFrame()
 		if err != nil {
@@ -91,7 +108,17 @@ func talkHTTP2(conn net.Conn, answer func(stream)) {
 				_ = framer.WritePing(true, f.Data)
 			}
 		case *http2.HeadersFrame:
-			answer(stream{Framer: framer, id: f.StreamID, conn: conn})
+			s := stream{Framer: framer, id: f.StreamID, conn: conn}
+			fields, err := decoder.DecodeFull(f.HeaderBlockFragment())
+			if err != nil {
+				return
+			}
+			for _, field := range fields {
+				if field.Name == strings.ToLower(HitHeader) {
+					s.hit = field.Value
+				}
+			}
+			answer(s)
 		}
 	}
 }

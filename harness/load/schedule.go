@@ -20,30 +20,45 @@ type request struct {
 	text   string // of url
 	header http.Header
 	body   []byte
-	status []int  // accepted; empty means every 2xx
+	status []int  // accepted; empty: see Right
 	route  string // as the traffic file names it; empty: method and path tell
 }
 
 func (r *request) getBody() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.body)), nil }
 
+// right are the statuses of an answer that brings what was asked for, whole and from who was asked (RFC 9110, 15.3). The other ones of 2xx do
+// not: 203 was changed on its way, 206 is a part, 207 and 208 tell of many things that may have failed, 226 is the difference to what a client
+// has. One that no RFC names says nothing.
+var right = []int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent, http.StatusResetContent}
+
+// Right are the statuses that are right where a traffic file names none. 206 is right besides where the request asks for a Range.
+func Right() []int { return slices.Clone(right) }
+
 func (r *request) expects(code int) bool {
-	if len(r.status) == 0 {
-		return code >= 200 && code <= 299
+	if len(r.status) > 0 {
+		return slices.Contains(r.status, code)
 	}
-	return slices.Contains(r.status, code)
+	return slices.Contains(right, code) || code == http.StatusPartialContent && len(r.header["Range"]) > 0
 }
 
 // wrongStatus says which status was expected and which came, and where a redirect leads.
 func (r *request) wrongStatus(out *Outcome) string {
 	want := "2xx"
-	if len(r.status) > 0 {
-		want = strings.Trim(strings.ReplaceAll(fmt.Sprint(r.status), " ", " or "), "[]")
+	switch {
+	case len(r.status) > 0:
+		want = oneOf(r.status)
+	case out.Code >= 200 && out.Code <= 299: // of which it is none that brings what was asked for
+		want = oneOf(right)
 	}
 	text := strings.TrimSpace(fmt.Sprintf("expected %s, found %d %s", want, out.Code, http.StatusText(out.Code)))
 	if out.Location != "" {
 		text += ", which redirects to " + out.Location
 	}
 	return text
+}
+
+func oneOf(codes []int) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(codes), " ", " or "), "[]")
 }
 
 // intent is one intended hit: what is sent, and when. The three belong together from here on; vegeta's own sequence numbers,

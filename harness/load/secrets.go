@@ -109,6 +109,15 @@ func (s secrets) scrubText(text string) string {
 	return text
 }
 
+// excerptLen is how much of what a server said stands in an error, in bytes.
+const excerptLen = 100
+
+// excerpt quotes the beginning of what a server said. Secrets are replaced before it is cut: half a secret is none that could be found.
+func (s secrets) excerpt(text string) string {
+	text = s.scrubText(text)
+	return strconv.Quote(text[:min(len(text), excerptLen)])
+}
+
 // scrub replaces every secret in a text.
 func (s secrets) scrub(text []byte) []byte {
 	for _, secret := range s {

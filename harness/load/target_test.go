@@ -74,7 +74,7 @@ func TestParseHeader(t *testing.T) {
 		"secret":                   "header 1: want one like 'Name: value'",
 		": secret":                 "header 1: want one like 'Name: value'",
 		"Name:":                    "header 1: want one like 'Name: value'",
-		"Na me: secret":            `header "Na me": want a field name`,
+		"Na me: secret":            `header "Na me": want a field name like X-Version`,
 		"Name: secret\x00":         "header Name: its value holds a character that no header may hold",
 		"content-length: 12secret": "header Content-Length is set by the connection or by rollproof: leave it out",
 	} {

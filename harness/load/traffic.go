@@ -26,7 +26,7 @@ type Entry struct {
 	Path   string // with query, as it goes on the wire
 	Header http.Header
 	Body   []byte
-	Status []int  // accepted; empty means every 2xx
+	Status []int  // accepted; empty: those of Right
 	Route  string // what verdicts call requests of this kind; empty: by method and path
 }
 
@@ -307,8 +307,8 @@ func (w *wireEntry) header(e *Entry) error {
 
 // checkField says what is wrong with a header field of a request. Values are not quoted: they may be secret.
 func checkField(name string, values []string) error {
-	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("header %q: want a field name", name)
+	if err := CheckFieldName(name); err != nil {
+		return err
 	}
 	if name = http.CanonicalHeaderKey(name); reserved[name] {
 		return fmt.Errorf("header %s is set by the connection or by rollproof: leave it out", name)

@@ -225,7 +225,7 @@ func blank(t *vegeta.Target) error {
 
 func (a *attack) run() {
 	attacker := vegeta.NewAttacker(
-		vegeta.Client(&http.Client{Transport: a}), vegeta.Workers(min(10, a.workers)), vegeta.MaxWorkers(a.workers), vegeta.MaxBody(0),
+		vegeta.Client(&http.Client{Transport: a}), vegeta.MaxWorkers(a.workers), vegeta.MaxBody(0),
 	)
 	ended := make(chan struct{})
 	var watch sync.WaitGroup

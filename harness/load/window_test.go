@@ -401,6 +401,8 @@ func TestBadPlansAreRefused(t *testing.T) {
 		"no pacing":       {arms(t, target, "get"), Plan{}, "no pacing"},
 		"rate 0":          {arms(t, target, "get"), Plan{Pacing: Constant{}}, "more than 0"},
 		"no file":         {arms(t, target, "get"), Plan{Pacing: Recorded{}}, "traffic file"},
+		"a bad version":   {arms(t, target, "get"), Plan{Pacing: Constant{1}, VersionHeader: "X Version"}, "want a field name"},
+		"a bad pod":       {arms(t, target, "get"), Plan{Pacing: Constant{1}, PodHeader: "X-Pod:"}, "want a field name"},
 		"negative length": {arms(t, target, "get"), Plan{Pacing: Constant{1}, Length: -1}, "negative"},
 		"endless length":  {arms(t, target, "get"), Plan{Pacing: Constant{1}, Length: never + 1}, "hundred years"},
 	} {

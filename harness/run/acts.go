@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"bitvault.dev/rollproof/harness/disrupt"
@@ -38,7 +39,8 @@ type Stage struct {
 	Record  disrupt.Recorder
 	Say     Say
 
-	see func(saw string) // is told what is seen while something is waited for; may be nil
+	settle func(ctx context.Context) error // lets the stack come to rest; nil where there is none
+	see    func(saw string)                // is told what is seen while something is waited for; may be nil
 }
 
 // Observer tells what the cluster looks like now; an observe.Observer is one.
@@ -90,6 +92,55 @@ func (d Disturb) Disturbances() []disrupt.Disturbance { return []disrupt.Disturb
 // Do returns when the disturbance has landed.
 func (d Disturb) Do(ctx context.Context, s *Stage) error {
 	return s.Disrupt.Perform(ctx, d.Disturbance)
+}
+
+// InTurn performs disturbances one after the other. Each is healed, and the stack at rest, before the next begins: so each worker is drained.
+type InTurn []disrupt.Disturbance
+
+func (in InTurn) String() string {
+	var all []string
+	for _, d := range in {
+		all = append(all, Disturb{d}.String())
+	}
+	return "one after the other: " + strings.Join(all, "; ")
+}
+
+// Lasts is the sum of what each takes.
+func (in InTurn) Lasts() time.Duration { return time.Duration(len(in)) * disturbing }
+
+// Disturbances are all of them.
+func (in InTurn) Disturbances() []disrupt.Disturbance { return in }
+
+// Do returns when the last is healed, and the stack at rest. That it does not come to rest ends the acts, and is for the judges.
+func (in InTurn) Do(ctx context.Context, s *Stage) error {
+	for _, d := range in {
+		if err := s.Disrupt.Perform(ctx, d); err != nil {
+			return err
+		}
+		if err := s.heal(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heal undoes what was done, as far as it is not healed, and lets the stack come to rest.
+func (s *Stage) heal(ctx context.Context) error {
+	unhurried, cancel := outliving(ctx)
+	defer cancel()
+	if err := s.Disrupt.Heal(unhurried); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if s.settle == nil {
+		return nil
+	}
+	if err := s.settle(ctx); err != nil {
+		return &VainError{&restlessError{err}}
+	}
+	return nil
 }
 
 // Await waits until the cluster looks a certain way. That it does not within Bound ends the acts early, and is no error of the

@@ -17,10 +17,12 @@ const (
 	Metrics Capability = "metrics"
 	// NodeShell says that commands run on nodes as root: processes of pods can be stopped, killed and signalled.
 	NodeShell Capability = "node-shell"
+	// NodePower says that nodes can be stopped and started as a whole.
+	NodePower Capability = "node-power"
 )
 
 // Capabilities are all that there are.
-func Capabilities() []Capability { return []Capability{Metrics, NodeShell} }
+func Capabilities() []Capability { return []Capability{Metrics, NodeShell, NodePower} }
 
 // Needs is what a scenario asks of the cluster.
 type Needs struct {

@@ -233,7 +233,7 @@ func TestAProbeThatDoesNotEndIsNotWaitedForForEver(t *testing.T) {
 				scenario := th.scenario()
 				scenario.Acts = append(scenario.Acts, breakDown{})
 				out, err := th.perform(t, scenario)
-				if err == nil || !strings.Contains(err.Error(), "the probe left did not end within 1m0s of being stopped") {
+				if err == nil || !strings.Contains(err.Error(), "the probe left did not end within 1 min of being stopped") {
 					t.Errorf("error %v", err)
 				}
 				if diary := strings.Join(th.diary, ", "); !strings.Contains(diary, "stop right, heal") {

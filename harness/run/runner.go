@@ -294,6 +294,9 @@ func (p *performance) begin(ctx context.Context) error {
 		return err
 	}
 	p.stage = &Stage{Cluster: p.cluster, Disrupt: env, Observe: p.observer, Record: p.rec, Say: p.runner.tell, see: p.live.see}
+	if stack := p.scenario.Stack; stack != nil {
+		p.stage.settle = func(ctx context.Context) error { return stack.Settle(ctx, p.cluster) }
+	}
 	for _, each := range p.aim.Probes {
 		running, err := each.Start(ctx, p.rec)
 		if err != nil {
@@ -321,9 +324,14 @@ func (p *performance) observe(ctx context.Context) (observer, error) {
 func (p *performance) environment() (*disrupt.Env, error) {
 	c := p.cluster
 	if c.REST == nil {
-		return &disrupt.Env{Record: p.rec, Guard: c.Guard, Nodes: c.Nodes}, nil
+		return &disrupt.Env{Record: p.rec, Guard: c.Guard, Nodes: c.Nodes, Power: c.Power}, nil
 	}
-	return disrupt.NewEnv(c.REST, p.rec, c.Guard, c.Nodes)
+	env, err := disrupt.NewEnv(c.REST, p.rec, c.Guard, c.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	env.Power = c.Power
+	return env, nil
 }
 
 func (r *Runner) observeCluster(ctx context.Context, rec *history.Recorder, aim Aim) (observer, error) {

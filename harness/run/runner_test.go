@@ -470,3 +470,45 @@ func (e endless) Do(ctx context.Context, a *disrupt.Act) ([]history.Evidence, er
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
+
+// Disturbances in turn are healed, and the stack comes to rest, before the next begins.
+func TestDisturbancesInTurn(t *testing.T) {
+	th := &theatre{}
+	s := th.scenario()
+	s.Acts = []Act{InTurn{shove{th}, shove{th}}}
+	out, err := th.perform(t, s)
+	if err != nil || out.Early != nil {
+		t.Fatalf("error %v, early %v", err, out.Early)
+	}
+	want := "ready observe disturb heal settle disturb heal settle settle unobserve"
+	if got := strings.Join(th.diary, " "); got != want {
+		t.Errorf("what happened: %s\nwant:          %s", got, want)
+	}
+	if got := out.History.Run().Disturbances; !slices.Equal(got, []string{"shove", "shove"}) {
+		t.Errorf("the record plans %q", got)
+	}
+}
+
+// What goes wrong with one of them ends the acts: the next is not begun.
+func TestADisturbanceInTurnThatGoesWrong(t *testing.T) {
+	for part, early := range map[string]bool{"disturb": false, "heal": false, "settle": true} {
+		t.Run(part, func(t *testing.T) {
+			th := &theatre{fail: part}
+			s := th.scenario()
+			s.Acts = []Act{InTurn{shove{th}, shove{th}}}
+			out, err := th.perform(t, s)
+			if (out.Early != nil) != early || (err != nil) == early {
+				t.Errorf("early %v, error %v", out.Early, err)
+			}
+			begun := 0
+			for _, what := range th.diary {
+				if what == "disturb" {
+					begun++
+				}
+			}
+			if begun != 1 {
+				t.Errorf("what happened: %s", strings.Join(th.diary, " "))
+			}
+		})
+	}
+}

@@ -151,6 +151,7 @@ type Cluster struct {
 	Capabilities []Capability
 	Guard        disrupt.Guard
 	Nodes        disrupt.NodeExec
+	Power        disrupt.NodePower
 	// Path watches the way from this machine to the cluster, beside every load; nil where nothing on a node answers for it.
 	Path *load.Arm
 	// Versions names what the cluster is made of, for the record.

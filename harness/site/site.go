@@ -45,7 +45,8 @@ type Cluster struct {
 	Versions map[string]string
 	Path     Path
 	Guard    Guard
-	Nodes    NodeExec // nil where nodes are out of reach
+	Nodes    NodeExec  // nil where nodes are out of reach
+	Power    NodePower // nil where nodes cannot be stopped
 }
 
 // Guard decides what may be disturbed. An error says why not, and what to do about it.
@@ -59,6 +60,15 @@ type Guard interface {
 // NodeExec runs a command as root on a node and returns its standard output.
 type NodeExec interface {
 	NodeExec(ctx context.Context, node string, command ...string) ([]byte, error)
+}
+
+// NodePower stops and starts whole nodes, as a switch on the wall does.
+type NodePower interface {
+	// StopNode ends everything on a node at once.
+	StopNode(ctx context.Context, node string) error
+	StartNode(ctx context.Context, node string) error
+	// NodeRuns reports whether the node is switched on. It says nothing of how it is.
+	NodeRuns(ctx context.Context, node string) (bool, error)
 }
 
 // Path is the way that load takes from this machine to a cluster.

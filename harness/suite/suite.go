@@ -303,6 +303,18 @@ func Worst(runs []Run) judge.Verdict {
 	return worst
 }
 
+// Distinct checks that no record stands for two runs: one of them would be a copy.
+func (s *Suite) Distinct() error {
+	of := map[string]Run{}
+	for _, r := range s.Runs {
+		if first, twice := of[r.Record]; twice && r.Record != "" {
+			return fmt.Errorf("the record %s stands for two runs, also for %s: perform the suite anew", s.RecordOf(r), s.RecordOf(first))
+		}
+		of[r.Record] = r
+	}
+	return nil
+}
+
 // valid says what in a suite is impossible.
 func (s *Suite) valid() error {
 	switch {
@@ -330,7 +342,7 @@ func (s *Suite) valid() error {
 		finished[r.Position] = r.State.Finished()
 		before = r.Position
 	}
-	return nil
+	return s.Distinct()
 }
 
 func (s *Suite) validRun(r Run) error {

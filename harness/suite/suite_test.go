@@ -174,6 +174,7 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"an unknown state":                func(s *Suite) { s.Runs[1].State = "done" },
 		"a verdict nobody knows":          func(s *Suite) { s.Runs[1].Verdict = "green" },
 		"a verdict without record":        func(s *Suite) { s.Runs[1].Record = "" },
+		"a record for two runs":           func(s *Suite) { s.Runs[1].Record = s.Runs[0].Record },
 		"a verdict without a run":         func(s *Suite) { s.Runs[1].Dir = "" },
 		"a verdict of what was not begun": func(s *Suite) { s.Runs[1].State = NotBegun },
 		"a pass after a fail": func(s *Suite) {

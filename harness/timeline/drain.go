@@ -14,6 +14,9 @@ import (
 // DrainName is the name of the disturbance that drains a node.
 const DrainName = "drain"
 
+// NodeLossName is the name of the disturbance that stops a node as a whole.
+const NodeLossName = "node-loss"
+
 // Drain is a node being emptied.
 type Drain struct {
 	*Disturbance

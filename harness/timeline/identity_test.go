@@ -1,6 +1,8 @@
 package timeline
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -118,6 +120,13 @@ func TestWhatAnInjectionExcuses(t *testing.T) {
 			{ID: "for ever", Workload: api, Injects: "v4", Hash: "h4", Began: 100, Healed: Never, Failed: Never},
 		},
 		Cluster: Cluster{ReplicaSets: []*Track[resource.ReplicaSet]{ownedReplicaSet(api, "v2", "h2"), ownedReplicaSet(api, "v3", "h3"), ownedReplicaSet(api, "v4", "h4")}},
+	}
+	var injected []string
+	for _, i := range line.Injections() {
+		injected = append(injected, fmt.Sprintf("%s %s from %d until %d", i.Version, i.Hash, i.From, i.Until))
+	}
+	if want := []string{"v2 h2 from 100 until 200", "v3 h3 from 100 until 200", fmt.Sprintf("v4 h4 from 100 until %d", Never)}; !slices.Equal(injected, want) {
+		t.Errorf("injections %q, want %q", injected, want)
 	}
 	arm := &Arm{Workload: api, Windows: []*Window{{Window: history.Window{Index: 1, Deadline: 50}}, {Window: history.Window{Index: 2}}}}
 	status := func(version string, code uint16, from, until time.Duration) history.Hit {

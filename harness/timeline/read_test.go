@@ -3,6 +3,8 @@ package timeline
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
@@ -275,5 +277,30 @@ func TestDamageOfAnyError(t *testing.T) {
 	}
 	if got := AsDamage(errors.New("x")); got != (history.Damage{Text: "x"}) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A file of hits that no event tells of is an arm all the same: its hits must not go unseen.
+func TestAnArmThatNoEventTellsOf(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	rec, err := history.Create(dir, history.Run{ID: "r"}, history.NewClock())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(rec.Close(history.EndFinished, ""), os.WriteFile(filepath.Join(dir, "hits-stray.bin"), nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	h, err := history.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := Read(h); err != nil || len(line.Arms) != 1 || line.Arms[0].Name != "stray" || len(line.Damage) != 0 {
+		t.Errorf("%d arms, %v, damage %v, want the stray one", len(line.Arms), err, line.Damage)
+	}
+	if err := os.Truncate(filepath.Join(dir, "events.jsonl"), 20); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := Read(h); err != nil || len(line.Damage) == 0 {
+		t.Errorf("events that are cut are no damage: %v", err)
 	}
 }

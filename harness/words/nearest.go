@@ -22,6 +22,14 @@ func Unknown(what, name string, names []string) error {
 // DidYouMean asks for the name that a mistyped one most probably means, to be put behind what says that there is no such name:
 // ": did you mean get?". It is empty when none is near.
 func DidYouMean(typed string, names []string) string {
+	if meant := Meant(typed, names); meant != "" {
+		return meant + "?"
+	}
+	return ""
+}
+
+// Meant is DidYouMean for a sentence that goes on after it: ": did you mean get".
+func Meant(typed string, names []string) string {
 	nearest, distance := "", len([]rune(typed))/2+2
 	for _, name := range names {
 		if d := levenshtein.ComputeDistance(typed, name); d < distance {
@@ -31,7 +39,7 @@ func DidYouMean(typed string, names []string) string {
 	if nearest == "" {
 		return ""
 	}
-	return ": did you mean " + nearest + "?"
+	return ": did you mean " + nearest
 }
 
 // List puts names into a sentence: a, b and c.

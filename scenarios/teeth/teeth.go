@@ -76,6 +76,8 @@ func All(w bitvault.World) []Fault {
 		plant(mechanics.PDB(w), "mechanics.pdb", "a disruption budget that selects other pods", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"wrong-budget"} }),
 		rigidBudget(w),
+		plant(mechanics.NodeLoss(w), "mechanics.node-loss", "a single replica", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"single-replica"} }),
 		leftCordoned(w),
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"bitvault.dev/rollproof/harness/load"
 	"bitvault.dev/rollproof/harness/progress"
 	"bitvault.dev/rollproof/harness/run"
+	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/reports"
 )
 
@@ -71,7 +72,7 @@ func tooShort(scenario run.Scenario, left time.Duration) string {
 	if left >= usually*3/2+spare {
 		return ""
 	}
-	return fmt.Sprintf("%s usually takes %v and go test ends in %v: say -timeout 60m", scenario.Name, usually.Round(time.Second), left.Round(time.Second))
+	return fmt.Sprintf("%s usually takes %s and go test ends in %s: say -timeout 60m", scenario.Name, words.Span(usually.Round(time.Second)), words.Span(left.Round(time.Second)))
 }
 
 // Perform runs a scenario and writes its reports below out/. A cluster that the one before left broken is made anew first.

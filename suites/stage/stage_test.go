@@ -19,7 +19,7 @@ func TestAScenarioThatDoesNotFitIsNotBegun(t *testing.T) {
 		t.Errorf("with %v left: %q, want nothing", needed, why)
 	}
 	why := tooShort(scenario, needed-time.Second)
-	for _, want := range []string{"canary/slow", "usually takes 2m0s", "-timeout 60m"} {
+	for _, want := range []string{"canary/slow", "usually takes 2 min", "-timeout 60m"} {
 		if !strings.Contains(why, want) {
 			t.Errorf("%q does not say %q", why, want)
 		}

@@ -85,7 +85,7 @@ func docOfAborts() judge.Doc {
 		Cannot: "See traffic of the bad version in answers that carry no version.",
 		Fails: "On any of these, also when an analysis ended in Error or Inconclusive: that aborts or pauses too, and finds nothing " +
 			"about the release.",
-		Inconclusive: "When every metric of that analysis failed, which tells nothing of the one in question, with fewer than 300 answers " +
+		Inconclusive: "When another metric of that analysis failed too, or had no result: that tells nothing of the one in question, with fewer than 300 answers " +
 			"after the abort, when no bad answer was seen, when the stable release has the same " +
 			"version, or when the scenario does not say what the check needs to know.",
 	}
@@ -278,8 +278,8 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 		}
 		if m := timeline.MetricOf(o, metric); o.Phase == "Failed" && m != nil && m.Phase == "Failed" && m.Count >= 1 {
 			caught = i
-			if allFailed(o) {
-				note(r.Unsure, "every metric of analysis %s failed, %s among them: it does not tell what was wrong", run.Name, metric)
+			if others := failedToo(o, metric); len(others) > 0 {
+				note(r.Unsure, "analysis %s failed by %s, and by %s too: it does not tell what was wrong", run.Name, metric, strings.Join(others, ", "))
 			}
 		}
 	}
@@ -291,9 +291,16 @@ func (f *abortion) judgeCause(trial *trial, r *judge.Ruling, note noteFunc) {
 	}
 }
 
-// allFailed reports whether an analysis failed by everything that it measured, and not by one thing of several.
-func allFailed(o *resource.AnalysisRun) bool {
-	return len(o.Metrics) > 1 && !slices.ContainsFunc(o.Metrics, func(m resource.MetricResult) bool { return m.Phase != "Failed" })
+// failedToo names the other metrics that an analysis did not pass: a release is bad in one way, and an analysis without data fails by
+// several metrics at once.
+func failedToo(o *resource.AnalysisRun, metric string) []string {
+	var others []string
+	for _, m := range o.Metrics {
+		if m.Name != metric && slices.Contains([]string{"Failed", "Error", "Inconclusive"}, m.Phase) {
+			others = append(others, m.Name)
+		}
+	}
+	return others
 }
 
 // judgeLate asks that the first analysis passed, on enough measurements, and that it was the next one that failed.

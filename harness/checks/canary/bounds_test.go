@@ -376,22 +376,6 @@ func TestTheTimeOfATrial(t *testing.T) {
 	}
 }
 
-// One metric that failed tells what was wrong; of several, not all may have failed.
-func TestWhetherEverythingFailed(t *testing.T) {
-	for _, c := range []struct {
-		phases []string
-		want   bool
-	}{{nil, false}, {[]string{"Failed"}, false}, {[]string{"Failed", "Failed"}, true}, {[]string{"Failed", "Successful"}, false}} {
-		var o resource.AnalysisRun
-		for _, phase := range c.phases {
-			o.Metrics = append(o.Metrics, resource.MetricResult{Phase: phase})
-		}
-		if allFailed(&o) != c.want {
-			t.Errorf("of the metrics %v all failed: %v", c.phases, !c.want)
-		}
-	}
-}
-
 func TestWhetherEverythingWasMeasured(t *testing.T) {
 	for _, c := range []struct {
 		counts []int32

@@ -509,7 +509,8 @@ func TestOrdersToARollout(t *testing.T) {
 			d.Touched = []history.Touch{{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}}
 		}
 		f := account(&timeline.Timeline{Disturbances: []*timeline.Disturbance{d}})
-		f.orders(seen("app", timeline.Seen[resource.Rollout]{By: []history.Author{c.by}}, timeline.Seen[resource.Rollout]{At: 60, By: []history.Author{c.by}}), []string{"argo"})
+		release := seen("app", timeline.Seen[resource.Rollout]{By: []history.Author{c.by}}, timeline.Seen[resource.Rollout]{At: 60, By: []history.Author{c.by}})
+		orders(f, "rollouts", []*timeline.Track[resource.Rollout]{release}, []string{"argo"})
 		var p judge.Promise
 		if f.Into(&p, ""); f.known != c.known || p.Found != c.left {
 			t.Errorf("%s: %d known, %d not; want %d and %d", name, f.known, p.Found, c.known, c.left)

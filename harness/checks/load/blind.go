@@ -6,9 +6,9 @@ import (
 	"bitvault.dev/rollproof/harness/timeline"
 )
 
-// blindness finds the longest time in which no hit both began and ended, from hits in the order of their starts. Only a full outage
-// that is no longer can hide: any other holds a whole hit. The time between two starts would not do, for a hit that started in an
-// outage may connect after it (seen: 8.9 ms between starts, 10.15 ms of outage, and nothing failed).
+// blindness finds the longest time in which no hit both began and ended, from hits in the order of their starts. Only a full outage that is no
+// longer than this can stay unseen: a longer one contains a whole hit, which fails. The time between two starts would not do, for a hit that
+// started in an outage may connect after it (seen: 8.9 ms between starts, 10.15 ms of outage, and nothing failed).
 type blindness struct {
 	// waiting holds starts whose earliest later end is not known for certain yet. Of those that share one, the first start counts, so
 	// both times grow strictly. The last has none yet.

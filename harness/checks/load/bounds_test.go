@@ -269,16 +269,16 @@ func TestTheMarksOfAnAnswer(t *testing.T) {
 
 // Hits are counted by what became of them.
 func TestTheCountsOfARoute(t *testing.T) {
-	c := &routeCounts{latencies: newLatencies(), bare: bare{}}
-	c.add(&history.Hit{Latency: ms, Code: 200}, answered, false)
-	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, answered, false)
-	c.add(&history.Hit{}, dropped, false)
-	c.add(&history.Hit{Code: 503}, dropped, false)
-	c.add(&history.Hit{Code: 503}, aside, true)
-	c.add(&history.Hit{}, aside, false)
-	c.add(&history.Hit{Masked: 1}, unsent, false)
-	if c.Sent != 6 || c.Masked != 1 || c.Dropped != 2 || c.Injected != 1 || c.Harness != 1 || c.Unsent != 1 || c.latencies.TotalCount() != 2 || len(c.bare) != 1 {
-		t.Errorf("the route counts %+v, %d latencies, %v bare", c.Route, c.latencies.TotalCount(), c.bare)
+	c := &routeCounts{latencies: newLatencies(), unreached: unreached{}}
+	c.add(&history.Hit{Latency: ms, Code: 200}, time.Second, answered, false)
+	c.add(&history.Hit{Masked: 1, Latency: 2 * time.Hour, Code: 200}, time.Second, answered, false)
+	c.add(&history.Hit{}, time.Second, dropped, false)
+	c.add(&history.Hit{Code: 503}, time.Second, dropped, false)
+	c.add(&history.Hit{Code: 503}, time.Second, aside, true)
+	c.add(&history.Hit{}, time.Second, aside, false)
+	c.add(&history.Hit{Masked: 1}, time.Second, unsent, false)
+	if c.Sent != 6 || c.Masked != 1 || c.Dropped != 2 || c.Injected != 1 || c.Harness != 1 || c.Unsent != 1 || c.latencies.TotalCount() != 2 || len(c.unreached) != 1 {
+		t.Errorf("the route counts %+v, %d latencies, %v unreached", c.Route, c.latencies.TotalCount(), c.unreached)
 	}
 	o := &routeCounts{latencies: newLatencies()}
 	o.Sent, o.Dropped, o.Injected, o.Masked, o.Unsent, o.Harness = 1, 2, 3, 4, 5, 6
@@ -316,7 +316,7 @@ func TestTheBoundsOfRoutes(t *testing.T) {
 	many := func(n int) []*routeCounts {
 		var all []*routeCounts
 		for i := range n {
-			all = append(all, &routeCounts{Route: judge.Route{Name: fmt.Sprint(i), Sent: 1}, latencies: newLatencies(), bare: bare{}})
+			all = append(all, &routeCounts{Route: judge.Route{Name: fmt.Sprint(i), Sent: 1}, latencies: newLatencies(), unreached: unreached{}})
 		}
 		return all
 	}
@@ -474,17 +474,17 @@ func keys(m moments) func(func(int64) bool) {
 
 // Hits that brought nothing of an answer are of a span when a part of their time is.
 func TestBareHitsWithinASpan(t *testing.T) {
-	b := bare{}
-	b.add(&history.Hit{At: 10 * step, Latency: 2 * step})
-	b.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1})
-	other := bare{}
-	other.add(&history.Hit{At: 30 * step, Latency: 1})
+	b := unreached{}
+	b.add(&history.Hit{At: 10 * step, Latency: 2 * step}, time.Second)
+	b.add(&history.Hit{At: 10*step + 1, Latency: 2*step + 1}, time.Second)
+	other := unreached{}
+	other.add(&history.Hit{At: 30 * step, Latency: 1}, time.Second)
 	b.merge(other)
 	for _, c := range []struct {
 		from, until int64
 		want        uint64
 	}{{0, 10, 0}, {0, 11, 2}, {12, 13, 2}, {13, 14, 0}, {0, 31, 3}} {
-		if got := b.within([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
+		if got := b.explainedBy([]timeline.Span{{From: time.Duration(c.from) * step, Until: time.Duration(c.until) * step}}); got != c.want {
 			t.Errorf("%d hits from step %d to %d, want %d", got, c.from, c.until, c.want)
 		}
 	}
@@ -646,9 +646,9 @@ func TestTheVerdictOfATally(t *testing.T) {
 		}
 	}
 	sum := tally{}
-	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, control: 11})
-	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"b"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, control: 11})
-	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 control:22}"; got != want {
+	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
+	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"b"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
+	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 lost:24 control:22}"; got != want {
 		t.Errorf("two tallies add up to %s, want %s", got, want)
 	}
 }

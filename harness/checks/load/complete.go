@@ -32,7 +32,7 @@ func Complete() judge.Check {
 				"by hand, sums and all, from one that a run made.",
 			Inconclusive: "A cut or changed file, a file of another run, a record without sums (`--accept-unprotected` lets it pass), a killed or interrupted " +
 				"run, counts that disagree, or what cannot be: a hit or an event before the run began or after it ended, an end before its begin, an answer " +
-				"that is both correct and an error. It never fails, but takes the pass from " +
+				"that is both correct and an error, a stall longer than the longest or outside the run. It never fails, but takes the pass from " +
 				"every other promise: what is missing may hold the failure. A failure in what is left stays one.",
 		},
 		New: func(t *timeline.Timeline) judge.Fold { return &complete{t: t} },
@@ -53,7 +53,7 @@ type armCount struct {
 	windows map[int]*windowCount
 	end     time.Duration // of the run
 
-	impossible uint64 // hits of which something cannot be
+	impossible uint64 // hits that tell something impossible
 	first      history.Hit
 	why        string // of the first
 
@@ -87,7 +87,7 @@ func (a *armCount) Hit(h *history.Hit) {
 	}
 }
 
-// refuse counts a hit that cannot be. The first by number is told of: the order in the file says nothing.
+// refuse counts a hit that tells something impossible, and keeps the one of the lowest number: the order in the file says nothing.
 func (a *armCount) refuse(h *history.Hit, why string) {
 	a.impossible++
 	if a.why == "" || h.Seq < a.first.Seq {
@@ -96,7 +96,7 @@ func (a *armCount) refuse(h *history.Hit, why string) {
 	}
 }
 
-// impossible says what is told of a hit that cannot be; "" where all of it can. ended is when the run ended.
+// impossible says what is impossible of all that a hit tells; "" where nothing is. ended is when the run ended.
 func impossible(h *history.Hit, ended time.Duration) string {
 	good := h.Class == history.ClassOK
 	switch {
@@ -241,12 +241,30 @@ func (a *armCount) checkWindow(w *timeline.Window, note func(time.Duration, stri
 		note(w.Begin, "the beginning of load window %d was not recorded", w.Index)
 	case !w.Ended:
 		note(w.Begin, "load window %d never ended", w.Index)
+	case !a.possible(w.Health):
+		note(w.Begin, "load window %d tells of times in which its generator did not run that cannot be", w.Index)
 	case got.sent != w.Sent:
 		note(w.Begin, "load window %d sent %s hits, %s are there", w.Index, words.Count(w.Sent), words.Count(got.sent))
 	case w.Planned != w.Sent+got.unsent:
 		note(w.Begin, "load window %d planned %s hits, but sent %s and gave up %s", w.Index,
 			words.Count(w.Planned), words.Count(w.Sent), words.Count(got.unsent))
 	}
+}
+
+// possible reports whether what is told of the stalls of a generator can be: each as long as is told of at least, none longer than the longest,
+// in order, and in the run.
+func (a *armCount) possible(h *history.Health) bool {
+	if h == nil {
+		return true
+	}
+	before := time.Duration(0)
+	for _, s := range h.Stalls {
+		if s.At < before || s.Length < history.StallLeast || s.Length > h.StallMax || s.At > a.end-s.Length {
+			return false
+		}
+		before = s.At
+	}
+	return true
 }
 
 // fingerprint is what the numbers 0 to n-1 add up to.

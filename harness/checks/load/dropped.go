@@ -20,6 +20,8 @@ const SlugDropped = "load.zero-dropped"
 type DroppedBudgets struct {
 	Fewest      uint64 `json:"fewest"`      // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
 	FewestOfArm uint64 `json:"fewestOfArm"` // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
+	// Unplanned is how long after the beginning of a fault that nobody plans, such as the loss of a node, hits may be lost; 0: none may.
+	Unplanned time.Duration `json:"unplanned,omitempty"`
 }
 
 // DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every
@@ -29,12 +31,13 @@ func DefaultDroppedBudgets() DroppedBudgets {
 }
 
 // ZeroDropped is the promise this project is about. A drop is an intended hit without one complete, correct answer in its
-// deadline. Three kinds of failed hits are no drops of the product, and none of them is green:
+// deadline. Some kinds of failed hits are no drops of the product, and none of them is green:
 //   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
 //     while it was;
 //   - those on the harness's own account, and intents never sent: inconclusive;
-//   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too: the path to the cluster is
-//     the harness's account, inconclusive;
+//   - those lost to a fault that nobody plans, in the time that the scenario declares for it: counted apart;
+//   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too, or an answer that was late
+//     by no longer than that: the path to the cluster is the harness's account, inconclusive;
 //   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
 func ZeroDropped(b DroppedBudgets) judge.Check {
 	return judge.Check{
@@ -44,12 +47,12 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 		Doc: judge.Doc{
 			Proves: "Every intended hit of every arm but the control arm got one complete, correct answer in its deadline, as package load " +
 				"checked it (status, length, content coding, digest, and the hit's id where the answer repeats one). The deadline is checked again here. " +
-				"Once answers carry a version, a pod, a digest or the hit's id, each must: all of an arm whose answers one workload gives, else all " +
-				"of a route, in whichever arm. Nor came bytes beyond the end of an answer. The power counts the hits that were left to judge, without those excepted.",
+				"Once answers carry a version, a pod, a digest or the hit's id, each must: all of a route, in whichever arm, all of an arm whose answers one " +
+				"workload gives, and, of version and pod, all that one workload gives. Nor came bytes beyond the end of an answer. The power counts the hits that were left to judge, without those excepted.",
 			Cannot: "See an outage of an arm shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
 				"transport sent again by itself count as answered; `masked` counts them, the reason names their arms, and the arms that are never " +
-				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what an arm of a workload, or a route, never carries, " +
-				"and of an arm with more than 1 024 routes what the further ones carry.",
+				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what a route, an arm of a workload and, of version and " +
+				"pod, a whole workload never carries; and where nobody said whose answers an arm gets, what its routes beyond 1 024 carry.",
 			Excepts: "A failed hit of the kind that was injected, by the very release that was made bad, between the beginning of the disturbance " +
 				"and one deadline after its end; it is counted as `injected`. It is of that kind when it has the status that the disturbance " +
 				"says (`fault`) and nothing else is wrong with it: another status, a body unlike its length or digest, an answer past its " +
@@ -57,10 +60,12 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 				"of 500 or more. It is by that release when the arm gets its answers " +
 				"from the workload, the answer tells its version (`injects`), and its pod, where a watch saw it, " +
 				"is one of the release, by pod template hash; where no watch tells, watches must have seen that the version is of this release only. " +
-				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected.",
+				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected. " +
+				"And where the scenario declares `unplanned`: a failed hit that was under way between the beginning of a disturbance `node-loss`, `killed` or `force-deleted` " +
+				"that landed, and `unplanned` after it, and got no complete answer, or one that the ingress gave in the application's place; it is counted as lost.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, answered " +
 				"past the deadline, or without what tells who answered where its like carry it; or on bytes after the end of an answer.",
-			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead: the `path` arm, which ends at a node before " +
+			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead, or one that was late by no longer than it was dead: the `path` arm, which ends at a node before " +
 				"anything of the stack, failed too, and nobody was answered; not while that node is itself what is disturbed. " +
 				"When only the harness failed: its own errors, intents never sent, and hits that ended by their deadline alone while the " +
 				"generator's own process did not run for as long as that. When only the control arm failed, or answered past its deadline: it goes through " +
@@ -93,12 +98,13 @@ type tally struct {
 	unhealed  uint64 // injected under an injection without an end
 	undecided uint64 // failed when no event is left to say whether it was injected
 	path      uint64 // failed while the path to the cluster was dead
+	lost      uint64 // to a fault that nobody plans, in the time declared for it
 	control   uint64 // failures of the control arm; it is in no other number
 }
 
 // judged is how many hits were left to judge.
 func (t *tally) judged() uint64 {
-	return t.hits - t.unsent - t.harness - t.injected - t.undecided - t.path
+	return t.hits - t.unsent - t.harness - t.injected - t.undecided - t.path - t.lost
 }
 
 func (t *tally) add(o tally) {
@@ -113,6 +119,7 @@ func (t *tally) add(o tally) {
 	t.unhealed += o.unhealed
 	t.undecided += o.undecided
 	t.path += o.path
+	t.lost += o.lost
 	t.control += o.control
 }
 
@@ -120,16 +127,17 @@ func (t *tally) add(o tally) {
 type armDrops struct {
 	arm     *timeline.Arm
 	excuses *timeline.Excuses
+	losses  []timeline.Span
 	known   time.Duration // Timeline.Known
 
 	tally
-	bare     bare // of dropped
-	answered moments
-	found    judge.Findings
-	sequence sequence
-	outages  outages
-	routes   armRoutes
-	identity *identity // of its answers; nil: each route has its own, since nobody said that one workload gives them all
+	unreached unreached // of dropped
+	answered  moments
+	found     judge.Findings
+	sequence  sequence
+	outages   outages
+	routes    armRoutes
+	further   *identity // of the answers of routes beyond those that have their own; nil where nobody said that one workload gives them all
 
 	window   int // index of the window that deadline is of; -1 before the first hit
 	deadline time.Duration
@@ -146,11 +154,11 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), known: f.t.Known, window: -1, bare: bare{}, answered: moments{}}
+	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), losses: unplanned(f.t, f.budgets.Unplanned), known: f.t.Known, window: -1, unreached: unreached{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
-	if arm.Workload != (history.Workload{}) {
-		a.identity = &identity{}
+	if !arm.Workload.IsZero() {
+		a.further = &identity{}
 	}
 	a.sequence.visit = a.outages.visit
 	f.arms = append(f.arms, a)
@@ -175,28 +183,66 @@ func (a *armDrops) Hit(h *history.Hit) {
 	if !h.Unsent && h.Code != 0 {
 		a.identityOf(route).see(h, correct, route.routeCounts)
 	}
-	route.add(h, what, a.injected > injected)
+	route.add(h, a.deadline, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
 }
 
 func (a *armDrops) identityOf(route routed) *identity {
-	if a.identity != nil {
-		return a.identity
+	if route.identity != nil {
+		return route.identity
 	}
-	return route.identity
+	return a.further
 }
 
-// shareIdentity holds the answers of a route to what those of other arms carried: whoever answers new connections only is seen by no other arm.
+// identities are all that the answers of the arm were noted in, with the name of their route; it is empty where there are too many.
+func (a *armDrops) identities(yield func(string, *identity) bool) {
+	if a.further != nil && !yield("", a.further) {
+		return
+	}
+	for name, i := range a.routes.identities {
+		if !yield(name, i) {
+			return
+		}
+	}
+}
+
+// carried is what any answer of the arm carried.
+func (a *armDrops) carried() (all marks) {
+	for _, i := range a.identities {
+		all |= i.carried
+	}
+	return all
+}
+
+// likeness is what answers have in common that are held to one another, in whichever arm they came: a route of a workload, or of nobody knows
+// which.
+type likeness struct {
+	workload history.Workload
+	route    string
+}
+
+// shareIdentity holds the answers of a route to what those of other arms carried, and all of a workload to its version and its pod: whoever
+// answers new connections only is seen by no other arm. Digest and echo belong to what is asked for: of a workload, all answers of an arm are held
+// to them.
 func (f *drops) shareIdentity() {
-	carried := map[string]marks{}
+	likes, workloads, arms := map[likeness]marks{}, map[history.Workload]marks{}, map[*armDrops]marks{}
 	for _, a := range f.arms {
-		for name, i := range a.routes.identities {
-			carried[name] |= i.carried
+		workload := a.arm.Workload
+		for name, i := range a.identities {
+			likes[likeness{workload, name}] |= i.carried
+		}
+		if !workload.IsZero() {
+			arms[a] = a.carried()
+			workloads[workload] |= arms[a] & (markVersion | markPod)
 		}
 	}
 	for _, a := range f.arms {
-		for name, i := range a.routes.identities {
-			i.carried = carried[name]
+		workload := a.arm.Workload
+		for name, i := range a.identities {
+			i.carried |= arms[a] | workloads[workload]
+			if name != "" {
+				i.carried |= likes[likeness{workload, name}]
+			}
 		}
 	}
 }
@@ -214,10 +260,7 @@ func (a *armDrops) dropAnonymous() {
 		}
 		a.found.Merge(&l.found)
 	}
-	if a.identity != nil {
-		a.identity.wrong(drop)
-	}
-	for _, i := range a.routes.identities {
+	for _, i := range a.identities {
 		i.wrong(drop)
 	}
 }
@@ -261,15 +304,16 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 	case a.excepted(h):
 		a.injected++
 		return aside
+	case a.isLost(h):
+		a.lost++
+		return aside
 	case h.End() > a.known && h.Class == history.ClassApplication && h.Code != 0:
 		a.undecided++
 		a.note(h, "failed, and no event is left to say whether it was injected: "+judge.WhyFailed(h))
 		return aside
 	}
 	a.dropped++
-	if judge.IsBare(h) {
-		a.bare.add(h)
-	}
+	a.unreached.add(h, a.deadline)
 	a.note(h, "dropped: "+judge.WhyFailed(h))
 	return dropped
 }
@@ -282,9 +326,33 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 	return i != nil
 }
 
+// unplanned are the times in which a fault that nobody plans may cost hits: from the beginning of each that landed.
+func unplanned(t *timeline.Timeline, length time.Duration) []timeline.Span {
+	var all []timeline.Span
+	for _, name := range []string{timeline.NodeLossName, "killed", "force-deleted"} {
+		for _, d := range t.Performed(name) {
+			if length > 0 && d.Landed != timeline.Never {
+				all = append(all, timeline.Span{From: d.Began, Until: d.Began + length})
+			}
+		}
+	}
+	return all
+}
+
+// isLost reports whether a failed hit was under way in such a time, and got no complete answer but one that an ingress gives without a backend. A
+// complete answer that is wrong is nobody's loss.
+func (a *armDrops) isLost(h *history.Hit) bool {
+	if h.Class != history.ClassIngress && h.Code != 0 {
+		return false
+	}
+	return slices.ContainsFunc(a.losses, func(s timeline.Span) bool { return h.End() >= s.From && h.At <= s.Until })
+}
+
 func (a *armDrops) note(h *history.Hit, text string) {
 	if a.found.Wants(h.At) {
-		a.found.Keep(judge.HitFinding(h, text))
+		f := judge.HitFinding(h, text)
+		f.Late, _ = explicable(h, a.deadline)
+		a.found.Keep(f)
 	}
 }
 
@@ -444,8 +512,8 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 	case t.harness+t.unsent > 0:
 		return judge.Inconclusive, fmt.Sprintf("%s failed in the harness itself, %s never sent", words.Plural(t.harness, "hit"), words.Count(t.unsent))
 	case t.path > 0:
-		return judge.Inconclusive, fmt.Sprintf("the path to the cluster was dead, before anything of the stack: %s without any answer meanwhile go on the harness's account",
-			words.Plural(t.path, "hit"))
+		return judge.Inconclusive, fmt.Sprintf("the path to the cluster was dead, before anything of the stack: %s without any answer meanwhile, or late by no longer than that, "+
+			"go on the harness's account", words.Plural(t.path, "hit"))
 	case t.control > 0:
 		return judge.Inconclusive, fmt.Sprintf("the control arm, which nothing disturbs, failed %s: the harness or the ingress is at fault",
 			words.Plural(t.control, "time"))
@@ -455,15 +523,20 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 		return judge.Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", words.Plural(t.unhealed, "failed hit"))
 	case t.injected == t.hits:
 		return judge.Inconclusive, "every hit failed as injected: none is left to judge"
+	case power == nil:
+		return judge.Inconclusive, "every hit is excepted: none is left to judge"
 	}
 	return judge.Pass, power.Text
 }
 
-// reservations are the failures that a pass leaves out: those that Go's transport hid, and those that were injected.
+// reservations are the failures that a pass leaves out: those that Go's transport hid, those that a fault cost which nobody plans, and those that were injected.
 func (t *tally) reservations() []string {
 	var all []string
 	if t.masked > 0 {
 		all = append(all, fmt.Sprintf("%s only because Go's transport sent them again (%s)", words.Plurals(t.masked, "hit was answered", "hits were answered"), strings.Join(t.maskedBy, ", ")))
+	}
+	if t.lost > 0 {
+		all = append(all, fmt.Sprintf("%s to a fault that nobody plans, as declared, counted apart", words.Plurals(t.lost, "hit was lost", "hits were lost")))
 	}
 	if t.injected > 0 {
 		all = append(all, fmt.Sprintf("%s injected on purpose, counted apart", words.Plural(t.injected, "failure")))
@@ -487,12 +560,12 @@ func (f *drops) dark() []timeline.Span {
 	return all
 }
 
-// blamePath puts what brought nothing of an answer while the path was dead on the harness's account.
+// blamePath puts what a dead path explains on the harness's account.
 func (a *armDrops) blamePath(dark []timeline.Span) {
-	a.path = a.bare.within(dark)
+	a.path = a.unreached.explainedBy(dark)
 	a.dropped -= a.path
 	for i := range a.found.Kept {
-		if f := &a.found.Kept[i]; f.Bare && overlaps(dark, f.At, f.Until) {
+		if f := &a.found.Kept[i]; (f.Bare || f.Late > 0) && underwayIn(f.At, f.Until, f.Late).explainedBy(dark) {
 			f.Class = history.ClassHarness.String()
 			f.Text = "the path to the cluster was dead, the harness's account: " + f.Text
 		}
@@ -562,6 +635,9 @@ func (a *armDrops) figures() []judge.Figure {
 		{Name: "masked by a silent retry, arm " + a.arm.Name, Value: float64(a.masked), Unit: "hits"},
 		{Name: "longest outage, arm " + a.arm.Name, Value: (o.until - o.from).Seconds() * 1000, Unit: "ms"},
 		{Name: "longest time without a whole hit, arm " + a.arm.Name, Value: gap.Seconds() * 1000, Unit: "ms"},
+	}
+	if len(a.losses) > 0 {
+		figures = append(figures, judge.Figure{Name: "lost to a fault that nobody plans, arm " + a.arm.Name, Value: float64(a.lost), Unit: "hits"})
 	}
 	if a.anonymous > 0 {
 		figures = append(figures, judge.Figure{Name: "answers without what others carry, arm " + a.arm.Name, Value: float64(a.anonymous), Unit: "hits"})

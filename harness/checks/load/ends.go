@@ -67,24 +67,33 @@ func endText(o *timeline.PodView) []string {
 	return all
 }
 
-// taintManager is the reason of DisruptionTarget of a pod whose node has a taint that it does not tolerate (KEP-3329).
-const taintManager = "DeletionByTaintManager"
+// Reasons of DisruptionTarget of a pod that went with its node (KEP-3329).
+const (
+	taintManager = "DeletionByTaintManager" // its node has a taint that it does not tolerate
+	podGC        = "DeletionByPodGC"        // its node is gone, or out of service
+	nodeShutdown = "TerminationByKubelet"   // its node is switched off in order; also evicted by a node that is short of something
+)
 
-// isDone reports whether a disturbance ended a pod: it deleted or evicted it, or is aimed at its node, or updates its workload by a controller
-// whose plan no ReplicaSet tells.
+// isDone reports whether a disturbance ended a pod: it deleted or evicted it, or is aimed at its node, or has it replaced by whoever keeps it.
 func (f *undisturbed) isDone(e end) bool {
 	pod, o := e.pod, e.how
 	if f.touched(history.Ends, "pods", pod.Namespace, pod.Name, pod.UID, e.at) > 0 || f.isEvicted(e) {
 		return true
 	}
-	if o.Disruption == taintManager {
+	switch o.Disruption {
+	case taintManager:
 		return f.during(e.at, func(d *timeline.Disturbance) bool { return slices.Contains(d.Nodes, o.Node) })
+	case podGC, nodeShutdown:
+		return f.isLost(o.Node, e.at)
 	}
-	if o.Owner == nil || o.Owner.Kind == "ReplicaSet" {
-		return false
-	}
-	keeper := history.Workload{Namespace: pod.Namespace, Kind: o.Owner.Kind, Name: o.Owner.Name}
-	return f.during(e.at, func(d *timeline.Disturbance) bool { return d.Workload == keeper })
+	return o.Owner != nil && o.Owner.Kind != "ReplicaSet" && f.isReplaced(e)
+}
+
+// isLost reports whether a disturbance had stopped a node as a whole at a moment, or was starting it again.
+func (f *undisturbed) isLost(node string, at time.Duration) bool {
+	return f.during(at, func(d *timeline.Disturbance) bool {
+		return d.Name == timeline.NodeLossName && slices.Contains(d.Nodes, node)
+	})
 }
 
 // isEvicted reports whether the eviction of a pod was allowed that a disturbance asked for before its end.
@@ -152,7 +161,7 @@ func (f *undisturbed) restarts() {
 				}
 				all += n
 				at := pod.Seen[i].At
-				accounted := all <= f.touched(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at) || f.isBad(pod, at)
+				accounted := all <= f.touched(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at) || f.isBad(pod, at) || f.isLost(now.Node, at)
 				f.happened(at, accounted, pod.UID, "container "+c.Name+" of pod "+pod.Namespace+"/"+pod.Name+" started anew, "+words.Plural(uint64(n), "time"),
 					"it had ended: "+cmp.Or(c.Terminated, "why is not told"))
 			}

@@ -70,19 +70,19 @@ type held struct {
 }
 
 type armHeld struct {
-	arm     *timeline.Arm
-	starts  timeline.Cursor
-	counts  []uint64 // hits sent, by stretch of starts
-	hits    uint64
-	unsent  uint64
-	lagMax  time.Duration
-	late    uint64 // hits over the budget of start lag
-	latest  judge.Finding
-	lagOver time.Duration
-	path    *pathHits // of the arm that watches the path to the cluster
-	others  moments   // when any other arm was answered
-	covers  []cover   // of an arm that counts: when it started hits, by disturbance
-	bare    bare      // of other arms: hits that brought nothing of an answer
+	arm       *timeline.Arm
+	starts    timeline.Cursor
+	counts    []uint64 // hits sent, by stretch of starts
+	hits      uint64
+	unsent    uint64
+	lagMax    time.Duration
+	late      uint64 // hits over the budget of start lag
+	latest    judge.Finding
+	lagOver   time.Duration
+	path      *pathHits // of the arm that watches the path to the cluster
+	others    moments   // when any other arm was answered
+	covers    []cover   // of an arm that counts: when it started hits, by disturbance
+	unreached unreached // of other arms
 }
 
 func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
@@ -91,7 +91,7 @@ func (f *held) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Path {
 		a.path = &pathHits{arm: arm}
 	} else {
-		a.others, a.bare = moments{}, bare{}
+		a.others, a.unreached = moments{}, unreached{}
 	}
 	if !arm.Control {
 		for _, d := range f.t.Disturbances {
@@ -108,8 +108,8 @@ func (a *armHeld) Hit(h *history.Hit) {
 		a.path.Hit(h)
 	} else {
 		a.others.add(h)
-		if h.Failed() && !h.Unsent && h.Class != history.ClassHarness && judge.IsBare(h) {
-			a.bare.add(h)
+		if !h.Unsent && h.Class != history.ClassHarness {
+			a.unreached.add(h, a.arm.Deadline(h.Window))
 		}
 	}
 	if h.Unsent {
@@ -171,19 +171,19 @@ func (f *held) Result() judge.Promise {
 	return p
 }
 
-// pathFindings tells of a dead path that cost hits. While nothing was lost a path that did not answer was slow at most, as all is on a machine
-// that stands still.
+// pathFindings tells of a dead path that cost hits. Where no hit was lost, a path that did not answer was slow at most, as everything is on a
+// machine that stands still.
 func (f *held) pathFindings(found *judge.Findings) {
-	answered, lost := moments{}, bare{}
+	answered, lost := moments{}, unreached{}
 	for _, a := range f.arms {
 		answered.merge(a.others)
-		lost.merge(a.bare)
+		lost.merge(a.unreached)
 	}
 	for _, a := range f.arms {
 		if a.path == nil {
 			continue
 		}
-		if dark := a.path.dark(f.t, answered); lost.within(dark) > 0 {
+		if dark := a.path.dark(f.t, answered); lost.explainedBy(dark) > 0 {
 			found.Note(a.path.finding(dark))
 		}
 	}

@@ -119,27 +119,57 @@ func (p *pathHits) finding(dark []timeline.Span) judge.Finding {
 	return f
 }
 
-// bare counts failed hits that brought nothing of an answer, by when they began and ended. Hits of one moment share an entry, so its size
-// is that of the time in which something failed.
-type bare map[[2]int64]uint64
+// underway is when a failed hit was under way that a dead path may explain, in steps. late is how long after its deadline an answer came, at
+// most; 0 where nothing of an answer came.
+type underway struct{ from, until, late int64 }
+
+func underwayIn(from, until, late time.Duration) underway {
+	u := underway{from: int64(from / step), until: int64(until / step)}
+	if late > 0 {
+		u.late = int64((late+step-1)/step) + 2 // the steps at both ends are counted whole
+	}
+	return u
+}
+
+// explainedBy reports whether a path that was dead explains that the hit failed: nothing came of who was asked, or what came was late by no
+// longer than the path was dead.
+func (u underway) explainedBy(dark []timeline.Span) bool {
+	from, until := time.Duration(u.from)*step, time.Duration(u.until+1)*step
+	return overlaps(dark, from, until) && within(dark, from, until) >= time.Duration(u.late)*step
+}
+
+// explicable reports whether a dead path may explain that a hit failed, and if so how long after its deadline an answer came.
+func explicable(h *history.Hit, deadline time.Duration) (late time.Duration, may bool) {
+	if h.Class == history.ClassOK && h.Code != 0 {
+		late = h.Latency - deadline
+		return late, late > 0
+	}
+	return 0, judge.IsBare(h)
+}
+
+// unreached counts failed hits that a dead path may explain, by when they were under way. Hits of one moment share an entry, so its size is
+// that of the time in which something failed.
+type unreached map[underway]uint64
 
 // step is how exactly moments are kept here: the time between two hits of the path arm.
 const step = 50 * time.Millisecond
 
-func (b bare) add(h *history.Hit) {
-	b[[2]int64{int64(h.At / step), int64(h.End() / step)}]++
-}
-
-func (b bare) merge(other bare) {
-	for when, hits := range other {
-		b[when] += hits
+func (u unreached) add(h *history.Hit, deadline time.Duration) {
+	if late, may := explicable(h, deadline); may {
+		u[underwayIn(h.At, h.End(), late)]++
 	}
 }
 
-// within counts those that were under way in one of the spans.
-func (b bare) within(spans []timeline.Span) (n uint64) {
-	for when, hits := range b {
-		if overlaps(spans, time.Duration(when[0])*step, time.Duration(when[1]+1)*step) {
+func (u unreached) merge(other unreached) {
+	for when, hits := range other {
+		u[when] += hits
+	}
+}
+
+// explainedBy counts those that a path that was dead explains.
+func (u unreached) explainedBy(dark []timeline.Span) (n uint64) {
+	for when, hits := range u {
+		if when.explainedBy(dark) {
 			n += hits
 		}
 	}

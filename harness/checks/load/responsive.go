@@ -266,7 +266,7 @@ func (a *armWaits) judge(path, control []timeline.Span, r *judge.Ruling) {
 	}
 }
 
-// What was long, or slow, and not for what the scenario did to the stack.
+// Why a long wait, or slow answers, may have nothing to do with what the scenario did to the stack.
 const (
 	beforeTheStack = "without what the generator was late and the path to the cluster stalled by itself it is within the budget"
 	controlWaited  = "the control arm, which nothing disturbs, waited as well: this points at the machine, the harness or the ingress"

@@ -52,7 +52,7 @@ type routeKey struct{ route, method, url string }
 type routeCounts struct {
 	judge.Route
 	latencies *hdrhistogram.Histogram // in microseconds
-	bare      bare                    // of Dropped
+	unreached unreached               // of Dropped
 }
 
 // newArmRoutes counts the routes of an arm. arms are all of the run: where they go to several hosts, a route names its own.
@@ -110,7 +110,7 @@ func (r *armRoutes) counts(name string) *routeCounts {
 		c, ok = r.routes[name]
 	}
 	if !ok {
-		c = &routeCounts{Route: judge.Route{Name: name}, latencies: newLatencies(), bare: bare{}}
+		c = &routeCounts{Route: judge.Route{Name: name}, latencies: newLatencies(), unreached: unreached{}}
 		r.routes[name] = c
 	}
 	return c
@@ -195,8 +195,8 @@ func newLatencies() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, int64(time.Hour/time.Microsecond), digits)
 }
 
-// add counts a hit, with what the promise made of it.
-func (c *routeCounts) add(h *history.Hit, what outcome, injected bool) {
+// add counts a hit of a deadline, with what the promise made of it.
+func (c *routeCounts) add(h *history.Hit, deadline time.Duration, what outcome, injected bool) {
 	if what == unsent {
 		c.Unsent++
 		return
@@ -208,9 +208,7 @@ func (c *routeCounts) add(h *history.Hit, what outcome, injected bool) {
 	switch {
 	case what == dropped:
 		c.Dropped++
-		if judge.IsBare(h) {
-			c.bare.add(h)
-		}
+		c.unreached.add(h, deadline)
 	case what == answered:
 		_ = c.latencies.RecordValue(min(h.Latency.Microseconds(), c.latencies.HighestTrackableValue())) // so it is in range
 	case injected:
@@ -220,10 +218,10 @@ func (c *routeCounts) add(h *history.Hit, what outcome, injected bool) {
 	}
 }
 
-// blamePath puts what brought nothing of an answer while the path to the cluster was dead on the harness's account.
+// blamePath puts what a dead path to the cluster explains on the harness's account.
 func (r *armRoutes) blamePath(dark []timeline.Span) {
 	for _, c := range r.routes {
-		n := c.bare.within(dark)
+		n := c.unreached.explainedBy(dark)
 		c.Dropped -= n
 		c.Harness += n
 	}
@@ -272,7 +270,7 @@ func bounded(sorted []*routeCounts) []*routeCounts {
 	if len(sorted) <= maxRoutes {
 		return sorted
 	}
-	rest := &routeCounts{Route: judge.Route{Name: otherRoutes}, latencies: newLatencies(), bare: bare{}}
+	rest := &routeCounts{Route: judge.Route{Name: otherRoutes}, latencies: newLatencies(), unreached: unreached{}}
 	var kept []*routeCounts
 	for _, c := range sorted {
 		if c.Name == otherRoutes || len(kept) >= maxRoutes-1 {

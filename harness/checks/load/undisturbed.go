@@ -25,17 +25,21 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		Always:  true,
 		Promise: "nothing disturbed the stack but what the scenario declared",
 		Doc: judge.Doc{
-			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, or was more than its ReplicaSet asked for by then; each " +
-				"container that started anew was killed or frozen by one, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
-				"and each change of what a Rollout, a ReplicaSet, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
-				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet, or scales as the horizontal autoscaler does.",
-			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
+			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
+				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
+				"container that started anew was killed, frozen or updated by one, was on a node that one stopped, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
+				"and each change of what a Rollout, a ReplicaSet, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
+				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet or a StatefulSet that it keeps, or scales as the horizontal autoscaler does. " +
+				"The turn of a StatefulSet's pod comes when it is of an older revision, and each of a higher ordinal is Ready and of the new one; that of an operator's " +
+				"pod when all others are Ready.",
+			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services; StatefulSets and PostgreSQL clusters are seen where the stack names them. " +
+				"Tell a hand that deletes a pod in its very turn from the controller, or any hand from an operator that deletes the pods of a StatefulSet with OnDelete. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
 				"audit log alone, so that an uncordon while a disturbance has the node cordoned is taken for its own.",
 			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
 				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
 		},
 		Needs: []judge.Need{Carried, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
-		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices"},
+		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd()}
@@ -156,9 +160,22 @@ func (f *undisturbed) specs() {
 		makers := append(managers(set.Seen[0].By, ""), controllers...)
 		changes(f, "replicasets", []*timeline.Track[resource.ReplicaSet]{set}, func(o *resource.ReplicaSet) any { return o.Desired }, isOneOf(makers))
 	}
-	for _, rollout := range c.Rollouts {
-		f.orders(rollout, controllers)
+	orders(f, "rollouts", c.Rollouts, controllers)
+	f.stores()
+}
+
+// stores accounts for changes of what keeps stores: a StatefulSet that an operator made is changed by it, what an operator keeps by nobody else.
+func (f *undisturbed) stores() {
+	for _, set := range timeline.TracksOf(f.Timeline, resource.StatefulSets) {
+		var operator []string
+		if set.Seen[0].Object.Owner != nil {
+			operator = managers(set.Seen[0].By, "")
+		}
+		changes(f, resource.StatefulSets.Name, []*timeline.Track[resource.StatefulSet]{set}, func(o *resource.StatefulSet) any { return o.Generation }, isScaler, isOneOf(operator))
 	}
+	clusters := timeline.TracksOf(f.Timeline, resource.PostgresClusters)
+	changes(f, resource.PostgresClusters.Name, clusters, func(o *resource.PostgresCluster) any { return o.Generation })
+	orders(f, resource.PostgresClusters.Name, clusters, controllersOf(clusters))
 }
 
 // author tells whether whoever wrote an object is one who may.
@@ -203,7 +220,7 @@ func wroteOnly(by []history.Author, may ...author) bool {
 // away; a ReplicaSet that asks for nothing by then is tidied up.
 func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], asks func(*T) any, known ...author) {
 	for _, track := range tracks {
-		name := strings.TrimSuffix(kind, "s") + " " + track.Namespace + "/" + track.Name
+		name := nameOf(kind, track.Namespace, track.Name)
 		for i := 1; i < len(track.Seen); i++ {
 			was, now := &track.Seen[i-1], &track.Seen[i]
 			if asks(&was.Object) == asks(&now.Object) {
@@ -219,16 +236,24 @@ func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], as
 	}
 }
 
-// orders accounts for what is written into the status of a Rollout by other hands than its controller's: so a release is promoted or aborted
-// on the command line.
-func (f *undisturbed) orders(rollout *timeline.Track[resource.Rollout], controllers []string) {
-	for _, now := range rollout.Seen[1:] {
-		for _, a := range now.By {
-			if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
-				continue
+// nameOf names an object to people.
+func nameOf(kind, namespace, name string) string {
+	plural, _, _ := strings.Cut(kind, ".")
+	return strings.TrimSuffix(plural, "s") + " " + namespace + "/" + name
+}
+
+// orders accounts for what is written into the status of objects by other hands than their controller's: so a release is promoted or aborted
+// on the command line, and the lead of a store handed over.
+func orders[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], controllers []string) {
+	for _, track := range tracks {
+		for _, now := range track.Seen[1:] {
+			for _, a := range now.By {
+				if a.Subresource != statusOf || slices.Contains(controllers, a.Manager) {
+					continue
+				}
+				ours := a.Manager == history.DisturbanceManager && f.touched(history.Changes, kind, track.Namespace, track.Name, track.UID, now.At) > 0
+				f.happened(now.At, ours, track.UID, nameOf(kind, track.Namespace, track.Name)+" was given an order", writers([]history.Author{a})...)
 			}
-			ours := a.Manager == history.DisturbanceManager && f.touched(history.Changes, "rollouts", rollout.Namespace, rollout.Name, rollout.UID, now.At) > 0
-			f.happened(now.At, ours, rollout.UID, "rollout "+rollout.Namespace+"/"+rollout.Name+" was given an order", writers([]history.Author{a})...)
 		}
 	}
 }
@@ -247,11 +272,11 @@ func managers(by []history.Author, subresource string) []string {
 	return all
 }
 
-// controllersOf is who controls the Rollouts: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
-func controllersOf(rollouts []*timeline.Track[resource.Rollout]) []string {
+// controllersOf is who controls the objects of a kind: whoever wrote their status when it was first seen. Orders of ours are no mark of a controller.
+func controllersOf[T any](tracks []*timeline.Track[T]) []string {
 	var all []string
-	for _, rollout := range rollouts {
-		for _, s := range rollout.Seen {
+	for _, track := range tracks {
+		for _, s := range track.Seen {
 			wrote := slices.DeleteFunc(managers(s.By, statusOf), func(m string) bool { return m == history.DisturbanceManager })
 			if len(wrote) > 0 {
 				all = append(all, wrote...)

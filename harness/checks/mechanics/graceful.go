@@ -60,6 +60,7 @@ type stop struct {
 	of          *timeline.Pod
 	from, until time.Duration
 	told        bool
+	gone        time.Duration // never where nobody saw it go
 }
 
 func stopsOf(t *timeline.Timeline) []stop {
@@ -68,11 +69,11 @@ func stopsOf(t *timeline.Timeline) []stop {
 		for _, s := range pod.Stops {
 			switch {
 			case s.Signalled != timeline.Never:
-				stops = append(stops, stop{of: pod, from: s.Signalled, until: s.Signalled, told: true})
+				stops = append(stops, stop{of: pod, from: s.Signalled, until: s.Signalled, told: true, gone: s.Gone})
 			case s.Gone != timeline.Never:
-				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Gone})
+				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Gone, gone: s.Gone})
 			default:
-				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Terminating})
+				stops = append(stops, stop{of: pod, from: s.Terminating, until: s.Terminating, gone: timeline.Never})
 			}
 		}
 	}

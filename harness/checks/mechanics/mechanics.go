@@ -9,11 +9,12 @@ type Budgets struct {
 	GracefulBudgets
 	DeadlockBudgets
 	LostBudgets
+	NodeLossBudgets
 }
 
 // Defaults holds for scenarios that say nothing else.
 func Defaults() Budgets {
-	return Budgets{DefaultGracefulBudgets(), DefaultDeadlockBudgets(), DefaultLostBudgets()}
+	return Budgets{DefaultGracefulBudgets(), DefaultDeadlockBudgets(), DefaultLostBudgets(), DefaultNodeLossBudgets()}
 }
 
 // Checks are the promises of this area, in the order they are reported in.
@@ -25,5 +26,6 @@ func Checks(b Budgets, tolerance judge.Tolerance) []judge.Check {
 		PDB(tolerance),
 		PDBNoDeadlock(b.DeadlockBudgets),
 		ReadinessLost(b.LostBudgets, tolerance),
+		NodeLoss(b.NodeLossBudgets, tolerance),
 	}
 }

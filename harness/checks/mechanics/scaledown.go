@@ -28,7 +28,7 @@ func ScaleDown(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 				"moment of it until `propagation` after the last of these pods was gone, no hit on the workload failed.",
 			Cannot: "Tell whether the pods that are left can carry the load for long: it looks at the way down.",
 			Fails:  "On one failed hit, and when other pods came in the place of those that went.",
-			Inconclusive: "When the disturbance did not land, when no pod of the workload was told to stop under it, or with fewer requests in " +
+			Inconclusive: "When the disturbance did not land, when no pod of the workload was told to stop under it, or one was that nobody saw go, or with fewer requests in " +
 				"flight at those that were.",
 			Budgets: []any{b},
 		},
@@ -57,6 +57,9 @@ func scalesOf(t *timeline.Timeline, tolerance judge.Tolerance) []scale {
 		for _, stop := range stopsOf(t) {
 			if stop.of.Serves(d.Workload) && stop.from >= d.Began-tolerance.Watch && stop.from <= landed {
 				s.stops = append(s.stops, stop)
+				if landed != timeline.Never && stop.gone != timeline.Never {
+					s.span.Until = max(s.span.Until, stop.gone)
+				}
 			}
 		}
 		for _, pod := range t.Pods {
@@ -132,6 +135,11 @@ func (s *scale) straddles(h *history.Hit) bool {
 	return slices.ContainsFunc(s.stops, func(at stop) bool { return at.of.Name == h.Pod && h.At < at.from && h.End() > at.from })
 }
 
+// lingering are the stops of pods that nobody saw go.
+func (s *scale) lingering() []stop {
+	return slices.DeleteFunc(slices.Clone(s.stops), func(at stop) bool { return at.gone != timeline.Never })
+}
+
 func (f *scaleDown) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
@@ -177,6 +185,8 @@ func (f *scaleDown) ruling(s *scale, n scaleCount, r *judge.Ruling) {
 		at.Text = s.Label() + " did not land"
 	case len(s.stops) == 0:
 		at.Text = s.Label() + ": no pod of " + s.Workload.String() + " was seen to be told to stop"
+	case len(s.lingering()) > 0:
+		at.Text = fmt.Sprintf("%s: pod %s was told to stop, and nobody saw it go", s.Label(), s.lingering()[0].of.Name)
 	case n.straddling < f.budgets.Straddling:
 		at.Text = fmt.Sprintf("%s: %s in flight at a pod when it was told to stop, %d needed: send slower requests or more of them", s.Label(),
 			words.Plural(n.straddling, "request"), f.budgets.Straddling)

@@ -237,7 +237,7 @@ func convertLine(t *testing.T, format, line string) (made string, entry load.Ent
 	entry = load.Entry{Method: r.method, Path: string(r.path), Status: accepted(r.status)}
 	made = entry.Method + " " + entry.Path
 	if len(entry.Status) > 0 {
-		made += strings.Replace(fmt.Sprintf(" %d", entry.Status), strings.Trim(fmt.Sprint(load.Successes()), "[]"), "2xx", 1)
+		made += strings.Replace(fmt.Sprintf(" %d", entry.Status), strings.Trim(fmt.Sprint(load.Right()), "[]"), "2xx", 1)
 	}
 	return made, entry
 }

@@ -3,7 +3,9 @@ package accesslog
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -279,5 +281,39 @@ func TestNoRoomToSort(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "TMPDIR") {
 		t.Errorf("got %v, want an error that says where the temporary file goes", err)
+	}
+}
+
+// A few bytes that unpack to a disk full of them are refused in one line, whatever they unpack to. A log that packs well is read.
+func TestACompressedLogThatUnpacksWithoutEndIsRefused(t *testing.T) {
+	line := `192.0.2.1 - - [10/Oct/2025:13:55:36 +0000] "GET /a HTTP/1.1" 200 5` + "\n"
+	for name, c := range map[string]struct {
+		text  string
+		bytes int64
+		bad   bool
+	}{
+		"one line that never ends":    {"x", freelyUnpacked * 5 / 4, true},
+		"the same line, not so often": {line, freelyUnpacked / 8, false},
+	} {
+		in, out := io.Pipe()
+		go func() {
+			packed := gzip.NewWriter(out)
+			block := []byte(line + strings.Repeat(c.text, (64<<10)/len(c.text)))
+			var err error
+			for n := int64(0); n < c.bytes && err == nil; n += int64(len(block)) {
+				_, err = packed.Write(block)
+			}
+			out.CloseWithError(errors.Join(err, packed.Close()))
+		}()
+		log, err := Read(in, Options{Format: "combined"})
+		if err == nil {
+			err = log.Close()
+			if c.bad {
+				t.Errorf("%s: it was read", name)
+			}
+		} else if !c.bad || !strings.Contains(err.Error(), "times its size") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+		in.Close()
 	}
 }

@@ -29,6 +29,9 @@ type engine interface {
 	start(ctx context.Context, spec containerSpec) (address string, err error)
 	// yield gives a container this share of the CPU where others want it too; 1024 is what each has by default.
 	yield(ctx context.Context, id string, shares int64) error
+	// kill ends a container at once and leaves it; resume lets one that ended run again.
+	kill(ctx context.Context, id string) error
+	resume(ctx context.Context, id string) error
 	// logs returns all that a container wrote.
 	logs(ctx context.Context, id string) ([]byte, error)
 	// ensureNetwork makes a bridge network unless one of that name exists, and reports whether it did.
@@ -151,6 +154,22 @@ func (m moby) start(ctx context.Context, spec containerSpec) (string, error) {
 		return binding.HostIP.String() + ":" + binding.HostPort, nil
 	}
 	return "", fmt.Errorf("start container %s: it ended at once, or published no port (state %s)", spec.Name, seen.Container.State.Status)
+}
+
+func (m moby) kill(ctx context.Context, id string) error {
+	// The engine starts no container anew that it was told to kill, whatever its restart policy.
+	if _, err := m.api.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+		thaw(freezer, id) // for the next try
+		return fmt.Errorf("kill container %s: %w", id, err)
+	}
+	return nil
+}
+
+func (m moby) resume(ctx context.Context, id string) error {
+	if _, err := m.api.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
+		return fmt.Errorf("start container %s: %w", id, err)
+	}
+	return nil
 }
 
 func (m moby) yield(ctx context.Context, id string, shares int64) error {

@@ -31,6 +31,7 @@ type fakeEngine struct {
 	shares   map[string]int64
 	onRemove func(id string)
 	stubborn int // how many removals are accepted without effect
+	frozen   int // how many kills are
 }
 
 func newFakeEngine() *fakeEngine {
@@ -113,6 +114,32 @@ func (e *fakeEngine) yield(_ context.Context, id string, shares int64) error {
 		e.shares = map[string]int64{}
 	}
 	e.shares[id] = shares
+	return nil
+}
+
+func (e *fakeEngine) kill(_ context.Context, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.frozen > 0 {
+		e.frozen--
+		return nil
+	}
+	return e.runs(id, false)
+}
+
+func (e *fakeEngine) resume(_ context.Context, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.runs(id, true)
+}
+
+func (e *fakeEngine) runs(id string, on bool) error {
+	c, found := e.running[id]
+	if !found {
+		return fmt.Errorf("no container %s", id)
+	}
+	c.Running = on
+	e.running[id] = c
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (m *Manager) forRuns(ctx context.Context, c *Cluster) (site.Cluster, error)
 	}
 	return site.Cluster{
 		Handle: c.Handle, UID: c.uid, Ours: true, Registry: c.Registry, Workers: status.Workers(), Versions: versions,
-		Path: c.Path(), Guard: owned{c}, Nodes: shell{c.Name, all},
+		Path: c.Path(), Guard: owned{c}, Nodes: shell{c.Name, all}, Power: power{c.Name, m.engine},
 	}, nil
 }
 
