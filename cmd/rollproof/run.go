@@ -46,7 +46,7 @@ type labFlags struct {
 func (f *labFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cluster, "name", kind.DefaultName, "name of the cluster, which is made where there is none of that name")
-	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default kind-config.yaml in the project's root)")
+	flags.StringVar(&f.config, "config", "", "kind configuration of the cluster (default: the one of the project's two that the scenarios need)")
 	flags.StringVar(&f.images, "images", "auto", "where images come from: source, pull, bundle:FILE or auto")
 	flags.StringVar(&f.pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
 	flags.StringVar(&f.rate, "rate", fmt.Sprintf("%d/s", bitvault.DefaultRate), "requests of all arms together, the control arm not counted")
@@ -296,7 +296,7 @@ func newListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy, on which times depend: fast, or spec for its own windows of minutes")
-	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios have to fit (default kind-config.yaml in the project's root)")
+	cmd.Flags().StringVar(&config, "config", "", "kind configuration of the cluster that scenarios have to fit (default: the one of the project's two that they need)")
 	return cmd
 }
 

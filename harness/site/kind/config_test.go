@@ -3,6 +3,7 @@ package kind
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -48,6 +49,23 @@ func TestTheProjectsOwnConfiguration(t *testing.T) {
 	}
 	if err := cfg.RequireWorkers(2, "scenario drain"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The configuration of stores is the project's own with a third worker.
+func TestTheConfigurationOfStoresHasOneWorkerMore(t *testing.T) {
+	own, err := LoadConfig("../../../kind-config.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores, err := LoadConfig("../../../kind-config-stores.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wider := own.Kind.DeepCopy()
+	wider.Nodes = append(wider.Nodes, own.Kind.Nodes[len(own.Kind.Nodes)-1])
+	if !reflect.DeepEqual(*wider, stores.Kind) || stores.Workers() != 3 {
+		t.Errorf("kind-config-stores.yaml has %d workers and is\n%+v\nwant\n%+v", stores.Workers(), stores.Kind, *wider)
 	}
 }
 
