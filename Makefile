@@ -7,7 +7,7 @@ BIN := bin/rollproof
 MODULES := $(sort $(filter-out fixtures/images/node/coredns/,$(dir $(wildcard fixtures/images/*/main.go fixtures/images/*/*/main.go))))
 
 .PHONY: help run demo test smoke teeth build images docker docker-down cluster cluster-down chromium lint \
-        test-docker test-kind bench mutants clean
+        test-stores test-docker test-kind bench mutants clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -57,6 +57,12 @@ chromium:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qy install chromium >/dev/null; \
 	  else echo "make test needs Chromium to open the report in: install the package chromium"; exit 1; fi; }
 
+test-stores: ## the programs of bitvault, and the scripts of Redis, on real stores: needs Debian's postgresql-15, redis-server and redis-sentinel (root installs them)
+	@[ -x /usr/lib/postgresql/15/bin/postgres ] && command -v redis-server redis-sentinel >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qy install postgresql-15 redis-server redis-sentinel >/dev/null; \
+	  else echo "make test-stores needs Debian's packages postgresql-15, redis-server and redis-sentinel"; exit 1; fi; }
+	go test -race -tags stores -count 1 -timeout 20m ./fixtures/apps/... ./fixtures/stack/redis
+
 test-docker: docker ## the tests that need a Docker engine
 	go test -tags docker -count 1 -timeout 20m ./harness/images/... ./harness/docker/...
 
@@ -70,7 +76,7 @@ test-kind: images ## the end-to-end tests on real kind clusters: cluster, stack,
 # machine compiles each dependency once. The tags are those of tests that run only when asked.
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt -w these: $$unformatted"; exit 1; fi
-	@set -e; check=$$(go tool -n staticcheck); export GOFLAGS="-race -tags=bench,browser,docker,kind,netns"; \
+	@set -e; check=$$(go tool -n staticcheck); export GOFLAGS="-race -tags=bench,browser,docker,kind,netns,stores"; \
 	  for m in ./ $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && $$check ./...); done
 
 bench: ## speed against what there is: ratios of medians of one run; leave the machine alone meanwhile

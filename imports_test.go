@@ -81,7 +81,7 @@ func load(t *testing.T) []ruled {
 	t.Helper()
 	pkgs, err := packages.Load(&packages.Config{
 		Mode: packages.NeedName | packages.NeedImports | packages.NeedForTest, Tests: true,
-		BuildFlags: []string{"-tags=bench,browser,docker,kind,netns"},
+		BuildFlags: []string{"-tags=bench,browser,docker,kind,netns,stores"},
 	}, "./...")
 	if err != nil {
 		t.Fatalf("load packages: %v", err)

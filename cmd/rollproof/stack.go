@@ -27,11 +27,11 @@ func newStackCommand() *cobra.Command {
 
 func newStackRenderCommand() *cobra.Command {
 	var pace string
-	var faults []string
+	var with, faults []string
 	cmd := &cobra.Command{
 		Use:   "render [component...]",
 		Short: "Print the manifests of components (all by default) as they would be installed",
-		Long: `Print the manifests of components as YAML: their base in fixtures/stack with the pace and the planted faults on top of it. No
+		Long: `Print the manifests of components as YAML: their base in fixtures/stack with the pace, the variants and the planted faults on top of it. No
 cluster is needed. A fault that does not change what it is meant to change is an error.
 
 Which digest an image has is known when it is published to a cluster: in its place stands not-published.invalid/<component>.`,
@@ -50,7 +50,7 @@ Which digest an image has is known when it is published to a cluster: in its pla
 				return err
 			}
 			rendered, err := stack.Render(cmd.Context(), components, component.Options{
-				From: manifest.Unpublished(root, stack.Images(components)...), Pace: pace, Faults: faults,
+				From: manifest.Unpublished(root, stack.Images(components)...), Pace: pace, With: with, Faults: faults,
 			})
 			if err != nil {
 				return err
@@ -59,6 +59,7 @@ Which digest an image has is known when it is published to a cluster: in its pla
 		},
 	}
 	cmd.Flags().StringVar(&pace, "pace", "fast", "pace of the strategy: fast, or spec for its own windows of minutes")
+	cmd.Flags().StringArrayVar(&with, "with", nil, "variant to render, named as its folder in fixtures/stack/<component>/with; repeat the flag for more")
 	cmd.Flags().StringArrayVar(&faults, "fault", nil, "fault to plant, named as its folder in fixtures/stack/<component>/faults; repeat the flag for more")
 	return cmd
 }

@@ -32,6 +32,10 @@ func TestStackRender(t *testing.T) {
 	if strings.Contains(clean, "kind: ClusterRole") {
 		t.Error("a component that was not named is printed")
 	}
+	stores, errs, code := rendering(t, "bitvaultd", "--with", "stores")
+	if code != exitPass || !strings.Contains(stores, "name: BITVAULT_POSTGRES") || strings.Contains(clean, "BITVAULT_") {
+		t.Errorf("exit code %d: %s; printed\n%s", code, errs, stores)
+	}
 	planted, errs, code := rendering(t, "bitvaultd", "--fault", "no-budget", "--fault", "no-pre-stop")
 	if code != exitPass || strings.Contains(planted, "kind: PodDisruptionBudget") || !strings.Contains(planted, "# removed where it is there: PodDisruptionBudget bitvault/bitvaultd") {
 		t.Errorf("exit code %d: %s; printed\n%s", code, errs, planted)
@@ -43,6 +47,7 @@ func TestStackRenderNamesWhatIsMistyped(t *testing.T) {
 	for want, args := range map[string][]string{
 		`there is no fault "no-budgett": did you mean no-budget?`:   {"--fault", "no-budgett"},
 		`there is no pace "spek": did you mean spec?`:               {"--pace", "spek"},
+		`there is no variant "store": did you mean stores?`:         {"--with", "store"},
 		`there is no component "bitvault": did you mean bitvaultd?`: {"bitvault"},
 	} {
 		out, errs, code := rendering(t, args...)
