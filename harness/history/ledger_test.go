@@ -76,14 +76,14 @@ func readLedgerOf(t *testing.T, dir string) (lines []LedgerLine, damage *Damage)
 	return lines, nil
 }
 
-func blocksOf(t *testing.T) [][]byte {
+func pulledBlocks(t *testing.T) [][]byte {
 	lines := ledgerLines(t, "r")
 	last := append(bytes.Join(lines[3:], nil), '\n')
 	return [][]byte{bytes.Join(lines[:3], nil), last}
 }
 
 func TestALedgerIsReadAsItWasWritten(t *testing.T) {
-	dir := ledgerRecord(t, blocksOf(t)...)
+	dir := ledgerRecord(t, pulledBlocks(t)...)
 	lines, damage := readLedgerOf(t, dir)
 	if damage != nil || len(lines) != 7 {
 		t.Fatalf("read %d lines, damage %v", len(lines), damage)
@@ -107,13 +107,13 @@ func TestALedgerIsReadAsItWasWritten(t *testing.T) {
 
 // Whichever bit of a ledger is flipped, and wherever it is cut: it is damage, and no line behind it is read.
 func TestAChangedLedgerIsDamage(t *testing.T) {
-	dir := ledgerRecord(t, blocksOf(t)...)
+	dir := ledgerRecord(t, pulledBlocks(t)...)
 	path := filepath.Join(dir, WritesFile("nats"))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := len(blocksOf(t)[0])
+	first := len(pulledBlocks(t)[0])
 	for i := range whole {
 		for what, changed := range map[string][]byte{"a bit is flipped": flipped(whole, i), "it is cut": whole[:i]} {
 			if err := os.WriteFile(path, changed, 0o644); err != nil {
