@@ -603,6 +603,9 @@ func TestEntriesReadAsTheyAreWritten(t *testing.T) {
 			t.Errorf("%s reads %+v, %v, want %+v", name, got, err, e)
 		}
 	}
+	if e, err := NewReader(strings.NewReader(`{"offset":1234,"method":"GET","path":"/"}`)).Next(); err != nil || e.Offset != 1234 {
+		t.Errorf("1234 nanoseconds are %d, %v", e.Offset, err)
+	}
 	var one bytes.Buffer
 	if err := (&Entry{Method: "GET", Path: "/", Header: http.Header{"A": {"1"}}}).Write(&one); err != nil || !strings.Contains(one.String(), `"A":"1"`) {
 		t.Errorf("a header of one value is written %s, %v", &one, err)

@@ -306,6 +306,7 @@ func TestCommandLinesAtTheirBounds(t *testing.T) {
 		"-H with a sign":             {[]string{"-H=A: secret", "day"}, []string{"-HA: redacted", "day"}},
 		"a flag with a slash":        {[]string{"-a/b=http://u:secret@h"}, []string{"-a/b=http://redacted@h"}},
 		"what is no flag":            {[]string{"H", "a: b", "header", "a: b"}, []string{"H", "a: b", "header", "a: b"}},
+		"another flag that ends so":  {[]string{"--out=dir:", "day", "--out", "dir:", "day"}, []string{"--out=dir:", "day", "--out", "dir:", "day"}},
 		"an @ without a scheme":      {[]string{"--target", "secret@h", "--out", "me@h"}, []string{"--target", "redacted@h", "--out", "me@h"}},
 		"a password alone":           {[]string{"u:secret@h"}, []string{"redacted@h"}},
 	} {
