@@ -242,7 +242,7 @@ func TestSelect(t *testing.T) {
 		{"smoke", nil, 2, ""},
 		{"", []string{"canary/aborts-late"}, 1, ""},
 		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late;"},
-		{"smok", nil, 0, "the labels are canary, mechanics, smoke"},
+		{"smok", nil, 0, "the labels are canary, mechanics, nats, redis, smoke, stores"},
 	}
 	for _, c := range cases {
 		got, err := Select(all, c.label, c.names...)

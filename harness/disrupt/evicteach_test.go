@@ -19,7 +19,7 @@ func TestEachMemberIsEvicted(t *testing.T) {
 	b.replicaSet(2)
 	b.node()
 	b.budget("b", 2)
-	b.kubelet("a", "b")
+	b.kubelet("a", "b", "daemon")
 	if err := b.env.Perform(t.Context(), eachOf()); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestEvictEachRefuses(t *testing.T) {
 		"a single member":         {onePod, eachOf(), []string{"has 1 members", "at least two"}},
 		"nothing that it selects": {func(*bench) {}, eachOf(), []string{"has 0 members"}},
 		"no selector":             {func(*bench) {}, EvictEach{Workload: db}, []string{"what selects its members"}},
-		"a budget that never allows it": {func(b *bench) { b.replicaSet(2); b.node(); b.budget("b", -1); b.kubelet("a", "b") },
+		"a budget that never allows it": {func(b *bench) { b.replicaSet(2); b.node(); b.budget("b", -1); b.kubelet("a", "b", "daemon") },
 			EvictEach{Workload: db, Selector: "app=vault", Retry: time.Millisecond, Budget: short}, []string{"evict pod shop/b: refused", "not within 300 ms", "needs 3 healthy pods"}},
 	} {
 		t.Run(name, func(t *testing.T) {

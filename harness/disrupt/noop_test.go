@@ -144,7 +144,7 @@ func noops() []noop {
 		{"drain without an eviction", drained, emptied, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), "changes nodes /n1"},
 		{"evict-each", func(bound time.Duration) Disturbance {
 			return EvictEach{Workload: db, Selector: "app=vault", Budget: bound, Retry: time.Millisecond}
-		}, func(b *bench) { b.replicaSet(2); b.node(); b.kubelet("a", "b") }, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), ""},
+		}, func(b *bench) { b.replicaSet(2); b.node(); b.kubelet("a", "b", "daemon") }, pretend(http.MethodPost, http.StatusCreated, "/a/eviction", "/b/eviction"), ""},
 		{"deleted", kill(Deleted), func(b *bench) { onePod(b); b.kubelet("a") }, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
 		{"force-deleted", kill(ForceDeleted), onePod, pretend(http.MethodDelete, http.StatusOK, "/pods/a"), "ends pods shop/a"},
 		{"killed", kill(Killed), func(b *bench) {
