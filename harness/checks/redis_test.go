@@ -75,7 +75,7 @@ func TestFailover(t *testing.T) {
 				l.writes[i].Ended = 8700*ms + time.Duration(i)
 				l.writes[i].By = "m-1"
 			}
-		}, judge.Fail, "no write was acknowledged for 5.4"},
+		}, judge.Fail, "no write was acknowledged for 5.3"},
 		{"the master did not change", func(l *bookkeeping, _ *recording) {
 			for i := range l.views {
 				l.views[i].Leader = "m-0"
