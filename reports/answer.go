@@ -10,6 +10,7 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 // droppedSlug is the promise that tells drops from failures that were injected on purpose.
@@ -25,9 +26,9 @@ func answer(t *Timeline, res judge.Result) string {
 	told := func(traffic string) string {
 		switch {
 		case t.unloaded() && len(what) == 0:
-			return "Nothing was disturbed, and no load was planned"
+			return "Nothing was disturbed, and " + t.written()
 		case t.unloaded():
-			return joined(what, 3, "more disturbances") + "; no load was planned"
+			return joined(what, 3, "more disturbances") + "; " + t.written()
 		case len(what) == 0:
 			return upper(traffic) + "; nothing was disturbed"
 		}
@@ -44,6 +45,18 @@ func answer(t *Timeline, res judge.Result) string {
 
 // unloaded reports whether the run was to have no load, and has none: then nothing is said of any.
 func (t *Timeline) unloaded() bool { return t.run.WithoutLoad() && len(t.folds) == 0 }
+
+// written says what went to stores, in a run without other load.
+func (t *Timeline) written() string {
+	var all []string
+	for _, l := range t.record.Ledgers {
+		all = append(all, fmt.Sprintf("%s of %s to %s acknowledged", words.Count(l.Acked), words.Plural(l.Written(), "write"), l.Store))
+	}
+	if len(all) == 0 {
+		return "no load was planned"
+	}
+	return joined(all, 3, "more ledgers")
+}
 
 // upper begins one of our own sentences; names from a record keep their spelling.
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
