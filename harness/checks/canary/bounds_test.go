@@ -451,3 +451,17 @@ func TestWhatAStrategyLeavesUnsaid(t *testing.T) {
 		t.Errorf("unsaid: %q, want nothing", got)
 	}
 }
+
+// A record without a step has no share that could be judged.
+func TestASharesNeeds(t *testing.T) {
+	met := func(tl *timeline.Timeline) bool {
+		return !slices.ContainsFunc(TrafficShare(DefaultShareBudgets(), judge.Tolerance{}).Needs, func(n judge.Need) bool { return !n.Met(tl) })
+	}
+	with, without := loaded(0, 1000, step(0, "v1", "v2", 10)), loaded(0, 1000)
+	for _, tl := range []*timeline.Timeline{with, without} {
+		tl.Arms[0].Windows[0].Sent = 10
+	}
+	if !met(with) || met(without) {
+		t.Errorf("its needs are met with a step: %v, without one: %v", met(with), met(without))
+	}
+}

@@ -101,3 +101,18 @@ func TestQuickness(t *testing.T) {
 		})
 	}
 }
+
+// An answer that takes as long as the limit is in time; one that takes longer is not. What was counted is taken back alike.
+func TestTheLimitOfQuickness(t *testing.T) {
+	for r, want := range map[reply]slowness{
+		{0, 0, 5}: {}, {0, 0, 6}: {1, 1}, {0, 1, 6}: {0, 1}, {0, 1, 7}: {1, 1}, {1, 1, 6}: {},
+	} {
+		q := quickness{limit: 5}
+		if q.count(r, 1); q.slow != want {
+			t.Errorf("%+v counts as %+v, want %+v", r, q.slow, want)
+		}
+		if q.count(r, -1); q.slow != (slowness{}) {
+			t.Errorf("%+v taken back leaves %+v", r, q.slow)
+		}
+	}
+}
