@@ -623,6 +623,14 @@ func TestTrafficAtItsBounds(t *testing.T) {
 	}
 }
 
+// Every success is one word, and what stands to each side of them is written beside it.
+func TestStatusesBesideEverySuccess(t *testing.T) {
+	got, err := append(wireStatus{199}, append(Successes(), 300)...).MarshalJSON()
+	if want := `["2xx",199,300]`; err != nil || string(got) != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+}
+
 func TestEntriesReadAsTheyAreWritten(t *testing.T) {
 	for name, e := range map[string]Entry{
 		"plain":               {Offset: 5 * time.Millisecond, Method: "GET", Path: "/"},

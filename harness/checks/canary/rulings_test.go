@@ -586,6 +586,41 @@ func TestTheWorstOfTwoExposures(t *testing.T) {
 	}
 }
 
+// Of two states that lack as much of an abort the later one is told, and of others the one that lacks least.
+func TestTheStateNearestToAnAbort(t *testing.T) {
+	lacking := func(at time.Duration, phase string, also func(*resource.Rollout)) timeline.Seen[resource.Rollout] {
+		return state(at, func(o *resource.Rollout) {
+			aborted(o)
+			o.Phase = phase
+			if also != nil {
+				also(o)
+			}
+		})
+	}
+	more := func(o *resource.Rollout) { o.AbortedAt = "" }
+	f := &abortion{}
+	for name, c := range map[string]struct {
+		states []timeline.Seen[resource.Rollout]
+		want   int // the state; -1 when one lacks nothing
+	}{
+		"two alike":          {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Paused", nil)}, 1},
+		"the later is worse": {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Paused", more)}, 0},
+		"the first is worse": {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", more), lacking(400, "Paused", nil)}, 1},
+		"one lacks nothing":  {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Degraded", nil), lacking(500, "Paused", nil)}, -1},
+	} {
+		release := abortedRelease()
+		release.States = c.states
+		trial := trialOf(release, nil, tolerance)
+		var want []string
+		if c.want >= 0 {
+			want = f.lacks(&trial, &c.states[c.want].Object)
+		}
+		if got := f.leastLacking(&trial); !slices.Equal(got, want) {
+			t.Errorf("%s: it lacks %q, want %q", name, got, want)
+		}
+	}
+}
+
 // Of exposures that are as bad, the first is the reason.
 func TestTheFirstOfTwoBadExposures(t *testing.T) {
 	bad := exposure{Identity: timeline.Identity{Workload: app, Version: "v2"}, began: 100, abort: 300, over: 350, cuts: []time.Duration{100, 350}, shares: []float64{0, .1, 0}}

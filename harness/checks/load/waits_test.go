@@ -116,3 +116,15 @@ func TestTheLimitOfQuickness(t *testing.T) {
 		}
 	}
 }
+
+// Hits that are due while the same wait goes on begin no other one.
+func TestAWaitThatGoesOnIsOne(t *testing.T) {
+	var told []waited
+	w := waits{tell: func(o waited) { told = append(told, o) }}
+	for due := range time.Duration(3) {
+		w.begin(due, due+1)
+	}
+	if w.finish(120); len(told) != 1 || told[0] != (waited{due: 0, sent: 1, end: 120}) {
+		t.Errorf("told of %v, want one wait from 0 to 120", told)
+	}
+}
