@@ -108,6 +108,9 @@ func TestThePowerOfAZero(t *testing.T) {
 func TestTheWorseOfTwoVerdicts(t *testing.T) {
 	order := []Verdict{Skipped, Pass, Inconclusive, Fail}
 	for i, a := range order {
+		if a.Rank() != i {
+			t.Errorf("%s has rank %d, want %d", a, a.Rank(), i)
+		}
 		for k, b := range order {
 			if got, want := Worse(a, b), order[max(i, k)]; got != want {
 				t.Errorf("the worse of %s and %s is %s", a, b, got)

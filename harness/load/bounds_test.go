@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/shirou/gopsutil/v4/cpu"
+	"github.com/shirou/gopsutil/v4/process"
 	"golang.org/x/net/http2"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -93,6 +95,19 @@ func TestClassifyAtTheBoundsOfItsRules(t *testing.T) {
 	}
 }
 
+// The network failed where an error says so, however deep it is.
+func TestWhatIsOfTheNetwork(t *testing.T) {
+	for err, want := range map[error]bool{
+		syscall.EIO: true, net.ErrClosed: true, context.Canceled: true, &net.DNSError{}: true, errors.New("what is this"): false, io.EOF: false,
+	} {
+		for _, err := range []error{err, fmt.Errorf("read: %w", err)} {
+			if isTransport(err) != want {
+				t.Errorf("%T %v is of the network: %v", err, err, !want)
+			}
+		}
+	}
+}
+
 func TestContentCodings(t *testing.T) {
 	for _, c := range []struct{ accept, coding, want string }{
 		{"", "gzip", "gzip"}, {"", "identity", ""}, {"gzip", "gzip", ""}, {"gzip;q=0", "gzip", "gzip"}, {"gzip;q=0.0", "gzip", "gzip"}, {"gzip;q=0.001", "gzip", ""},
@@ -135,6 +150,33 @@ func TestAProcessThatStoodStill(t *testing.T) {
 	}
 	if history.StallLeast != 20*time.Millisecond || pathStall != 50*time.Millisecond {
 		t.Error("the bounds of stalls are others: what the record and the path's watch say of them is too")
+	}
+}
+
+// A tick that is late by some time tells that the process stood still for as long. The files are counted at the first one, and again when
+// it is time.
+func TestTicksOfTheMonitor(t *testing.T) {
+	self, err := process.NewProcess(int32(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	m := &monitor{clock: history.StoppedClock(now, time.Minute), path: newPathWatch(func(error) {}), self: self, last: now}
+	for _, c := range []struct {
+		after, stall time.Duration // since the tick before; the longest so far
+		counted      bool
+	}{
+		{stallTick + 7*time.Millisecond, 7 * time.Millisecond, true},
+		{sampleEvery - 1, sampleEvery - 1 - stallTick, false},
+		{1, sampleEvery - 1 - stallTick, true},
+		{sampleEvery, sampleEvery - stallTick, true},
+	} {
+		now = now.Add(c.after)
+		m.files = 0
+		m.woke(now)
+		if counted := m.files > 0; m.stall != c.stall || counted != c.counted {
+			t.Errorf("a tick after %s: the longest stall is %s, %d files; want %s, counted: %v", c.after, m.stall, m.files, c.stall, c.counted)
+		}
 	}
 }
 
@@ -578,6 +620,14 @@ func TestTrafficAtItsBounds(t *testing.T) {
 		if (err == io.EOF) != c.good || c.good && n != strings.Count(strings.TrimSpace(c.text), "\n")+1 {
 			t.Errorf("%s: %d entries, then %v, want good = %v", name, n, err, c.good)
 		}
+	}
+}
+
+// Every success is one word, and what stands to each side of them is written beside it.
+func TestStatusesBesideEverySuccess(t *testing.T) {
+	got, err := append(wireStatus{199}, append(Successes(), 300)...).MarshalJSON()
+	if want := `["2xx",199,300]`; err != nil || string(got) != want {
+		t.Errorf("%s, %v, want %s", got, err, want)
 	}
 }
 

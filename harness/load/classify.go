@@ -163,11 +163,9 @@ func brokenOff(o Outcome) string {
 	return "malformed"
 }
 
-// isTransport reports whether the network or the connection failed, and not what came over it.
+// isTransport reports whether the network or the connection failed, and not what came over it. Errors of system calls and net.ErrClosed
+// are a net.Error too.
 func isTransport(err error) bool {
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[syscall.Errno](err)
-	return ok || errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
+	_, ok := errors.AsType[net.Error](err)
+	return ok || errors.Is(err, context.Canceled)
 }

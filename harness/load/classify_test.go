@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"syscall"
 	"testing"
@@ -77,4 +78,24 @@ func FuzzParseDigest(f *testing.F) {
 			t.Fatalf("%q: quickly %+v, %v; fully %+v, %v", field, quick, quickErr, full, fullErr)
 		}
 	})
+}
+
+// A SHA-256 alone is read into the place that is given for it.
+func TestALoneDigestIsReadWithoutAllocating(t *testing.T) {
+	var buf [32]byte
+	want, err := parseDigest([]string{appDigest}, &buf)
+	if err != nil || len(want.sha256) != len(buf) || &want.sha256[0] != &buf[0] || buf != appSum {
+		t.Errorf("%+v, %v; want %x in its place", want, err, appSum)
+	}
+}
+
+// An answer without a body has nothing that is compared with its digest, not even with one that cannot be read.
+func TestDigestsOfAnAnswerWithoutABody(t *testing.T) {
+	for _, line := range []string{appDigest, "sha-256=?"} {
+		resp := &http.Response{Header: http.Header{"Content-Digest": {line}}, ContentLength: -1, ProtoMajor: 2}
+		var buf [32]byte
+		if d := digestsOf(resp, true, &buf); !d.carried || !d.bodyless || d.malformed != nil || d.head.sha256 != nil || d.hashed != (hashed{}) {
+			t.Errorf("%q without a body: %+v", line, d)
+		}
+	}
 }

@@ -98,3 +98,15 @@ func FuzzCommandLine(f *testing.F) {
 		}
 	})
 }
+
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// Where nothing could be written nothing counts as written.
+func TestARedactedTextThatCannotBeWritten(t *testing.T) {
+	w := &redactor{Writer: closed{}, line: &CommandLine{}}
+	if n, err := w.Write([]byte("text")); n != 0 || err != io.ErrClosedPipe {
+		t.Errorf("%d bytes are written, %v", n, err)
+	}
+}

@@ -11,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bitvault.dev/rollproof/harness/history"
+	"bitvault.dev/rollproof/harness/probe"
 )
 
 func TestDefaultsOfAPlan(t *testing.T) {
@@ -350,5 +353,52 @@ func TestCommandLinesAtTheirBounds(t *testing.T) {
 	secret := ReadCommandLine([]string{"--header", "A: secret-value"})
 	if w, ok := secret.Writer(io.Discard).(interface{ Unwrap() io.Writer }); !ok || w.Unwrap() != io.Discard {
 		t.Error("what is written to in the end is not told")
+	}
+}
+
+// Of hits that were never sent as many are recorded one by one as the bound says, and all are counted.
+func TestHitsThatWereNeverSent(t *testing.T) {
+	r := record(t)
+	g, err := New(r.rec, arms(t, "http://127.0.0.1", "get"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &attack{window: &Window{gen: g}, state: g.arms[0], index: 1, unsent: maxUnsent - 2}
+	for seq := range uint64(4) {
+		a.giveUp(intent{seq: seq, request: &request{method: http.MethodGet}}, 5)
+	}
+	if err := r.rec.Close(history.EndFinished, ""); err != nil {
+		t.Fatal(err)
+	}
+	if hits := r.hits()["get"]; len(hits) != 2 || hits[0].Seq != 0 || hits[1].Seq != 1 || !hits[1].Unsent {
+		t.Errorf("beyond %d hits %+v are recorded, want the next two", maxUnsent-2, hits)
+	}
+	if got := g.Status()[0].Unsent; got != 4 || a.unsent != maxUnsent+2 {
+		t.Errorf("%d are counted, and %d of the window", got, a.unsent)
+	}
+}
+
+// What was due before a stop is sent after it where the stop is the end, and not where a worker that is free makes the next hit due.
+func TestWhatGoesOnToItsStop(t *testing.T) {
+	for plan, want := range map[[2]bool]bool{{false, false}: false, {false, true}: false, {true, false}: true, {true, true}: false} {
+		a := &attack{plan: armPlan{endless: plan[0], saturating: plan[1]}}
+		if got := a.goesOnToItsStop(); got != want {
+			t.Errorf("endless: %v, saturating: %v: it goes on: %v", plan[0], plan[1], got)
+		}
+	}
+}
+
+// What a probe tells is the sum over its arms, without those that nothing disturbs.
+func TestTheStatusOfAProbe(t *testing.T) {
+	g := &Generator{arms: []*armState{{}, {arm: Arm{Control: true}}, {}}}
+	for i, n := range []uint64{1, 100, 2} {
+		c := &g.arms[i].counts
+		c.sent.Store(n * 10)
+		c.failed.Store(n * 3)
+		c.unsent.Store(n)
+	}
+	want := probe.Status{Unit: "hits", Sent: 30, Failed: 9, Unsent: 3}
+	if got := (&atWork{Window: &Window{gen: g}}).Status(); got != want {
+		t.Errorf("it tells %+v, want %+v", got, want)
 	}
 }

@@ -28,11 +28,13 @@ type monitor struct {
 	busy  float64 // of the machine
 	total float64
 
-	quit  chan struct{}
-	ended sync.WaitGroup
-	stall time.Duration
-	kept  history.Stalls
-	files int
+	quit    chan struct{}
+	ended   sync.WaitGroup
+	last    time.Time // when the watch woke last
+	sampled time.Time // when it looked at the files last
+	stall   time.Duration
+	kept    history.Stalls
+	files   int
 
 	nice    int    // priority that this process got
 	restore func() // the one before
@@ -46,6 +48,7 @@ func startMonitor(conns *connCount, path *pathWatch, clock history.Clock) *monit
 	}
 	m.own = m.ownCPU()
 	m.busy, m.total = machineCPU()
+	m.last = time.Now()
 	m.ended.Go(m.watch)
 	return m
 }
@@ -54,20 +57,23 @@ func startMonitor(conns *connCount, path *pathWatch, clock history.Clock) *monit
 func (m *monitor) watch() {
 	tick := time.NewTicker(stallTick)
 	defer tick.Stop()
-	last, sampled := time.Now(), time.Time{}
 	for {
 		select {
 		case <-m.quit:
 			return
 		case <-tick.C:
+			m.woke(time.Now())
 		}
-		now := time.Now()
-		m.stood(now.Sub(last) - stallTick)
-		if now.Sub(sampled) >= sampleEvery {
-			sampled = now
-			m.countFiles()
-		}
-		last = now
+	}
+}
+
+// woke takes the moment of a tick. The process stood still for as long as the tick is late.
+func (m *monitor) woke(now time.Time) {
+	m.stood(now.Sub(m.last) - stallTick)
+	m.last = now
+	if now.Sub(m.sampled) >= sampleEvery {
+		m.sampled = now
+		m.countFiles()
 	}
 }
 
@@ -125,13 +131,14 @@ func (m *monitor) ownCPU() float64 {
 	return times.User + times.System
 }
 
-// machineCPU is the CPU time the machine spent working, and all of it, in seconds over all cores.
+// machineCPU is the CPU time the machine spent working, and all of it, in seconds over all cores. Both are 0 where it does not tell.
 func machineCPU() (busy, total float64) {
-	times, err := cpu.Times(false)
-	if err != nil || len(times) == 0 {
-		return 0, 0
+	times, _ := cpu.Times(false)
+	for _, t := range times { // one, which is of all cores
+		b, all := busyAndAll(t)
+		busy, total = busy+b, total+all
 	}
-	return busyAndAll(times[0])
+	return busy, total
 }
 
 // busyAndAll adds up the times of a CPU. The kernel counts those of guests as user and nice time already.

@@ -129,6 +129,20 @@ func TestWhatSharesAllow(t *testing.T) {
 	if mostly.add(600, .1); !mostly.tells() {
 		t.Error("with all of the traffic before, 600 hits do not tell twice a share of 10 %")
 	}
+	// A traffic that would just have shown twice the share tells it.
+	just := 0
+	for n := uint64(450); n < 600; n++ {
+		x := exposed{hits: n, some: n, expected: .1 * float64(n)}
+		if judge.SeenAbove(x.allowed(), n) != 2*x.mean() {
+			continue
+		}
+		if just++; !x.tells() {
+			t.Errorf("%d hits would just have shown twice a share of 10 %%, and do not tell it", n)
+		}
+	}
+	if just == 0 {
+		t.Error("no number of hits is at the bound: nothing was tried")
+	}
 	if tells(450) || !tells(600) {
 		t.Errorf("450 hits tell twice a share of 10 %%: %v, 600: %v; about 520 must", tells(450), tells(600))
 	}
@@ -449,5 +463,32 @@ func TestWhatAStrategyLeavesUnsaid(t *testing.T) {
 	}
 	if got := unsaid(all.weights(), all.slow(), metricSaid("e", "errors")); len(got) != 0 {
 		t.Errorf("unsaid: %q, want nothing", got)
+	}
+}
+
+// A record without a step has no share that could be judged, and one without a release nothing that could be held back.
+func TestWhatTheChecksNeed(t *testing.T) {
+	record := func(change func(*timeline.Timeline)) *timeline.Timeline {
+		tl := loaded(0, 1000)
+		tl.Arms[0].Windows[0].Sent = 10
+		change(tl)
+		return tl
+	}
+	without := record(func(*timeline.Timeline) {})
+	for slug, c := range map[string]struct {
+		check judge.Check
+		with  *timeline.Timeline
+	}{
+		SlugShare: {TrafficShare(DefaultShareBudgets(), tolerance), record(func(tl *timeline.Timeline) { tl.Steps = []timeline.Step{step(0, "v1", "v2", 10)} })},
+		SlugNoData: {NoDataNoPromote(Strategy{}, tolerance), record(func(tl *timeline.Timeline) {
+			tl.Cluster.Rollouts = []*timeline.Track[resource.Rollout]{{Namespace: app.Namespace, Name: app.Name, Seen: []timeline.Seen[resource.Rollout]{state(100, nil)}, Gone: timeline.Never}}
+		})},
+	} {
+		met := func(tl *timeline.Timeline) bool {
+			return !slices.ContainsFunc(c.check.Needs, func(n judge.Need) bool { return !n.Met(tl) })
+		}
+		if !met(c.with) || met(without) {
+			t.Errorf("%s: its needs are met with what it judges: %v, without it: %v", slug, met(c.with), met(without))
+		}
 	}
 }

@@ -586,6 +586,66 @@ func TestTheWorstOfTwoExposures(t *testing.T) {
 	}
 }
 
+// Of two states that lack as much of an abort the later one is told, and of others the one that lacks least.
+func TestTheStateNearestToAnAbort(t *testing.T) {
+	lacking := func(at time.Duration, phase string, also func(*resource.Rollout)) timeline.Seen[resource.Rollout] {
+		return state(at, func(o *resource.Rollout) {
+			aborted(o)
+			o.Phase = phase
+			if also != nil {
+				also(o)
+			}
+		})
+	}
+	more := func(o *resource.Rollout) { o.AbortedAt = "" }
+	f := &abortion{}
+	for name, c := range map[string]struct {
+		states []timeline.Seen[resource.Rollout]
+		want   int // the state; -1 when one lacks nothing
+	}{
+		"two alike":          {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Paused", nil)}, 1},
+		"the later is worse": {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Paused", more)}, 0},
+		"the first is worse": {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", more), lacking(400, "Paused", nil)}, 1},
+		"one lacks nothing":  {[]timeline.Seen[resource.Rollout]{lacking(300, "Progressing", nil), lacking(400, "Degraded", nil), lacking(500, "Paused", nil)}, -1},
+	} {
+		release := abortedRelease()
+		release.States = c.states
+		trial := trialOf(release, nil, tolerance)
+		var want []string
+		if c.want >= 0 {
+			want = f.lacks(&trial, &c.states[c.want].Object)
+		}
+		if got := f.leastLacking(&trial); !slices.Equal(got, want) {
+			t.Errorf("%s: it lacks %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Of exposures that are as bad, the first is the reason.
+func TestTheFirstOfTwoBadExposures(t *testing.T) {
+	bad := exposure{Identity: timeline.Identity{Workload: app, Version: "v2"}, began: 100, abort: 300, over: 350, cuts: []time.Duration{100, 350}, shares: []float64{0, .1, 0}}
+	worse := bad
+	worse.Version = "v3"
+	reason := func(exposures ...exposure) string {
+		f := &blast{t: loaded(0, 400), budgets: BlastBudgets{Abort: 1000}, tolerance: tolerance, exposures: exposures}
+		a := f.Arm(&timeline.Arm{Workload: app}).(*armBlast)
+		for i := range exposures {
+			a.reached[i], a.harmed[i] = 600, 600
+			for k := range a.traffic[i] {
+				a.traffic[i][k] = 700
+			}
+		}
+		p := f.Result()
+		if p.Verdict != judge.Fail || p.Found != uint64(len(exposures)) {
+			t.Fatalf("%s with %d findings: %s", p.Verdict, p.Found, p.Reason)
+		}
+		return p.Reason
+	}
+	if first, second := reason(bad), reason(worse); first == second || reason(bad, worse) != first || reason(worse, bad) != second {
+		t.Errorf("of %q and %q it tells %q, and in the other order %q", first, second, reason(bad, worse), reason(worse, bad))
+	}
+}
+
 // The share of a step that nobody serves is not known, and that is said in place of how few answered.
 func TestAStepThatNobodyServes(t *testing.T) {
 	few := settledStep{Step: step(100, "v1", "v2", 10), from: 150, until: 300, lasted: 200}

@@ -517,3 +517,49 @@ func TestOrdersToARollout(t *testing.T) {
 		}
 	}
 }
+
+// A pod is of a workload by the namespace, the kind and the name of its owner, all three.
+func TestWhoKeepsAPod(t *testing.T) {
+	keeper := history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "db"}
+	for name, c := range map[string]struct {
+		namespace string
+		owner     *resource.Owner
+		want      bool
+	}{
+		"its own":             {"ns", &resource.Owner{Kind: "StatefulSet", Name: "db"}, true},
+		"nobody":              {"ns", nil, false},
+		"another namespace":   {"other", &resource.Owner{Kind: "StatefulSet", Name: "db"}, false},
+		"another kind":        {"ns", &resource.Owner{Kind: "Cluster", Name: "db"}, false},
+		"another name":        {"ns", &resource.Owner{Kind: "StatefulSet", Name: "cache"}, false},
+		"the name is alike":   {"other", &resource.Owner{Kind: "Cluster", Name: "db"}, false},
+		"nobody, far from it": {"other", nil, false},
+	} {
+		if got := keeps(keeper, c.namespace, &timeline.PodView{Pod: resource.Pod{Owner: c.owner}}); got != c.want {
+			t.Errorf("%s: it is kept: %v", name, got)
+		}
+	}
+}
+
+// What is still there was not deleted, however long the load goes on; and what is deleted is accounted for, unless it asked for nothing.
+func TestWhatWasDeleted(t *testing.T) {
+	for name, c := range map[string]struct {
+		desired int32
+		gone    time.Duration
+		want    uint64
+	}{
+		"still there":             {1, timeline.Never, 0},
+		"deleted":                 {1, 500, 1},
+		"asks for nothing":        {0, timeline.Never, 0},
+		"asked for nothing, gone": {0, 500, 0},
+	} {
+		f := account(&timeline.Timeline{})
+		f.until = timeline.Never
+		set := replicas("ns", "rs", map[time.Duration]int32{0: c.desired})
+		set.Gone = c.gone
+		changes(f, "replicasets.apps", []*timeline.Track[resource.ReplicaSet]{set}, func(o *resource.ReplicaSet) any { return o.Desired })
+		var p judge.Promise
+		if f.Into(&p, ""); p.Found != c.want || f.known != 0 {
+			t.Errorf("%s: %d findings, %d accounted for; want %d findings", name, p.Found, f.known, c.want)
+		}
+	}
+}

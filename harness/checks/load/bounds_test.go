@@ -267,6 +267,20 @@ func TestTheMarksOfAnAnswer(t *testing.T) {
 	}
 }
 
+// A correct answer without what others of its arm carried is a drop, and counted as such a one too.
+func TestAnswersOfNobodyAreDropped(t *testing.T) {
+	arm := armOf("get")
+	f := &drops{t: timelineOf(arm)}
+	a := f.Arm(arm).(*armDrops)
+	for seq, version := range []string{"v1", "", "v1", ""} {
+		a.Hit(&history.Hit{Seq: uint64(seq), Window: 1, Code: 200, Version: version})
+	}
+	f.shareIdentity()
+	if a.dropAnonymous(); a.dropped != 2 || a.anonymous != 2 {
+		t.Errorf("%d are dropped, %d of them without a version; want 2 and 2", a.dropped, a.anonymous)
+	}
+}
+
 // Hits are counted by what became of them.
 func TestTheCountsOfARoute(t *testing.T) {
 	c := &routeCounts{latencies: newLatencies(), unreached: unreached{}}

@@ -101,3 +101,30 @@ func TestQuickness(t *testing.T) {
 		})
 	}
 }
+
+// An answer that takes as long as the limit is in time; one that takes longer is not. What was counted is taken back alike.
+func TestTheLimitOfQuickness(t *testing.T) {
+	for r, want := range map[reply]slowness{
+		{0, 0, 5}: {}, {0, 0, 6}: {1, 1}, {0, 1, 6}: {0, 1}, {0, 1, 7}: {1, 1}, {1, 1, 6}: {},
+	} {
+		q := quickness{limit: 5}
+		if q.count(r, 1); q.slow != want {
+			t.Errorf("%+v counts as %+v, want %+v", r, q.slow, want)
+		}
+		if q.count(r, -1); q.slow != (slowness{}) {
+			t.Errorf("%+v taken back leaves %+v", r, q.slow)
+		}
+	}
+}
+
+// Hits that are due while the same wait goes on begin no other one.
+func TestAWaitThatGoesOnIsOne(t *testing.T) {
+	var told []waited
+	w := waits{tell: func(o waited) { told = append(told, o) }}
+	for due := range time.Duration(3) {
+		w.begin(due, due+1)
+	}
+	if w.finish(120); len(told) != 1 || told[0] != (waited{due: 0, sent: 1, end: 120}) {
+		t.Errorf("told of %v, want one wait from 0 to 120", told)
+	}
+}
