@@ -57,11 +57,11 @@ chromium:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qy install chromium >/dev/null; \
 	  else echo "make test needs Chromium to open the report in: install the package chromium"; exit 1; fi; }
 
-test-stores: ## the programs of bitvault, and the scripts of Redis, on real stores: needs Debian's postgresql-15, redis-server and redis-sentinel (root installs them)
+test-stores: ## ledgers, the programs of bitvault and the scripts of Redis on real stores: needs Debian's postgresql-15, redis-server and redis-sentinel (root installs them)
 	@[ -x /usr/lib/postgresql/15/bin/postgres ] && command -v redis-server redis-sentinel >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get -q update >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get -qy install postgresql-15 redis-server redis-sentinel >/dev/null; \
 	  else echo "make test-stores needs Debian's packages postgresql-15, redis-server and redis-sentinel"; exit 1; fi; }
-	go test -race -tags stores -count 1 -timeout 20m ./fixtures/apps/... ./fixtures/stack/redis
+	go test -race -tags stores -count 1 -timeout 20m ./harness/ledger/... ./fixtures/apps/... ./fixtures/stack/redis
 
 test-docker: docker ## the tests that need a Docker engine
 	go test -tags docker -count 1 -timeout 20m ./harness/images/... ./harness/docker/...

@@ -1,3 +1,5 @@
+//go:build stores
+
 package postgres_test
 
 import (
@@ -44,7 +46,7 @@ func program(t *testing.T, name string) string {
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if len(found) == 0 {
-		t.Skip("there is no " + name + " on this machine; from our own image the label docker tests it")
+		t.Fatal("there is no " + name + " on this machine: make test-stores says what it needs")
 	}
 	return found[len(found)-1]
 }
