@@ -307,9 +307,8 @@ func TestACompressedLogThatUnpacksWithoutEndIsRefused(t *testing.T) {
 		}()
 		log, err := Read(in, Options{Format: "combined"})
 		if err == nil {
-			err = log.Close()
-			if c.bad {
-				t.Errorf("%s: it was read", name)
+			if err := log.Close(); err != nil || c.bad {
+				t.Errorf("%s: it was read, and closed with error %v", name, err)
 			}
 		} else if !c.bad || !strings.Contains(err.Error(), "times its size") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
