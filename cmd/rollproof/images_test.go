@@ -91,7 +91,7 @@ func TestBadInputToImagesIsOneLine(t *testing.T) {
 		"unknown output":    {[]string{"images", "list", "--output=yaml"}, []string{"text or json"}},
 		"no bundle":         {[]string{"images", "load", bad}, []string{bad, "nothing was loaded"}},
 		"missing bundle":    {[]string{"images", "build", "probe", "--images=bundle:" + bad + "x"}, []string{bad + "x", "no such file"}},
-		"too many files":    {[]string{"images", "load", bad, bad}, []string{"1 arg"}},
+		"too many files":    {[]string{"images", "load", bad, bad}, []string{"too much"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
