@@ -21,7 +21,7 @@ demo: build ## thirty seconds, no Docker: servers replaced under load, gracefull
 # lint has vetted it all: go test would do so once more. Chromium is installed while Go compiles.
 test: ## every test that needs no cluster
 	@$(MAKE) --no-print-directory -j 2 lint chromium
-	go test -vet=off -race $$(go list ./... | grep -v /suites/conformance)
+	go test -vet=off -race -timeout 20m $$(go list ./... | grep -v /suites/conformance)
 	go test -vet=off -race -tags browser -count=1 ./reports
 	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test -vet=off -race ./...); done
 
