@@ -18,6 +18,9 @@ import (
 	"bitvault.dev/rollproof/harness/checks/disruption"
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
+	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/postgres"
+	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
@@ -282,6 +285,18 @@ var greenRuns = map[string]struct {
 	"no data":     {[]string{canary.SlugNoData}, blindCanary},
 	"accounted":   {[]string{load.SlugUndisturbed}, accountedRelease},
 	"drain":       {[]string{mechanics.SlugPDB, mechanics.SlugNoDeadlock, stack.SlugHealed}, drainedNode},
+	"nats":        {[]string{nats.SlugNoAckedLoss, nats.SlugReElection, nats.SlugPDB}, drainedStore(func() *bookkeeping { return cleanLedger("nats", true) })},
+	"redis":       {[]string{redis.SlugFailover, redis.SlugPDB}, drainedStore(redisLedger)},
+	"postgres": {[]string{postgres.SlugNoAckedLoss, postgres.SlugSwitchover, postgres.SlugFailover, postgres.SlugPDB},
+		drainedStore(func() *bookkeeping { return handedOver(20) })},
+}
+
+// drainedStore is a run with a ledger alone, in which two members of the store are drained.
+func drainedStore(of func() *bookkeeping) func(testing.TB, *recording) {
+	return func(_ testing.TB, r *recording) {
+		*r = *withLedger(of())
+		twoDrains(r)
+	}
 }
 
 // greenRun is the first of them.

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -192,6 +193,7 @@ func TestTheQuietOfACover(t *testing.T) {
 		"a part of a step":          {timeline.Span{From: 0, Until: 2*s + 1}, []time.Duration{0, s}, timeline.Span{From: 2 * s, Until: 2*s + 1}},
 		"the last moment":           {timeline.Span{From: 0, Until: 2*s + 1}, []time.Duration{0, s, 2 * s}, timeline.Span{}},
 		"no time":                   {timeline.Span{From: s, Until: s}, nil, timeline.Span{}},
+		"longer than can be":        {timeline.Span{From: math.MinInt64, Until: math.MaxInt64}, []time.Duration{0}, timeline.Span{}},
 	} {
 		cov := newCover(c.span)
 		for _, at := range c.hits {

@@ -19,12 +19,14 @@ const (
 	maxCover  = 1 << 16
 )
 
+// newCover is empty for a time without a length, also for one that is too long to be counted: only a damaged record tells of such.
 func newCover(s timeline.Span) cover {
-	c := cover{Span: s, step: coverStep}
-	if s.Until > s.From {
-		c.step = max(coverStep, (s.Until-s.From)/maxCover+1)
-		c.steps = make([]bool, (s.Until-s.From-1)/c.step+1)
+	length := s.Until - s.From
+	if s.Until <= s.From || length < 0 {
+		return cover{step: coverStep}
 	}
+	c := cover{Span: s, step: max(coverStep, length/maxCover+1)}
+	c.steps = make([]bool, (length-1)/c.step+1)
 	return c
 }
 
