@@ -188,7 +188,7 @@ func (r Roll) onHeal(ctx context.Context, a *Act, landed *bool) error {
 	if err != nil {
 		return fmt.Errorf("read the template of %s: %w", r.Workload, err)
 	}
-	bound := cmp.Or(r.Bound, rollBound)
+	bound := max(r.Bound, rollBound)
 	a.OnHeal("every pod of "+r.Workload.String()+" is of one template again", bound, func(ctx context.Context) ([]history.Evidence, error) {
 		if r.Revert || !*landed {
 			if err := r.replaceable(ctx, a); err != nil {
