@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,10 +13,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/ledger"
+	"bitvault.dev/rollproof/harness/ledger/ledgertest"
 	"bitvault.dev/rollproof/harness/ledger/nats"
-	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -136,111 +133,33 @@ func (c *cluster) leader() int {
 	return leads
 }
 
-// written is a ledger of a cluster that is being written, by a real writer over HTTP.
-type written struct {
-	t       *testing.T
-	dir     string
-	rec     *history.Recorder
-	running probe.Running
-}
-
-func write(t *testing.T, c *cluster, replicas int) *written {
+// write has a ledger written to it.
+func write(t *testing.T, c *cluster, replicas int) *ledgertest.Written {
 	t.Helper()
-	writer := &ledger.Server{Stores: map[string]ledger.Opener{nats.Name: nats.Open}, Dir: t.TempDir(), Idle: patience, Log: t.Logf}
-	front := httptest.NewServer(writer)
-	t.Cleanup(func() { front.Close(); writer.Close() })
-	dir := filepath.Join(t.TempDir(), "run")
-	rec, err := history.Create(dir, history.Run{ID: "r1"}, history.NewClock())
+	w, err := ledgertest.Begin(t.Context(), t.TempDir(), nats.Open, ledger.Plan{
+		Store: nats.Name, Target: ledger.Target{Addresses: c.addresses(), Replicas: replicas}, Rate: 200, Deadline: time.Minute,
+	}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := ledger.Probe{Client: http.DefaultClient, Writer: front.URL, Plan: ledger.Plan{
-		Ledger: "nats", Store: nats.Name, Target: ledger.Target{Addresses: c.addresses(), Replicas: replicas}, Rate: 200, Deadline: time.Minute,
-	}}
-	var running probe.Running
-	c.await("the ledger to begin", func() bool {
-		if running, err = p.Start(t.Context(), rec); err != nil {
-			t.Log(err)
-		}
-		return err == nil
-	})
-	return &written{t, dir, rec, running}
+	t.Cleanup(w.Close)
+	return w
 }
 
-// awaitWrites waits until so many more writes have ended.
-func (w *written) awaitWrites(c *cluster, more uint64) {
-	w.t.Helper()
-	from := w.running.Status().Sent
-	c.await("writes", func() bool { return w.running.Status().Sent >= from+more })
+func awaitWrites(t *testing.T, w *ledgertest.Written, more uint64) {
+	t.Helper()
+	if err := w.Await(t.Context(), more); err != nil {
+		t.Fatal(err)
+	}
 }
 
-// end stops the writer and returns all lines of the record.
-func (w *written) end() []history.LedgerLine {
-	w.t.Helper()
-	w.running.Stop()
-	if err := w.running.Wait(); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := w.rec.Close(history.EndFinished, ""); err != nil {
-		w.t.Fatal(err)
-	}
-	h, err := history.Open(w.dir)
+func end(t *testing.T, w *ledgertest.Written) ledgertest.Tally {
+	t.Helper()
+	lines, err := w.End()
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	var lines []history.LedgerLine
-	for line, err := range h.Ledger("nats") {
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		lines = append(lines, *line)
-	}
-	return lines
-}
-
-// tally is what a ledger comes to.
-type tally struct {
-	acked   map[uint64]uint64            // sequence of each acknowledged operation
-	has     map[string]map[uint64]uint64 // by member: operation of each sequence
-	whole   map[string]bool
-	closed  *history.LedgerClosed
-	leaders []string
-}
-
-func tallyOf(lines []history.LedgerLine) tally {
-	sum := tally{acked: map[uint64]uint64{}, has: map[string]map[uint64]uint64{}, whole: map[string]bool{}}
-	for _, line := range lines {
-		switch {
-		case line.Write != nil && line.Write.Outcome == history.WriteAcked:
-			sum.acked[line.Write.Op] = line.Write.Position
-		case line.Found != nil:
-			f := line.Found
-			if sum.has[f.Member] == nil {
-				sum.has[f.Member] = map[uint64]uint64{}
-			}
-			for i := range f.Count {
-				sum.has[f.Member][f.Position+i] = f.Op + i
-			}
-		case line.Member != nil:
-			sum.whole[line.Member.Name] = line.Member.Error == "" && line.Member.Foreign == 0
-		case line.View != nil && line.View.Leader != "":
-			sum.leaders = append(sum.leaders, line.View.Leader)
-		case line.Closed != nil:
-			sum.closed = line.Closed
-		}
-	}
-	return sum
-}
-
-// missing is how many acknowledged operations a member does not have at their sequence.
-func (s tally) missing(member string) int {
-	n := 0
-	for op, at := range s.acked {
-		if got, ok := s.has[member][at]; !ok || got != op {
-			n++
-		}
-	}
-	return n
+	return ledgertest.Sum(lines)
 }
 
 // A stream of three replicas on three real servers, whose leader ends under it and comes back: every member has all that was acknowledged, at its
@@ -248,23 +167,23 @@ func (s tally) missing(member string) int {
 func TestALeaderGoesAndNothingIsLost(t *testing.T) {
 	c := startCluster(t, 3)
 	w := write(t, c, 3)
-	w.awaitWrites(c, 100)
+	awaitWrites(t, w, 100)
 	leader := c.leader()
 	c.kill(leader)
-	w.awaitWrites(c, 200)
+	awaitWrites(t, w, 200)
 	c.start(leader)
-	w.awaitWrites(c, 100)
-	sum := tallyOf(w.end())
-	if sum.closed == nil || sum.closed.Error != "" || len(sum.closed.Members) != 3 || len(sum.acked) < 300 {
-		t.Fatalf("the ledger ended as %+v, with %d writes acknowledged", sum.closed, len(sum.acked))
+	awaitWrites(t, w, 100)
+	sum := end(t, w)
+	if sum.Closed == nil || sum.Closed.Error != "" || len(sum.Closed.Members) != 3 || len(sum.Acked) < 300 {
+		t.Fatalf("the ledger ended as %+v, with %d writes acknowledged", sum.Closed, len(sum.Acked))
 	}
-	for _, member := range sum.closed.Members {
-		if n := sum.missing(member); n > 0 || !sum.whole[member] {
-			t.Errorf("member %s lacks %d of %d acknowledged messages, read to its end = %v", member, n, len(sum.acked), sum.whole[member])
+	for _, member := range sum.Closed.Members {
+		if n := sum.Missing(member); n > 0 || !sum.Whole[member] {
+			t.Errorf("member %s lacks %d of %d acknowledged messages, read to its end = %v", member, n, len(sum.Acked), sum.Whole[member])
 		}
 	}
-	if len(sum.leaders) < 2 || sum.leaders[0] != c.options[leader].ServerName || sum.leaders[len(sum.leaders)-1] == "" {
-		t.Errorf("leaders were %v, the first of which ended", sum.leaders)
+	if len(sum.Leaders) < 2 || sum.Leaders[0] != c.options[leader].ServerName || sum.Leaders[len(sum.Leaders)-1] == "" {
+		t.Errorf("leaders were %v, the first of which ended", sum.Leaders)
 	}
 }
 
@@ -272,7 +191,7 @@ func TestALeaderGoesAndNothingIsLost(t *testing.T) {
 func TestAWipedVolumeIsSeen(t *testing.T) {
 	c := startCluster(t, 1)
 	w := write(t, c, 1)
-	w.awaitWrites(c, 100)
+	awaitWrites(t, w, 100)
 	dir := c.options[0].StoreDir
 	c.kill(0)
 	messages, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*", "msgs", "*"))
@@ -285,12 +204,12 @@ func TestAWipedVolumeIsSeen(t *testing.T) {
 		}
 	}
 	c.start(0)
-	w.awaitWrites(c, 100)
-	sum := tallyOf(w.end())
-	if sum.closed == nil || len(sum.closed.Members) != 1 || !sum.whole[sum.closed.Members[0]] {
-		t.Fatalf("the ledger ended as %+v, read to the end: %v", sum.closed, sum.whole)
+	awaitWrites(t, w, 100)
+	sum := end(t, w)
+	if sum.Closed == nil || len(sum.Closed.Members) != 1 || !sum.Whole[sum.Closed.Members[0]] {
+		t.Fatalf("the ledger ended as %+v, read to the end: %v", sum.Closed, sum.Whole)
 	}
-	if n := sum.missing(sum.closed.Members[0]); n < 50 {
+	if n := sum.Missing(sum.Closed.Members[0]); n < 50 {
 		t.Errorf("%d acknowledged messages are missed, the volume with all of them was wiped", n)
 	}
 }
@@ -299,8 +218,8 @@ func TestAWipedVolumeIsSeen(t *testing.T) {
 func TestTheStreamIsRemoved(t *testing.T) {
 	c := startCluster(t, 1)
 	w := write(t, c, 1)
-	w.awaitWrites(c, 10)
-	w.end()
+	awaitWrites(t, w, 10)
+	end(t, w)
 	info, err := c.servers[0].Jsz(&server.JSzOptions{Streams: true})
 	if err != nil || info.Streams != 0 {
 		t.Errorf("%d streams are left: %v", info.Streams, err)

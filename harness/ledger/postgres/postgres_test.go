@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,10 +16,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/ledger"
+	"bitvault.dev/rollproof/harness/ledger/ledgertest"
 	"bitvault.dev/rollproof/harness/ledger/postgres"
-	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -171,102 +168,47 @@ func cluster(t *testing.T, synchronous bool) []*instance {
 	return all
 }
 
-// write has a ledger written to it, by a real writer over HTTP.
-func write(t *testing.T, all []*instance) (running probe.Running, end func() []history.LedgerLine) {
+// write has a ledger written to it.
+func write(t *testing.T, all []*instance) *ledgertest.Written {
 	t.Helper()
-	writer := &ledger.Server{Stores: map[string]ledger.Opener{postgres.Name: postgres.Open}, Dir: t.TempDir(), Idle: patience, Log: t.Logf}
-	front := httptest.NewServer(writer)
-	t.Cleanup(func() { front.Close(); writer.Close() })
-	dir := filepath.Join(t.TempDir(), "run")
-	rec, err := history.Create(dir, history.Run{ID: "r1"}, history.NewClock())
-	if err != nil {
-		t.Fatal(err)
-	}
 	var hosts, addresses []string
 	for _, i := range all {
 		hosts = append(hosts, "127.0.0.1:"+i.port)
 		addresses = append(addresses, i.address())
 	}
 	addresses = append([]string{"postgres://postgres@" + strings.Join(hosts, ",") + "/postgres?target_session_attrs=read-write"}, addresses...)
-	p := ledger.Probe{Client: http.DefaultClient, Writer: front.URL, Plan: ledger.Plan{
-		Ledger: "postgres", Store: postgres.Name, Target: ledger.Target{Addresses: addresses, Replicas: 2}, Rate: 100, InFlight: 64, Deadline: time.Minute, Try: 30 * time.Second,
-	}}
-	if running, err = p.Start(t.Context(), rec); err != nil {
+	w, err := ledgertest.Begin(t.Context(), t.TempDir(), postgres.Open, ledger.Plan{
+		Store: postgres.Name, Target: ledger.Target{Addresses: addresses, Replicas: 2}, Rate: 100, InFlight: 64, Deadline: time.Minute, Try: 30 * time.Second,
+	}, t.Logf)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return running, func() []history.LedgerLine {
-		running.Stop()
-		if err := running.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		if err := rec.Close(history.EndFinished, ""); err != nil {
-			t.Fatal(err)
-		}
-		h, err := history.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var lines []history.LedgerLine
-		for line, err := range h.Ledger("postgres") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines = append(lines, *line)
-		}
-		return lines
+	t.Cleanup(w.Close)
+	return w
+}
+
+func awaitWrites(t *testing.T, w *ledgertest.Written, more uint64) {
+	t.Helper()
+	if err := w.Await(t.Context(), more); err != nil {
+		t.Fatal(err)
 	}
 }
 
-func awaitWrites(t *testing.T, running probe.Running, more uint64) {
+func end(t *testing.T, w *ledgertest.Written) (acked int, lacks map[string]int, leaders []string) {
 	t.Helper()
-	from := running.Status().Sent
-	await(t, "writes", func() bool { return running.Status().Sent >= from+more })
-}
-
-// missing is how many acknowledged writes each instance lacks that was read to its end.
-func missing(t *testing.T, lines []history.LedgerLine) (acked int, lacks map[string]int, leaders []string) {
-	t.Helper()
-	has, read := map[string]map[uint64]bool{}, map[string]bool{}
-	var ops []uint64
-	for _, line := range lines {
-		switch {
-		case line.Write != nil && line.Write.Outcome == history.WriteAcked:
-			ops = append(ops, line.Write.Op)
-		case line.View != nil && line.View.Leader != "":
-			leaders = append(leaders, line.View.Leader)
-		case line.Found != nil:
-			if has[line.Found.Member] == nil {
-				has[line.Found.Member] = map[uint64]bool{}
-			}
-			for i := range line.Found.Count {
-				has[line.Found.Member][line.Found.Op+i] = true
-			}
-		case line.Member != nil:
-			read[line.Member.Name] = line.Member.Error == ""
-			t.Logf("read %+v", line.Member)
-		}
+	lines, err := w.End()
+	if err != nil {
+		t.Fatal(err)
 	}
-	lacks = map[string]int{}
-	for member, whole := range read {
-		if !whole {
-			continue
-		}
-		for _, op := range ops {
-			if !has[member][op] {
-				lacks[member]++
-			} else {
-				lacks[member] += 0
-			}
-		}
-	}
-	return len(ops), lacks, leaders
+	sum := ledgertest.Sum(lines)
+	return len(sum.Acked), sum.Lacks(), sum.Leaders
 }
 
 // The primary of a cluster with quorum commit is killed, and a standby takes its place: whoever is left has all that was acknowledged.
 func TestAPrimaryIsKilledAndNothingIsLost(t *testing.T) {
 	all := cluster(t, true)
-	running, end := write(t, all)
-	awaitWrites(t, running, 100)
+	w := write(t, all)
+	awaitWrites(t, w, 100)
 	all[0].kill()
 	// The standby that has more is promoted, as an operator does.
 	first, second := all[1], all[2]
@@ -275,8 +217,8 @@ func TestAPrimaryIsKilledAndNothingIsLost(t *testing.T) {
 	}
 	first.exec("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'", "SELECT pg_reload_conf()", "SELECT pg_promote()")
 	second.exec("ALTER SYSTEM SET primary_conninfo = 'host=127.0.0.1 port="+first.port+" user=postgres'", "SELECT pg_reload_conf()")
-	awaitWrites(t, running, 100)
-	acked, lacks, leaders := missing(t, end())
+	awaitWrites(t, w, 100)
+	acked, lacks, leaders := end(t, w)
 	if len(lacks) != 2 || acked < 150 {
 		t.Fatalf("%d acknowledged, lacks %v, want the two instances that are left", acked, lacks)
 	}
@@ -293,17 +235,17 @@ func TestAPrimaryIsKilledAndNothingIsLost(t *testing.T) {
 // Replication is asynchronous, the standbys are cut off before the primary is killed: what was acknowledged meanwhile is gone, and the ledger shows it.
 func TestALossIsSeen(t *testing.T) {
 	all := cluster(t, false)
-	running, end := write(t, all)
-	awaitWrites(t, running, 50)
+	w := write(t, all)
+	awaitWrites(t, w, 50)
 	for _, standby := range all[1:] {
 		standby.exec("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
 	}
 	await(t, "the standbys to be cut off", func() bool { return all[0].ask("SELECT count(*)::text FROM pg_stat_replication") == "0" })
-	awaitWrites(t, running, 100)
+	awaitWrites(t, w, 100)
 	all[0].kill()
 	all[1].exec("SELECT pg_promote()")
-	awaitWrites(t, running, 50)
-	acked, lacks, _ := missing(t, end())
+	awaitWrites(t, w, 50)
+	acked, lacks, _ := end(t, w)
 	if n := lacks["127.0.0.1:"+all[1].port]; n < 50 {
 		t.Errorf("the new primary lacks %d of %d, and was cut off while at least 100 were acknowledged", n, acked)
 	}

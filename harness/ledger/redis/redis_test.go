@@ -5,11 +5,10 @@ package redis_test
 import (
 	"context"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,10 +16,9 @@ import (
 
 	driver "github.com/redis/go-redis/v9"
 
-	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/ledger"
+	"bitvault.dev/rollproof/harness/ledger/ledgertest"
 	"bitvault.dev/rollproof/harness/ledger/redis"
-	"bitvault.dev/rollproof/harness/probe"
 	"bitvault.dev/rollproof/harness/wait"
 )
 
@@ -121,101 +119,61 @@ func startAll(t *testing.T) *redisOf {
 	await(t, "the replicas to follow", func() bool { return r.master.info("connected_slaves") == "2" })
 	r.sentinel = start(t, "sentinel monitor bitvault "+host+" "+port+" 1", "sentinel down-after-milliseconds bitvault 1000",
 		"sentinel failover-timeout bitvault 5000")
-	await(t, "the sentinel to see the replicas", func() bool {
-		known, err := driver.NewSentinelClient(&driver.Options{Addr: r.sentinel.address, Protocol: 2}).Replicas(t.Context(), "bitvault").Result()
-		return err == nil && len(known) == 2
-	})
+	r.awaitReplicas("")
 	return r
 }
 
-// write has a ledger written to it, by a real writer over HTTP.
-func write(t *testing.T, r *redisOf) (running probe.Running, end func() []history.LedgerLine) {
+// awaitReplicas waits until the sentinel knows two replicas, of which gone, where it is told, is one: an old master becomes a replica for it once it is
+// done with the failover.
+func (r *redisOf) awaitReplicas(gone string) {
+	t := r.sentinel.t
 	t.Helper()
-	writer := &ledger.Server{Stores: map[string]ledger.Opener{redis.Name: redis.Open}, Dir: t.TempDir(), Idle: patience, Log: t.Logf}
-	front := httptest.NewServer(writer)
-	t.Cleanup(func() { front.Close(); writer.Close() })
-	dir := filepath.Join(t.TempDir(), "run")
-	rec, err := history.Create(dir, history.Run{ID: "r1"}, history.NewClock())
+	client := driver.NewSentinelClient(&driver.Options{Addr: r.sentinel.address, Protocol: 2})
+	defer client.Close()
+	await(t, "the sentinel to know two replicas", func() bool {
+		known, err := client.Replicas(t.Context(), "bitvault").Result()
+		return err == nil && len(known) == 2 && (gone == "" || slices.ContainsFunc(known, func(k map[string]string) bool {
+			return net.JoinHostPort(k["ip"], k["port"]) == gone
+		}))
+	})
+}
+
+// write has a ledger written to it.
+func write(t *testing.T, r *redisOf) *ledgertest.Written {
+	t.Helper()
+	w, err := ledgertest.Begin(t.Context(), t.TempDir(), redis.Open, ledger.Plan{
+		Store: redis.Name, Target: ledger.Target{Addresses: []string{r.sentinel.address}, Name: "bitvault", Replicas: 3}, Rate: 200, Deadline: time.Minute,
+	}, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := ledger.Probe{Client: http.DefaultClient, Writer: front.URL, Plan: ledger.Plan{
-		Ledger: "redis", Store: redis.Name, Target: ledger.Target{Addresses: []string{r.sentinel.address}, Name: "bitvault", Replicas: 3}, Rate: 200, Deadline: time.Minute,
-	}}
-	if running, err = p.Start(t.Context(), rec); err != nil {
+	t.Cleanup(w.Close)
+	return w
+}
+
+func awaitWrites(t *testing.T, w *ledgertest.Written, more uint64) {
+	t.Helper()
+	if err := w.Await(t.Context(), more); err != nil {
 		t.Fatal(err)
 	}
-	return running, func() []history.LedgerLine {
-		running.Stop()
-		if err := running.Wait(); err != nil {
-			t.Fatal(err)
-		}
-		if err := rec.Close(history.EndFinished, ""); err != nil {
-			t.Fatal(err)
-		}
-		h, err := history.Open(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var lines []history.LedgerLine
-		for line, err := range h.Ledger("redis") {
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines = append(lines, *line)
-		}
-		return lines
-	}
 }
 
-func awaitWrites(t *testing.T, running probe.Running, more uint64) {
+func end(t *testing.T, w *ledgertest.Written) ledgertest.Tally {
 	t.Helper()
-	from := running.Status().Sent
-	await(t, "writes", func() bool { return running.Status().Sent >= from+more })
-}
-
-// missing is how many acknowledged writes each member lacks that was read to its end.
-func missing(lines []history.LedgerLine) (acked int, lacks map[string]int, by []string) {
-	has := map[string]map[uint64]bool{}
-	var ops []uint64
-	for _, line := range lines {
-		switch {
-		case line.Write != nil && line.Write.Outcome == history.WriteAcked:
-			ops = append(ops, line.Write.Op)
-			if len(by) == 0 || by[len(by)-1] != line.Write.By {
-				by = append(by, line.Write.By)
-			}
-		case line.Found != nil:
-			if has[line.Found.Member] == nil {
-				has[line.Found.Member] = map[uint64]bool{}
-			}
-			for i := range line.Found.Count {
-				has[line.Found.Member][line.Found.Op+i] = true
-			}
-		case line.Member != nil && line.Member.Error == "":
-			if has[line.Member.Name] == nil {
-				has[line.Member.Name] = map[uint64]bool{}
-			}
-		}
+	lines, err := w.End()
+	if err != nil {
+		t.Fatal(err)
 	}
-	lacks = map[string]int{}
-	for member, set := range has {
-		lacks[member] = 0
-		for _, op := range ops {
-			if !set[op] {
-				lacks[member]++
-			}
-		}
-	}
-	return len(ops), lacks, by
+	return ledgertest.Sum(lines)
 }
 
 // Nothing happens, and every server has all.
 func TestEveryServerIsRead(t *testing.T) {
 	r := startAll(t)
-	running, end := write(t, r)
-	awaitWrites(t, running, 200)
-	acked, lacks, by := missing(end())
+	w := write(t, r)
+	awaitWrites(t, w, 200)
+	sum := end(t, w)
+	acked, lacks, by := len(sum.Acked), sum.Lacks(), sum.By
 	if len(lacks) != 3 || acked < 200 || len(by) != 1 || by[0] != r.master.address {
 		t.Fatalf("%d acknowledged by %v, lacks %v, want three servers read", acked, by, lacks)
 	}
@@ -233,15 +191,15 @@ func TestEveryServerIsRead(t *testing.T) {
 // member that was not read.
 func TestALossIsSeen(t *testing.T) {
 	r := startAll(t)
-	running, end := write(t, r)
-	awaitWrites(t, running, 100)
+	w := write(t, r)
+	awaitWrites(t, w, 100)
 	for _, replica := range r.replicas {
 		replica.signal(syscall.SIGSTOP)
 	}
 	if err := r.master.client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "replica").Err(); err != nil { // else their kernel takes on what is sent
 		t.Fatal(err)
 	}
-	awaitWrites(t, running, 100)
+	awaitWrites(t, w, 100)
 	r.master.kill()
 	for _, replica := range r.replicas {
 		replica.signal(syscall.SIGCONT)
@@ -249,9 +207,10 @@ func TestALossIsSeen(t *testing.T) {
 	await(t, "another master", func() bool {
 		return r.replicas[0].info("role") == "master" || r.replicas[1].info("role") == "master"
 	})
-	awaitWrites(t, running, 100)
-	lines := end()
-	acked, lacks, by := missing(lines)
+	awaitWrites(t, w, 100)
+	r.awaitReplicas(r.master.address)
+	sum := end(t, w)
+	acked, lacks, by := len(sum.Acked), sum.Lacks(), sum.By
 	if len(by) < 2 || by[0] != r.master.address || by[len(by)-1] == r.master.address {
 		t.Errorf("acknowledged by %v, the first of which was %s", by, r.master.address)
 	}
@@ -268,7 +227,7 @@ func TestALossIsSeen(t *testing.T) {
 	if read != 2 {
 		t.Errorf("%d servers were read, want the two that are left", read)
 	}
-	last := lines[len(lines)-1].Closed
+	last := sum.Closed
 	if last == nil || len(last.Members) != 3 {
 		t.Errorf("the ledger ended as %+v, want three members known", last)
 	}
