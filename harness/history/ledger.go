@@ -1,7 +1,6 @@
 package history
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
@@ -9,12 +8,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -210,27 +208,12 @@ func (c *LedgerCheck) Take(data []byte) (LedgerLine, error) {
 
 // Ledgers names the ledgers that have a file or that an event vouches for, sorted.
 func (h *History) Ledgers() ([]string, error) {
-	entries, err := os.ReadDir(h.dir)
+	names, err := h.files()
 	if err != nil {
 		return nil, fmt.Errorf("list the ledgers of the run in %s: %w", h.dir, err)
 	}
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	for file := range h.events.blocks {
-		names = append(names, file)
-	}
-	var ledgers []string
-	for _, name := range names {
-		if ledger, ok := strings.CutPrefix(name, "writes-"); ok {
-			if ledger, ok := strings.CutSuffix(ledger, ".jsonl"); ok {
-				ledgers = append(ledgers, ledger)
-			}
-		}
-	}
-	slices.Sort(ledgers)
-	return slices.Compact(ledgers), nil
+	names = slices.AppendSeq(names, maps.Keys(h.events.blocks))
+	return between(names, "writes-", ".jsonl"), nil
 }
 
 // Ledger yields the lines of a ledger in the order they were written, their moments as the writer has them. The error, if any, comes last and is
@@ -238,39 +221,21 @@ func (h *History) Ledgers() ([]string, error) {
 func (h *History) Ledger(name string) iter.Seq2[*LedgerLine, error] {
 	return func(yield func(*LedgerLine, error) bool) {
 		file := WritesFile(name)
-		f, err := openFile(filepath.Join(h.dir, file))
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				err = errors.New("the file is missing")
-			}
-			yield(nil, &Damage{File: file, Text: err.Error()})
+		f, damage := h.open(file)
+		if damage != nil {
+			yield(nil, damage)
 			return
 		}
 		defer f.Close()
-		blocks := newBlockReader(f, file, h.events.blocks[file])
-		readLedger(bufio.NewReaderSize(blocks, 64<<10), file, NewLedgerCheck(h.run.ID), yield)
-	}
-}
-
-func readLedger(lines *bufio.Reader, file string, check *LedgerCheck, yield func(*LedgerLine, error) bool) {
-	for offset := int64(0); ; {
-		data, err := lines.ReadBytes('\n')
-		if err == io.EOF && len(data) == 0 {
-			return
-		}
-		var line LedgerLine
-		if err == nil {
-			line, err = check.Take(data)
-		} else if err == io.EOF {
-			err = errors.New("the last line is cut")
-		}
-		if err != nil {
-			yield(nil, damageAt(file, offset, err))
-			return
-		}
-		offset += int64(len(data))
-		if !yield(&line, nil) {
-			return
+		check := NewLedgerCheck(h.run.ID)
+		var line *LedgerLine
+		damage = eachLine(newBlockReader(f, file, h.events.blocks[file]), file, func(data []byte) error {
+			taken, err := check.Take(data)
+			line = &taken
+			return err
+		}, func() bool { return yield(line, nil) })
+		if damage != nil {
+			yield(nil, damage)
 		}
 	}
 }

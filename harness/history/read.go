@@ -158,20 +158,48 @@ func (h *History) Damage() []Damage { return slices.Clone(h.damage) }
 
 // Arms names the arms that have a file of hits, sorted.
 func (h *History) Arms() ([]string, error) {
-	entries, err := os.ReadDir(h.dir)
+	files, err := h.files()
 	if err != nil {
 		return nil, fmt.Errorf("list the arms of the run in %s: %w", h.dir, err)
 	}
-	var arms []string
-	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Name(), "hits-"); ok {
-			if arm, ok := strings.CutSuffix(name, ".bin"); ok {
-				arms = append(arms, arm)
+	return between(files, "hits-", ".bin"), nil
+}
+
+// files names what is in the directory of the run.
+func (h *History) files() ([]string, error) {
+	entries, err := os.ReadDir(h.dir)
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	return names, err
+}
+
+// between is what stands between the two ends of the names that have both: sorted, for the order of file names is another (get-close comes before
+// get there), and each once.
+func between(names []string, prefix, suffix string) []string {
+	var all []string
+	for _, name := range names {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			if middle, ok := strings.CutSuffix(rest, suffix); ok {
+				all = append(all, middle)
 			}
 		}
 	}
-	slices.Sort(arms) // the order of file names is another: get-close comes before get there
-	return arms, nil
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// open opens a file that the record should have.
+func (h *History) open(name string) (*os.File, *Damage) {
+	f, err := openFile(filepath.Join(h.dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("the file is missing")
+	}
+	if err != nil {
+		return nil, &Damage{File: name, Text: err.Error()}
+	}
+	return f, nil
 }
 
 // Events yields the events in the order they were recorded. The error, if any, comes last and is *Damage.
@@ -199,28 +227,40 @@ func (h *History) Events() iter.Seq2[Event, error] {
 }
 
 func readEvents(f io.Reader, format int, yield func(Event, error) bool) {
-	lines := bufio.NewReaderSize(f, 64<<10)
-	for offset := int64(0); ; {
-		line, err := lines.ReadBytes('\n')
-		if err == io.EOF && len(line) == 0 {
-			return
-		}
-		var e Event
-		if err == nil {
-			err = json.Unmarshal(line, &e)
-		} else if err == io.EOF {
-			err = errors.New("the last line is cut")
-		}
-		if err != nil {
-			yield(Event{}, &Damage{File: eventsFile, Offset: offset, Text: err.Error()})
-			return
-		}
+	var e Event
+	damage := eachLine(f, eventsFile, func(line []byte) error {
+		e = Event{}
+		return json.Unmarshal(line, &e)
+	}, func() bool {
 		if format == 1 && e.End != nil {
 			e.End.Outcome = outcomeOfFormat1(e.End.Reason)
 		}
+		return yield(e, nil)
+	})
+	if damage != nil {
+		yield(Event{}, damage)
+	}
+}
+
+// eachLine has each line of a file taken, and says which cannot be, or is cut. It goes on until then, or until nobody wants more.
+func eachLine(f io.Reader, file string, take func(line []byte) error, more func() bool) *Damage {
+	lines := bufio.NewReaderSize(f, 64<<10)
+	for offset := int64(0); ; {
+		line, err := lines.ReadBytes('\n')
+		switch {
+		case err == io.EOF && len(line) == 0:
+			return nil
+		case err == io.EOF:
+			err = errors.New("the last line is cut")
+		case err == nil:
+			err = take(line)
+		}
+		if err != nil {
+			return damageAt(file, offset, err)
+		}
 		offset += int64(len(line))
-		if !yield(e, nil) {
-			return
+		if !more() {
+			return nil
 		}
 	}
 }
@@ -230,12 +270,9 @@ func readEvents(f io.Reader, format int, yield func(Event, error) bool) {
 func (h *History) Hits(arm string) iter.Seq2[*Hit, error] {
 	return func(yield func(*Hit, error) bool) {
 		name := hitsFile(arm)
-		f, err := openFile(filepath.Join(h.dir, name))
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				err = errors.New("the file is missing")
-			}
-			yield(nil, &Damage{File: name, Text: err.Error()})
+		f, damage := h.open(name)
+		if damage != nil {
+			yield(nil, damage)
 			return
 		}
 		defer f.Close()
