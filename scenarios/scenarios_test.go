@@ -14,6 +14,7 @@ import (
 	"bitvault.dev/rollproof/fixtures/stack/bitvaultd"
 	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/disrupt"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/scenarios/teeth"
@@ -73,7 +74,7 @@ func TestScenariosSayWhatTheyNeedOfACluster(t *testing.T) {
 				if (freezes || signals || kill.How == disrupt.Killed) && !slices.Contains(s.Needs.Capabilities, run.NodeShell) {
 					t.Errorf("%s: %s reaches for a node, and the scenario does not say that it needs %s", s.Name, d.Name(), run.NodeShell)
 				}
-				if d.Name() == disrupt.StopNodeName && !slices.Contains(s.Needs.Capabilities, run.NodePower) {
+				if d.Name() == history.NodeLossName && !slices.Contains(s.Needs.Capabilities, run.NodePower) {
 					t.Errorf("%s: a node is stopped, and the scenario does not say that it needs %s", s.Name, run.NodePower)
 				}
 			}

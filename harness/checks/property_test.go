@@ -25,7 +25,6 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/resource"
-	"bitvault.dev/rollproof/harness/timeline"
 	"pgregory.net/rapid"
 )
 
@@ -111,7 +110,7 @@ func anyCluster(t *rapid.T, r *recording, at func(string) time.Duration) {
 		r.budget(at("budget"), small("healthy"), small("allowed"))
 	}
 	if rapid.Bool().Draw(t, "drain") {
-		r.disturbance("d9", timeline.DrainName, "", at("began"), at("landed")+time.Second, at("healed")+2*time.Second)
+		r.disturbance("d9", history.DrainName, "", at("began"), at("landed")+time.Second, at("healed")+2*time.Second)
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "evictions") {
 		r.evict(at("eviction"), "pod-a", rapid.SampledFrom([]int{0, 201, 404, 429, 500}).Draw(t, "code"))

@@ -20,7 +20,7 @@ func scaledIn(t testing.TB) *recording {
 			r.events[i].At, c.Pod.Ready = 4, true // it was there before
 		}
 	}
-	r.disturbance("d1", mechanics.ScaleInName, "", 3900*ms, 6200*ms, 8*time.Second)
+	r.disturbance("d1", history.ScaleInName, "", 3900*ms, 6200*ms, 8*time.Second)
 	r.pod(7*time.Second, "added", "pod-c", history.PodState{}) // healing
 	r.pod(8*time.Second, "modified", "pod-c", history.PodState{Ready: true})
 	return r

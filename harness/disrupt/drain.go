@@ -31,7 +31,7 @@ type Drain struct {
 }
 
 // Name is drain.
-func (d Drain) Name() string { return "drain" }
+func (d Drain) Name() string { return history.DrainName }
 
 // Target names the node.
 func (d Drain) Target() string { return "node " + d.Node }

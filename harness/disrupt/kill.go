@@ -22,9 +22,9 @@ import (
 type How string
 
 const (
-	Deleted      How = "deleted"       // by the API: preStop, SIGTERM, its grace period
-	ForceDeleted How = "force-deleted" // by the API with grace 0: gone from it at once, the process may live on for a moment
-	Killed       How = "killed"        // SIGKILL to the process from its node; the pod stays, its container starts anew
+	Deleted      How = "deleted"                // by the API: preStop, SIGTERM, its grace period
+	ForceDeleted How = history.ForceDeletedName // by the API with grace 0: gone from it at once, the process may live on for a moment
+	Killed       How = history.KilledName       // SIGKILL to the process from its node; the pod stays, its container starts anew
 )
 
 // KillPod ends one pod: the one named, or the one that Choose finds, or else the first by name of the Ready ones that Selector selects.

@@ -26,7 +26,7 @@ type ScaleIn struct {
 }
 
 // Name is scale-in.
-func (ScaleIn) Name() string { return "scale-in" }
+func (ScaleIn) Name() string { return history.ScaleInName }
 
 // Target names the workload and how many pods it keeps.
 func (s ScaleIn) Target() string { return fmt.Sprintf("%s to %d", s.Workload, s.To) }

@@ -23,9 +23,6 @@ type NodePower interface {
 	NodeRuns(ctx context.Context, node string) (bool, error)
 }
 
-// StopNodeName is the name of the disturbance that stops a node.
-const StopNodeName = "node-loss"
-
 // StopNode stops a worker at once, with everything on it. It has landed when the node is off, and the control plane has noticed. Healing starts it
 // and waits until it is Ready, and so is what was on it, or what took its place.
 type StopNode struct {
@@ -34,7 +31,7 @@ type StopNode struct {
 }
 
 // Name is node-loss.
-func (StopNode) Name() string { return StopNodeName }
+func (StopNode) Name() string { return history.NodeLossName }
 
 // Target names the node.
 func (s StopNode) Target() string { return "node " + s.Node }

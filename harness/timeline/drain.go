@@ -6,16 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/words"
 	"k8s.io/apimachinery/pkg/labels"
 )
-
-// DrainName is the name of the disturbance that drains a node.
-const DrainName = "drain"
-
-// NodeLossName is the name of the disturbance that stops a node as a whole.
-const NodeLossName = "node-loss"
 
 // Drain is a node being emptied.
 type Drain struct {
@@ -28,7 +23,7 @@ type Drain struct {
 // Drains are the drains that began, in order.
 func (t *Timeline) Drains() []*Drain {
 	var all []*Drain
-	for _, d := range t.Performed(DrainName) {
+	for _, d := range t.Performed(history.DrainName) {
 		all = append(all, t.drain(d))
 	}
 	return all

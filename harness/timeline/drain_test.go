@@ -13,7 +13,7 @@ import (
 
 // disturbance is one that did not land, heal or fail.
 func disturbance(id string, began time.Duration) *Disturbance {
-	return &Disturbance{ID: id, Name: DrainName, Began: began, Landed: Never, Healed: Never, Failed: Never, Unhealed: Never}
+	return &Disturbance{ID: id, Name: history.DrainName, Began: began, Landed: Never, Healed: Never, Failed: Never, Unhealed: Never}
 }
 
 func TestEvictionsOfADrain(t *testing.T) {

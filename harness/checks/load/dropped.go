@@ -328,7 +328,7 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 // unplanned are the times in which a fault that nobody plans may cost hits: from the beginning of each that landed.
 func unplanned(t *timeline.Timeline, length time.Duration) []timeline.Span {
 	var all []timeline.Span
-	for _, name := range []string{timeline.NodeLossName, "killed", "force-deleted"} {
+	for _, name := range []string{history.NodeLossName, history.KilledName, history.ForceDeletedName} {
 		for _, d := range t.Performed(name) {
 			if length > 0 && d.Landed != timeline.Never {
 				all = append(all, timeline.Span{From: d.Began, Until: d.Began + length})

@@ -92,7 +92,7 @@ func (f *undisturbed) isDone(e end) bool {
 // isLost reports whether a disturbance had stopped a node as a whole at a moment, or was starting it again.
 func (f *undisturbed) isLost(node string, at time.Duration) bool {
 	return f.during(at, func(d *timeline.Disturbance) bool {
-		return d.Name == timeline.NodeLossName && slices.Contains(d.Nodes, node)
+		return d.Name == history.NodeLossName && slices.Contains(d.Nodes, node)
 	})
 }
 

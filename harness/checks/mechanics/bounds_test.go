@@ -277,11 +277,11 @@ func TestTheShareThatComesBack(t *testing.T) {
 
 // The pods that went and came under a scale-in, from its beginning to when it landed.
 func TestWhatAScaleInTakes(t *testing.T) {
-	d := disturbance(ScaleInName, 200)
+	d := disturbance(history.ScaleInName, 200)
 	d.Landed = 400
-	given := disturbance(ScaleInName, 200)
+	given := disturbance(history.ScaleInName, 200)
 	given.Failed = 400
-	open := disturbance(ScaleInName, 200)
+	open := disturbance(history.ScaleInName, 200)
 	for name, c := range map[string]struct {
 		d           *timeline.Disturbance
 		pod         *timeline.Pod
@@ -339,7 +339,7 @@ func TestWhichHitsAScaleInCounts(t *testing.T) {
 		"of nobody knows whom": {history.Workload{}, app, history.Hit{At: 299, Latency: 2}, scaleCount{hits: 1}},
 		"on nobody knows whom": {other, history.Workload{}, history.Hit{At: 299, Latency: 2}, scaleCount{hits: 1}},
 	} {
-		d := disturbance(ScaleInName, 200)
+		d := disturbance(history.ScaleInName, 200)
 		d.Workload = c.workload
 		f := &scaleDown{scales: []scale{{Disturbance: d, stops: []stop{{of: pod("a", nil), from: 300}}, span: timeline.Span{From: 200, Until: 450}}}, t: loaded()}
 		a := f.Arm(&timeline.Arm{Workload: c.arm}).(*armScale)
@@ -429,7 +429,7 @@ func TestTheVerdictOnADrain(t *testing.T) {
 		if c.early {
 			tl.End.Outcome = history.EndInterrupted
 		}
-		d := disturbance(timeline.DrainName, 200)
+		d := disturbance(history.DrainName, 200)
 		d.Landed, d.Failed = c.landed, c.failed
 		for i := range c.evictions {
 			c.evictions[i].Disturbance = d.ID
@@ -473,7 +473,7 @@ func TestWhatABudgetAllowed(t *testing.T) {
 // drainOf is a drain of node n1 from 200 to 400, of pods that a budget selects.
 func drainOf(change func(*timeline.Timeline, *timeline.Disturbance)) pdbDrain {
 	tl := loaded()
-	d := disturbance(timeline.DrainName, 200)
+	d := disturbance(history.DrainName, 200)
 	d.Landed, d.Healed, d.Target = 300, 400, "n1"
 	tl.Cluster.Nodes = []*timeline.Track[resource.Node]{track("n1", at(0, resource.Node{Ready: true}))}
 	tl.Cluster.Budgets = []*timeline.Track[resource.PDB]{track("guard", at(0, resource.PDB{Selector: "app=a", DesiredHealthy: 1}))}

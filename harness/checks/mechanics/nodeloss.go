@@ -44,12 +44,12 @@ func NodeLoss(b NodeLossBudgets, tolerance judge.Tolerance) judge.Check {
 				"`beside` hits while it was away and missed.",
 			Budgets: []any{b},
 		},
-		Needs: []judge.Need{load.Carried, {What: "disturbance " + timeline.NodeLossName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(timeline.NodeLossName)) > 0 }}},
+		Needs: []judge.Need{load.Carried, {What: "disturbance " + history.NodeLossName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(history.NodeLossName)) > 0 }}},
 		Rests: []string{"pods", "nodes"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
 			f := &nodeLoss{t: t, budgets: b}
-			for _, d := range t.Performed(timeline.NodeLossName) {
+			for _, d := range t.Performed(history.NodeLossName) {
 				f.losses = append(f.losses, newNodeLost(t, d, b.Missed))
 			}
 			return f

@@ -14,9 +14,6 @@ import (
 // SlugScaleDown is the name of the check.
 const SlugScaleDown = "mechanics.scale-down"
 
-// ScaleInName is the name of the disturbance that wants fewer pods of a workload.
-const ScaleInName = "scale-in"
-
 // ScaleDown looks at the pods that were taken from a workload and not replaced, and at every hit of that time.
 func ScaleDown(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
@@ -32,7 +29,7 @@ func ScaleDown(b GracefulBudgets, tolerance judge.Tolerance) judge.Check {
 				"flight at those that were.",
 			Budgets: []any{b},
 		},
-		Needs: []judge.Need{load.Carried, {What: "disturbance " + ScaleInName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(ScaleInName)) > 0 }}},
+		Needs: []judge.Need{load.Carried, {What: "disturbance " + history.ScaleInName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(history.ScaleInName)) > 0 }}},
 		Rests: []string{"pods"},
 		Late:  tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
@@ -51,7 +48,7 @@ type scale struct {
 
 func scalesOf(t *timeline.Timeline, tolerance judge.Tolerance) []scale {
 	var all []scale
-	for _, d := range t.Performed(ScaleInName) {
+	for _, d := range t.Performed(history.ScaleInName) {
 		landed := min(d.Landed, d.Failed)
 		s := scale{Disturbance: d, span: timeline.Span{From: d.Began, Until: landed}}
 		for _, stop := range stopsOf(t) {
