@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
+	"go/constant"
+	"go/types"
 	"io"
 	"net/http"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +17,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"golang.org/x/tools/go/packages"
 
 	"bitvault.dev/rollproof/harness/history"
 )
@@ -303,43 +302,22 @@ func TestEveryDisturbanceHasANoOp(t *testing.T) {
 // declared is the types of this package that have a method Do, and the values of How.
 func declared(t *testing.T) (doers, hows []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
+	loaded, err := packages.Load(&packages.Config{Mode: packages.NeedName | packages.NeedTypes | packages.NeedImports}, ".")
+	if err != nil || len(loaded) != 1 || len(loaded[0].Errors) > 0 {
+		t.Fatalf("load this package: %v, %v", loaded, err)
 	}
-	for _, file := range files {
-		if strings.HasSuffix(file, "_test.go") {
-			continue
-		}
-		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(parsed, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.FuncDecl:
-				if n.Name.Name == "Do" && n.Recv != nil {
-					doers = append(doers, receiver(n.Recv.List[0].Type))
-				}
-			case *ast.ValueSpec:
-				if kind, is := n.Type.(*ast.Ident); is && kind.Name == "How" {
-					value, err := strconv.Unquote(n.Values[0].(*ast.BasicLit).Value)
-					if err != nil {
-						t.Fatal(err)
-					}
-					hows = append(hows, value)
-				}
+	scope := loaded[0].Types.Scope()
+	for _, name := range scope.Names() {
+		switch object := scope.Lookup(name).(type) {
+		case *types.TypeName:
+			if does, _, _ := types.LookupFieldOrMethod(object.Type(), true, loaded[0].Types, "Do"); does != nil && !types.IsInterface(object.Type()) {
+				doers = append(doers, name)
 			}
-			return true
-		})
+		case *types.Const:
+			if kind, is := object.Type().(*types.Named); is && kind.Obj().Name() == "How" {
+				hows = append(hows, constant.StringVal(object.Val()))
+			}
+		}
 	}
 	return doers, hows
-}
-
-// receiver is the name of the type of a method's receiver.
-func receiver(e ast.Expr) string {
-	if star, is := e.(*ast.StarExpr); is {
-		e = star.X
-	}
-	return e.(*ast.Ident).Name
 }
