@@ -50,6 +50,7 @@ var inTests = map[string][]string{
 	"harness/site/existing": {"harness/observe/apitest"},                    // the API server of the tests
 	"harness/site/kind":     {"harness/site/existing"},                      // a cluster of ours, named as if somebody else had made it
 	"harness/disrupt":       {"harness/observe", "harness/observe/apitest"}, // the API server of the tests; and whether what is disturbed is seen
+	"scenarios":             {"harness/history"},                            // names of disturbances, which more than one type performs
 }
 
 // testOnly may be imported by suites and by _test.go files alone: everything else must run outside of `go test`.

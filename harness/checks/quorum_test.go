@@ -131,6 +131,21 @@ func TestQuorum(t *testing.T) {
 				}
 			}
 		}, judge.Inconclusive, "nothing was tested"},
+		{"refused for ever, but for a dry run", func(r *recording) {
+			for i := range r.events {
+				if e := r.events[i].Eviction; e != nil && e.Pod == "m-1" && e.Code == 201 {
+					e.DryRun = true
+				}
+			}
+			r.forgetPod("m-1", time.Second, 20*time.Second)
+		}, judge.Fail, "the eviction of m-1 was refused, and never allowed later"},
+		{"only a dry run was refused", func(r *recording) {
+			for i := range r.events {
+				if e := r.events[i].Eviction; e != nil && e.Code == 429 {
+					e.DryRun = true
+				}
+			}
+		}, judge.Inconclusive, "never put to the test"},
 		{"no eviction", func(r *recording) { r.forgetEvictions(func(*history.Eviction) bool { return true }) }, judge.Inconclusive, "no eviction"},
 		{"a gap in the pods", func(r *recording) { r.gap("pods", 3500*ms, 3600*ms, true) }, judge.Inconclusive, "changes of pods"},
 		{"no ledger", func(r *recording) { r.ledgers = nil }, judge.Inconclusive, "no ledger of writes to nats"},

@@ -89,9 +89,10 @@ func (j *quorumOf) judge() {
 		}
 		pod, asked := j.members[i], e.At-e.Latency
 		switch {
+		case e.DryRun: // nothing was asked for
 		case e.Refused() && timeline.IsReady(pod, asked) && !j.othersReadyThroughout(pod, asked-j.Tolerance.Watch, e.At+j.Tolerance.Watch):
 			protected = append(protected, e)
-		case e.Accepted() && !e.DryRun:
+		case e.Accepted():
 			first = min(first, asked)
 			j.accepted++
 			j.allowed(pod, &e)
@@ -131,7 +132,7 @@ func (j *quorumOf) allowedLater(protected []timeline.Eviction) {
 	told := map[string]bool{}
 	for _, refusal := range protected {
 		later := slices.ContainsFunc(j.t.Evictions, func(e timeline.Eviction) bool {
-			return e.Accepted() && e.Namespace == refusal.Namespace && e.Pod == refusal.Pod && e.At > refusal.At
+			return e.Accepted() && !e.DryRun && e.Namespace == refusal.Namespace && e.Pod == refusal.Pod && e.At > refusal.At
 		})
 		if later || told[refusal.Pod] {
 			continue
