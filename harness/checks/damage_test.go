@@ -19,7 +19,7 @@ import (
 )
 
 // damagedRuns is how many random damages the table tries; the seed makes them the same ones every time.
-const damagedRuns, damageSeed = 2000, 12
+const damagedRuns, damageSeed = 1000, 12
 
 // damage changes the files of a record, by name, in one way. other is the record of another run of the same kind.
 type damage struct {
