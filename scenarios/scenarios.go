@@ -37,6 +37,8 @@ func All(w bitvault.World) []run.Scenario {
 		nats.Killed(w),
 		nats.PDB(w),
 		redis.Rolling(w),
+		redis.ForceDeleted(w),
+		redis.Killed(w),
 		redis.PDB(w),
 	}
 }

@@ -83,6 +83,8 @@ func All(w bitvault.World) []Fault {
 
 		plant(redis.Rolling(w), "redis.failover", "a hand-over that does not pause writes", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"redis-no-pause"} }),
+		plant(redis.Killed(w), "redis.failover", "one sentinel, where two must agree", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"redis-one-sentinel"} }),
 		plant(redis.PDB(w), "redis.pdb", "a disruption budget that selects other pods", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"redis-wrong-budget"} }),
 		wipedStream(w),
