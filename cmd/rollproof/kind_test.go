@@ -248,10 +248,10 @@ func (s *bench) interruptedInEveryPhase(t *testing.T) {
 	phases := []struct{ scenario, said string }{
 		{"mechanics/pdb", "installing the stack"},
 		{"mechanics/pdb", "starting to observe"},
-		{"mechanics/pdb", "load before the first act"},
+		{"mechanics/pdb", "before the first act"},
 		{"mechanics/pdb", "failed  drain: the worker"}, // a status line of some seconds later: pods are being evicted
 		{"mechanics/pdb", "  healing\n"},
-		{"mechanics/pdb", "load after healing"},
+		{"mechanics/pdb", "after healing"},
 		{"canary/aborts-on-errors", "waiting for v2 to be promoted"},
 	}
 	for _, phase := range phases {
@@ -282,7 +282,7 @@ func (s *bench) interruptedInEveryPhase(t *testing.T) {
 
 func (s *bench) twoRuns(t *testing.T) {
 	first := s.run(t, "mechanics/readiness")
-	first.says(t, "load before the first act", 2*time.Minute)
+	first.says(t, "before the first act", 2*time.Minute)
 	second := s.run(t, "mechanics/readiness").ends(t, exitCouldNotRun, soon)
 	if !strings.Contains(second, "is held by rollproof run (process ") || strings.Count(second, "\n") != 1 {
 		t.Errorf("the second run said\n%s", second)

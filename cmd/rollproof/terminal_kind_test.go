@@ -19,7 +19,7 @@ func TestTerminalOnACluster(t *testing.T) {
 	for _, s := range []session{
 		{"images build", []string{"images", "build", "node", "registry", "probe"}, "", []int{exitPass}, "COMPONENT"},
 		{"cluster up", []string{"cluster", "up"}, "", []int{exitPass}, "kubectl --kubeconfig"},
-		{"run", []string{"run", "canary/promotes-good", "--out", out}, "load before the first act", []int{exitPass, exitInconclusive}, "exit code of the verdict"},
+		{"run", []string{"run", "canary/promotes-good", "--out", out}, "before the first act", []int{exitPass, exitInconclusive}, "exit code of the verdict"},
 		{"teeth", []string{"teeth", "disruption.landed", "--out", out}, "fault 1 of 1", []int{exitPass}, "planted faults were seen"},
 	} {
 		for _, l := range looks() {

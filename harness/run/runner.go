@@ -248,7 +248,7 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	if err := p.begin(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.hold(ctx, "load before the first act", p.scenario.Before); err != nil {
+	if err := p.hold(ctx, "before the first act", p.scenario.Before); err != nil {
 		return forTheJudges(err)
 	}
 	for _, act := range p.scenario.Acts {
@@ -262,7 +262,7 @@ func (p *performance) play(ctx context.Context) (early, err error) {
 	if early, err := p.heal(ctx); early != nil || err != nil {
 		return early, err
 	}
-	return forTheJudges(p.hold(ctx, "load after healing", p.scenario.After))
+	return forTheJudges(p.hold(ctx, "after healing", p.scenario.After))
 }
 
 // isForTheJudges reports whether an act that failed ends the acts early and is no error of the run: what it waited for did not come, or the path to
@@ -352,7 +352,7 @@ func (p *performance) hold(ctx context.Context, name string, d time.Duration) er
 	if d <= 0 {
 		return nil
 	}
-	p.say("%s: %v", name, d)
+	p.say("%s: %s", name, words.Span(d))
 	if err := p.milestone(name, ""); err != nil {
 		return err
 	}
