@@ -40,6 +40,8 @@ type engine interface {
 	dropNetwork(ctx context.Context, name, label string) (dropped bool, err error)
 	// dataRoot is the folder the engine keeps images and containers in, as the engine's machine names it.
 	dataRoot(ctx context.Context) (string, error)
+	// memory is that of the engine's machine, all of it, in bytes.
+	memory(ctx context.Context) (uint64, error)
 }
 
 type runningContainer struct {
@@ -257,4 +259,15 @@ func (m moby) dataRoot(ctx context.Context) (string, error) {
 		return "", errors.New("ask the engine for its data folder: it names none")
 	}
 	return info.Info.DockerRootDir, nil
+}
+
+func (m moby) memory(ctx context.Context) (uint64, error) {
+	info, err := m.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("ask the engine for the memory of its machine: %w", err)
+	}
+	if info.Info.MemTotal <= 0 {
+		return 0, errors.New("ask the engine for the memory of its machine: it names none")
+	}
+	return uint64(info.Info.MemTotal), nil
 }

@@ -166,6 +166,11 @@ func (e *fakeEngine) dropNetwork(_ context.Context, name, label string) (bool, e
 	return true, nil
 }
 
+func (e *fakeEngine) memory(context.Context) (uint64, error) { return engineMemory, nil }
+
+// engineMemory is that of the engine's machine, and of this one where nothing else is planted.
+const engineMemory = 8 << 30
+
 func (e *fakeEngine) dataRoot(context.Context) (string, error) { return "/", nil }
 
 // fakeKind makes three containers as kind does, then behaves as create says.
@@ -236,6 +241,7 @@ func newFixture(t *testing.T) *fixture {
 		inotify: func() (bool, error) { return false, nil },
 		listen:  func(string, string) (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
 		free:    func(string) (uint64, error) { return 1 << 40, nil },
+		memory:  func(context.Context) (uint64, uint64, error) { return 6 << 30, engineMemory, nil },
 	}
 	// No API server runs: what follows the checks is tested by the e2e test, which has one.
 	m.checkAll = func(context.Context, *Cluster, string, *progress.Display) ([]Result, error) {

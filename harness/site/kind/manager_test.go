@@ -408,13 +408,19 @@ func TestPreflight(t *testing.T) {
 		}, []string{"/layout has 1.0 GiB free", "needs 2.0 GiB", "images prune"}},
 		"engine far away": {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 0, errPlanted } }, nil},
 		"just enough":     {func(f *fixture) { f.machine.free = func(string) (uint64, error) { return 7 << 30, nil } }, nil},
-		"inotify":         {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
+		"memory": {func(f *fixture) {
+			f.machine.memory = func(context.Context) (uint64, uint64, error) { return 2 << 30, engineMemory, nil }
+		}, []string{"2.0 GiB of memory to give (of 8.0 GiB)", "3 nodes", "needs 3.1 GiB"}},
+		"memory of an engine far away": {func(f *fixture) {
+			f.machine.memory = func(context.Context) (uint64, uint64, error) { return 1 << 30, 4 << 30, nil }
+		}, nil},
+		"inotify": {func(f *fixture) { f.machine.inotify = func() (bool, error) { return false, errPlanted } }, []string{"planted fault"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			c.plant(f)
-			err := f.preflight(context.Background(), config)
+			err := f.preflight(context.Background(), config, 2<<30)
 			if len(c.want) == 0 {
 				if err != nil {
 					t.Errorf("refused: %v", err)

@@ -36,6 +36,7 @@ type UpOptions struct {
 	Config     *Config
 	MinWorkers int    // what the caller needs, with NeededBy naming it in the error
 	NeededBy   string //
+	Memory     uint64 // bytes that what the caller installs will take, besides the nodes
 	Retain     bool   // on failure or cancel keep what was made
 	ExportTo   string // kubeconfig of the user's that gets an entry as well, "" for none
 	LogsDir    string // folder below which a failure's logs are put; "" is "out"
@@ -77,7 +78,7 @@ func (m *Manager) Up(ctx context.Context, o UpOptions) (*Cluster, UpReport, erro
 		return nil, report, err
 	}
 	if !found {
-		if err := m.preflight(ctx, o.Config); err != nil {
+		if err := m.preflight(ctx, o.Config, o.Memory); err != nil {
 			return nil, report, err
 		}
 	}
