@@ -118,14 +118,18 @@ func (m *Merged) row(p suite.Part, dir string) MergedRun {
 	if p.Dir == "" {
 		return run
 	}
-	run.Path = p.Of.RecordOf(p.Run)
-	if whole, err := filepath.Abs(run.Path); err == nil {
-		if relative, err := filepath.Rel(dir, whole); err == nil {
-			run.Path = relative
-		}
-	}
-	run.Path = filepath.ToSlash(run.Path)
+	run.Path = From(dir, p.Of.RecordOf(p.Run))
 	return run
+}
+
+// From is the path of a record as a page in a directory links to it, so that both can be carried elsewhere together.
+func From(dir, record string) string {
+	from, err1 := filepath.Abs(dir)
+	whole, err2 := filepath.Abs(record)
+	if relative, err := filepath.Rel(from, whole); err == nil && err1 == nil && err2 == nil {
+		record = relative
+	}
+	return filepath.ToSlash(record)
 }
 
 // name is the scenario and which of its repetitions the run is.

@@ -18,6 +18,7 @@ type Tooth struct {
 	Seen    bool          `json:"seen"`
 	Said    string        `json:"said"`          // what the check said, or why there is no answer
 	Dir     string        `json:"dir,omitempty"` // of the run
+	Path    string        `json:"-"`             // of the same, from the page
 	Took    time.Duration `json:"took"`          // nanoseconds
 }
 
@@ -113,13 +114,14 @@ var teethPage = template.Must(template.New("teeth").Parse(`<!doctype html>
 :root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif}body{margin:2rem auto;max-width:70rem;padding:0 1rem}
 h1{font-size:1.4rem;margin:0}table{border-collapse:collapse;width:100%;margin-top:1.5rem}th,td{text-align:left;padding:.45rem .6rem;
 border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent);vertical-align:top}th{font-weight:600}
-code{font:13px ui-monospace,monospace}.seen{color:#1a7f37}.survived{color:#c62828;font-weight:700}small{opacity:.75}
-@media (prefers-color-scheme:dark){.seen{color:#57c46f}.survived{color:#ff7b72}}</style></head><body>
+code{font:13px ui-monospace,monospace}small{opacity:.75}td:first-child{white-space:nowrap}a{color:#0b57d0}
+.seen{color:#1a7f37}.survived{color:#c62828;font-weight:700}.untried{color:#8a5300;font-weight:700}
+@media (prefers-color-scheme:dark){.seen{color:#57c46f}.survived{color:#ff7b72}.untried{color:#e0a84e}a{color:#8ab4f8}}</style></head><body>
 <h1>{{.KillRate}}</h1><p><small>A fault was planted under each check on the real stack, {{.Started.Format "2006-01-02 15:04 UTC"}}. A check that
 does not see its fault proves nothing when it is green.</small></p>
 <table><thead><tr><th></th><th>check</th><th>planted fault</th><th>what the check said</th><th>run</th></tr></thead><tbody>
-{{range .Faults}}<tr><td class="{{if .Seen}}seen{{else}}survived{{end}}">{{if .Seen}}✓{{else}}✗{{end}} {{.Outcome}}</td>
-<td><code>{{.Check}}</code></td><td>{{.Planted}}</td><td>{{.Said}}</td><td><small>{{.Dir}}</small></td></tr>
+{{range .Faults}}<tr><td class="{{if .Seen}}seen{{else if .Tried}}survived{{else}}untried{{end}}">{{if .Seen}}✓{{else if .Tried}}✗{{else}}–{{end}} {{.Outcome}}</td>
+<td><code>{{.Check}}</code></td><td>{{.Planted}}</td><td>{{.Said}}</td><td>{{with .Path}}<a href="{{.}}/report.html"><small>{{.}}</small></a>{{end}}</td></tr>
 {{end}}</tbody></table></body></html>
 `))
 

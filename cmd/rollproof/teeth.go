@@ -107,7 +107,11 @@ func plantAll(cmd *cobra.Command, l *lab.Lab, out string, faults []teeth.Fault, 
 func concludeTeeth(cmd *cobra.Command, dir string, parts []suite.Part, broken error) error {
 	matrix := &reports.Teeth{Started: parts[0].Of.Started}
 	for _, p := range parts {
-		matrix.Add(toothOf(p))
+		tooth := toothOf(p)
+		if tooth.Dir != "" {
+			tooth.Path = reports.From(dir, tooth.Dir)
+		}
+		matrix.Add(tooth)
 	}
 	if err := writeTeeth(dir, matrix); err != nil {
 		return errors.Join(err, broken)
