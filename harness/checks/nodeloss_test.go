@@ -350,6 +350,11 @@ func TestLostToAFaultThatNobodyPlans(t *testing.T) {
 			r.took("killed", history.Restarts, "pod-z")
 			late(r.at("get", 2100*ms))
 		}, judge.Fail},
+		"of a kill that names the workload, and a pod that is not its own": {func(_ *testing.T, r *recording) {
+			r.took("killed", history.Restarts, "pod-z")
+			r.disturbances(func(d *history.Disturbance) { d.Workload = testApp })
+			late(r.at("get", 2100*ms))
+		}, judge.Fail},
 		"of a kill that changes a pod only": {func(_ *testing.T, r *recording) {
 			r.took("killed", history.Changes, "pod-a")
 			late(r.at("get", 2100*ms))

@@ -65,7 +65,7 @@ func ZeroDropped(b DroppedBudgets, tolerance judge.Tolerance) judge.Check {
 				"And where the scenario declares `unplanned`: a failed hit of an arm whose workload had a Ready pod that a disturbance `node-loss`, `killed` or `force-deleted` took, " +
 				"once that landed, and watches saw that such a node was not Ready; it is counted as lost. It was under way between the beginning of the disturbance and `unplanned` after it, or `propagation` after it was healed where that is " +
 				"earlier. It got no complete answer (a deadline, or a connection that was refused or broken off), or 502, 503 or 504 by the ingress, and no part of an answer from another pod. " +
-				"In any second, and in any longer time, no more of an arm are excused than the loss explains: the share of the workload's Ready pods that it took, by the exact binomial distribution " +
+				"In each second, each two, each four and so on up to all of the time, no more of an arm are excused than the loss explains: the share of the workload's Ready pods that it took, by the exact binomial distribution " +
 				"(more come once in a million by chance); where the control arm lost some too, that share of what is left besides. What is beyond that is dropped.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, answered " +
 				"past the deadline, or without what tells who answered where its like carry it; or on bytes after the end of an answer.",

@@ -72,11 +72,16 @@ func (l *loss) takes(t *timeline.Timeline, d *timeline.Disturbance, w history.Wo
 			}
 		}
 	}
-	if len(gone) == 0 && (d.Workload != w || d.Name == history.NodeLossName) {
+	if len(gone) == 0 && (d.Workload != w || namesWhatItTakes(d)) {
 		return
 	}
 	l.ready, l.gone = ready, gone
 	l.blind = len(t.GapsOver([]string{"pods", "replicasets"}, timeline.Span{From: d.Began, Until: d.Began})) > 0
+}
+
+// namesWhatItTakes reports whether a disturbance tells by nodes or by pods what it takes. Else it takes one pod of its workload.
+func namesWhatItTakes(d *timeline.Disturbance) bool {
+	return d.Name == history.NodeLossName || slices.ContainsFunc(d.Touched, func(t history.Touch) bool { return t.Resource == "pods" })
 }
 
 // takesPod reports whether a pod went with a node that a disturbance stopped, which watches saw, or is one that it ended or whose process it killed.
