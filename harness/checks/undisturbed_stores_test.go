@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -100,6 +101,35 @@ func TestUndisturbedOfARollingStatefulSet(t *testing.T) {
 			r.replaced(2850*ms, "store-0", "StatefulSet", "r2") // store-2 is Ready again, but it is store-1 that comes next
 		}},
 		{name: "the next pod before the last one is Ready", want: judge.Inconclusive, reason: "pod bitvault/store-1 was ended", spoil: early},
+		{name: "the pod before it is missing", want: judge.Inconclusive, reason: "pod bitvault/store-1 was ended", spoil: func(r *recording) {
+			r.forgetAbout("pods", "store-2", 2350*ms) // it is gone at 2.4 s, and nothing takes its place
+			r.member(2400*ms, "deleted", "store-2", "uid-store-2", "StatefulSet", "r1", history.PodState{Terminating: true})
+			r.forgetAbout("pods", "store-0", ms)
+		}},
+		{name: "the last pod was never there", want: judge.Inconclusive, reason: "pod bitvault/store-1 was ended", spoil: func(r *recording) {
+			r.forgetAbout("pods", "store-2", 0)
+			r.forgetAbout("pods", "store-0", ms)
+		}},
+		{name: "two at once, as its maxUnavailable lets it", want: judge.Pass, spoil: func(r *recording) { r.unavailable(2); early(r) }},
+		{name: "two at the same moment, as its maxUnavailable lets it", want: judge.Pass, spoil: func(r *recording) {
+			r.unavailable(2)
+			r.forgetAbout("pods", "store-1", ms)
+			r.replaced(2100*ms, "store-1", "StatefulSet", "r2")
+		}},
+		{name: "three at once, where two may be away", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
+			r.unavailable(2)
+			early(r)
+			r.forgetAbout("pods", "store-0", ms)
+			r.replaced(2700*ms, "store-0", "StatefulSet", "r2")
+		}},
+		{name: "before the turn of one that may be away, and is not", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
+			r.unavailable(2)
+			r.forgetAbout("pods", "store-0", ms)
+			r.replaced(2850*ms, "store-0", "StatefulSet", "r2") // store-1 is of the older revision, and there
+		}},
+		{name: "a pod that its partition holds back", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
+			edit(r, "statefulsets", "store", 0, func(o *resource.StatefulSet) { o.Partition = 1 })
+		}},
 		{name: "an operator that deletes the pods itself", want: judge.Pass, spoil: func(r *recording) {
 			edit(r, "statefulsets", "store", 0, onDelete)
 			early(r)
@@ -163,6 +193,14 @@ func TestUndisturbedOfARollingOperator(t *testing.T) {
 		{name: "a second pod deleted by hand while one is away", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
 			r.forgetAbout("pods", "store-0", ms)
 			r.replaced(3050*ms, "store-0", "Cluster", "r2") // store-1 is ending
+		}},
+		{name: "an update that names no workload", want: judge.Pass, spoil: func(r *recording) {
+			r.disturbances(func(d *history.Disturbance) { d.Workload = history.Workload{} })
+		}},
+		{name: "a second pod deleted by hand in an update that names no workload", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
+			r.disturbances(func(d *history.Disturbance) { d.Workload = history.Workload{} })
+			r.forgetAbout("pods", "store-0", ms)
+			r.replaced(3050*ms, "store-0", "Cluster", "r2")
 		}},
 		{name: "a second pod deleted by hand while one is gone", want: judge.Inconclusive, reason: "pod bitvault/store-0 was ended", spoil: func(r *recording) {
 			r.forgetAbout("pods", "store-0", ms)
@@ -228,6 +266,41 @@ func TestUndisturbedOfALostNode(t *testing.T) {
 		{name: "its pod went by its taint", want: judge.Pass, spoil: gone("DeletionByTaintManager")},
 		{name: "its pod went with the node", want: judge.Pass, spoil: gone("DeletionByPodGC")},
 		{name: "its pod was ended in order", want: judge.Pass, spoil: gone("TerminationByKubelet")},
+		{name: "its pod went by its taint before the node was missed", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-a", ms)
+			r.endPod(2500*ms, "pod-a", "rs-h1", "n1", "DeletionByTaintManager")
+		}},
+		{name: "its pod was ended in order before the node was missed", want: judge.Pass, spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-a", ms)
+			r.endPod(2500*ms, "pod-a", "rs-h1", "n1", "TerminationByKubelet")
+		}},
+		{name: "a container starts anew while the node should be off", want: judge.Inconclusive, reason: "container app of pod bitvault/pod-a started anew", spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-a", ms)
+			r.restartedOn(2500*ms, "pod-a", "n1")
+		}},
+		{name: "a container starts anew twice with the node", want: judge.Inconclusive, reason: "container app of pod bitvault/pod-a started anew", spoil: func(r *recording) {
+			r.restartedOn(6500*ms, "pod-a", "n1")
+			edit(r, "pods", "pod-a", 6500*ms, func(o *resource.Pod) { o.Containers[0].Restarts = 2 })
+		}},
+		{name: "a container starts anew with the node, and is killed then", want: judge.Pass, spoil: func(r *recording) {
+			r.disturbance("d2", "killed", "", 6400*ms, 6600*ms, 7*time.Second)
+			r.restartedOn(6500*ms, "pod-a", "n1")
+			edit(r, "pods", "pod-a", 6500*ms, func(o *resource.Pod) { o.Containers[0].Restarts = 2 })
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil && d.ID == "d2" {
+					d.Workload, d.Touched = history.Workload{}, []history.Touch{{Effect: history.Restarts, Resource: "pods", Namespace: "bitvault", Name: "pod-a", UID: "uid-pod-a"}}
+				}
+			}
+		}},
+		{name: "long after the node was back", want: judge.Inconclusive, reason: "container app of pod bitvault/pod-a started anew", spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-a", 6*time.Second)
+			r.podOf(6100*ms, "modified", "pod-a", "rs-h1", "n1", history.PodState{Ready: true, Version: "v1"}, "")
+			r.restartedOn(8*time.Second, "pod-a", "n1")
+		}},
+		{name: "lost again by itself right after", want: judge.Inconclusive, reason: "node n1 stopped being Ready", spoil: func(r *recording) {
+			r.node(7300*ms, "n1", resource.Node{})
+			r.node(7400*ms, "n1", resource.Node{Ready: true})
+		}},
 		{name: "its pod was deleted by hand", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: gone("")},
 		{name: "a pod of another node was deleted by hand", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
 			r.endPod(4*time.Second, "pod-b", "rs-h1", "n2", "")
@@ -247,9 +320,42 @@ func TestUndisturbedOfALostNode(t *testing.T) {
 		}},
 		{name: "a node that is drained and short of memory", want: judge.Inconclusive, reason: "pod bitvault/pod-a was ended", spoil: func(r *recording) {
 			gone("TerminationByKubelet")(r)
+			r.forgetAbout("nodes", "n1", ms)
 			r.disturbances(func(d *history.Disturbance) { d.Name = "drain" })
 		}},
 	})
+}
+
+// unavailable is how many pods of the StatefulSet an update may take at once.
+func (r *recording) unavailable(pods int32) {
+	edit(r, "statefulsets", "store", 0, func(o *resource.StatefulSet) { o.MaxUnavailable = pods })
+}
+
+// A pod that ended before its turn says whose turn it was.
+func TestUndisturbedSaysWhoseTurnItWas(t *testing.T) {
+	for want, spoil := range map[string]func(*recording){
+		"store-2 was not there": func(r *recording) { r.forgetAbout("pods", "store-2", 0) },
+		"store-2 was not Ready": func(r *recording) {
+			r.forgetAbout("pods", "store-1", ms)
+			r.replaced(2600*ms, "store-1", "StatefulSet", "r2")
+		},
+		"store-2 was ending": func(r *recording) {
+			r.forgetAbout("pods", "store-1", ms)
+			r.replaced(2200*ms, "store-1", "StatefulSet", "r2")
+		},
+		"store-2 was still of an older revision": func(r *recording) {
+			r.forgetAbout("pods", "store-1", ms)
+			r.replaced(2050*ms, "store-1", "StatefulSet", "r2")
+		},
+	} {
+		r := cleanRun()
+		rolledStatefulSet(t, r)
+		spoil(r)
+		p := assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Inconclusive)
+		if !slices.ContainsFunc(p.Findings, func(f judge.Finding) bool { return slices.Contains(f.Evidence, want) }) {
+			t.Errorf("no finding says that %s: %+v", want, p.Findings)
+		}
+	}
 }
 
 // What is told of a StatefulSet before anybody asked for it changes nothing: older records tell of none.
@@ -259,4 +365,6 @@ func TestUndisturbedOfAStoreInAnOlderRecord(t *testing.T) {
 	r.forgetAbout("statefulsets", "store", 0)
 	r.disturbances(func(d *history.Disturbance) { d.Touched = nil })
 	assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Pass)
+	r.disturbances(func(d *history.Disturbance) { d.Name = "evict-each" })
+	assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Inconclusive)
 }

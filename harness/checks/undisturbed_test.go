@@ -332,6 +332,10 @@ func TestUndisturbed(t *testing.T) {
 		{name: "a ReplicaSet that is deleted", want: judge.Inconclusive, reason: "replicaset bitvault/rs-h2 was deleted", spoil: func(r *recording) {
 			r.replicaSet(8*time.Second, "deleted", "v2", "h2", 2, "")
 		}},
+		{name: "two pods of one step end at once, as maxUnavailable lets them", want: judge.Pass, spoil: func(r *recording) {
+			r.forgetAbout("pods", "pod-b", ms)
+			r.endPod(6500*ms, "pod-b", "rs-h1", "n2", "")
+		}},
 		{name: "a ReplicaSet of the past that is tidied up", want: judge.Pass, spoil: func(r *recording) {
 			r.replicaSet(8*time.Second, "deleted", "v1", "h1", 0, "")
 		}},
@@ -347,6 +351,14 @@ func TestUndisturbed(t *testing.T) {
 			r.change(time.Second, "deleted", "nodes", "n1", nil, resource.Node{Ready: true})
 		}},
 		{name: "a node that somebody is told to disturb", want: judge.Pass, spoil: func(r *recording) {
+			for i := range r.events {
+				if d := r.events[i].Disturbance; d != nil {
+					d.Name, d.Nodes = history.NodeLossName, []string{"n1"}
+				}
+			}
+			r.node(3*time.Second, "n1", resource.Node{})
+		}},
+		{name: "a node that a release has nothing to do with", want: judge.Inconclusive, reason: "node n1 stopped being Ready", spoil: func(r *recording) {
 			for i := range r.events {
 				if d := r.events[i].Disturbance; d != nil {
 					d.Nodes = []string{"n1"}
@@ -431,13 +443,23 @@ func TestUndisturbedOfADrain(t *testing.T) {
 		{name: "evicted for a taint of the node", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
 			r.endPod(5*time.Second, "pod-b", "rs-h1", "n2", "DeletionByTaintManager")
 		}},
-		{name: "evicted for a taint of a node that somebody is told to disturb", want: judge.Pass, spoil: func(r *recording) {
+		{name: "evicted for a taint of a node that is drained", want: judge.Inconclusive, reason: "pod bitvault/pod-b was ended", spoil: func(r *recording) {
 			for i := range r.events {
 				if d := r.events[i].Disturbance; d != nil {
 					d.Nodes = []string{"n2"}
 				}
 			}
 			r.endPod(5*time.Second, "pod-b", "rs-h1", "n2", "DeletionByTaintManager")
+		}},
+		{name: "a drained node that is lost meanwhile", want: judge.Inconclusive, reason: "node n1 stopped being Ready", spoil: func(r *recording) {
+			r.disturbances(func(d *history.Disturbance) { d.Nodes = []string{"n1"} })
+			r.node(4500*ms, "n1", resource.Node{Unschedulable: true})
+			r.node(4800*ms, "n1", resource.Node{Ready: true, Unschedulable: true})
+		}},
+		{name: "a drained node that is deleted meanwhile", want: judge.Inconclusive, reason: "node n1 went away", spoil: func(r *recording) {
+			r.disturbances(func(d *history.Disturbance) { d.Nodes = []string{"n1"} })
+			r.forgetAbout("nodes", "n1", 5*time.Second)
+			r.change(4500*ms, "deleted", "nodes", "n1", nil, resource.Node{Ready: true, Unschedulable: true})
 		}},
 	})
 }
@@ -485,13 +507,22 @@ func TestUndisturbedOfAKill(t *testing.T) {
 		{name: "a pod of another kind of workload", want: judge.Inconclusive, reason: "pod bitvault/pod-s was ended", spoil: func(r *recording) {
 			r.ownedBy("StatefulSet", "store")
 		}},
-		{name: "a pod of another kind of workload that is disturbed", want: judge.Pass, spoil: func(r *recording) {
+		{name: "another pod of the workload that is disturbed", want: judge.Inconclusive, reason: "pod bitvault/pod-s was ended", spoil: func(r *recording) {
 			r.ownedBy("StatefulSet", "store")
-			for i := range r.events {
-				if d := r.events[i].Disturbance; d != nil {
-					d.Workload = history.Workload{Namespace: "bitvault", Kind: "StatefulSet", Name: "store"}
-				}
-			}
+			r.disturbances(func(d *history.Disturbance) {
+				d.Workload = history.Workload{Namespace: "bitvault", Kind: "StatefulSet", Name: "store"}
+			})
+		}},
+		{name: "a pod of the workload whose eviction was asked for", want: judge.Pass, spoil: func(r *recording) {
+			r.ownedBy("StatefulSet", "store")
+			r.evict(4250*ms, "pod-s", 201)
+		}},
+		{name: "another pod of a workload whose evictions were asked for", want: judge.Inconclusive, reason: "pod bitvault/pod-s was ended", spoil: func(r *recording) {
+			r.ownedBy("StatefulSet", "store")
+			r.disturbances(func(d *history.Disturbance) {
+				d.Name, d.Workload = "evict-each", history.Workload{Namespace: "bitvault", Kind: "StatefulSet", Name: "store"}
+			})
+			r.evict(4250*ms, "pod-t", 201)
 		}},
 		{name: "a pod that another one of its name took the place of", want: judge.Inconclusive, reason: "pod bitvault/pod-s was ended", spoil: func(r *recording) {
 			r.ownedBy("StatefulSet", "store")

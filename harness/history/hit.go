@@ -40,6 +40,15 @@ const (
 	ReasonDeadlineInBody = "deadline in body"
 )
 
+// Reasons of hits whose connection was broken off: before the head of an answer, or, with ReasonInBody behind it, in its body.
+const (
+	ReasonReset     = "reset"
+	ReasonEOF       = "eof"
+	ReasonGoAway    = "goaway"    // of HTTP/2
+	ReasonTruncated = "truncated" // in the body always
+	ReasonInBody    = " in body"
+)
+
 // ReasonStatus is the reason of a whole answer with which nothing is wrong but its status.
 func ReasonStatus(code uint16) string { return "status " + strconv.Itoa(int(code)) }
 

@@ -3,9 +3,11 @@ package kube
 import (
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 func pod(conditions ...corev1.PodCondition) *corev1.Pod {
@@ -149,5 +151,24 @@ func TestARolloutIsDoneWhenItIsHealthyWithWhatItAsksFor(t *testing.T) {
 	want := Rollout{Phase: "Healthy", Stable: "a", Current: "a", Abort: true, Step: 2, Available: 4, Wants: 4, Canary: 10, Fresh: true}
 	if err != nil || r != want {
 		t.Errorf("%+v, %v; want %+v", r, err, want)
+	}
+}
+
+// How many pods of a StatefulSet may be away at once is a number, or a percentage of those it wants, rounded down, and one at least.
+func TestHowManyPodsAnUpdateMayTake(t *testing.T) {
+	four := int32(4)
+	number, half, little, odd := intstr.FromInt32(2), intstr.FromString("60%"), intstr.FromString("10%"), intstr.FromString("some")
+	for name, c := range map[string]struct {
+		said *intstr.IntOrString
+		want int32
+	}{"it does not say": {nil, 0}, "two": {&number, 2}, "60 % of four": {&half, 2}, "10 % of four": {&little, 1}, "what is no number": {&odd, 0}} {
+		set := &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: &four, UpdateStrategy: appsv1.StatefulSetUpdateStrategy{
+			RollingUpdate: &appsv1.RollingUpdateStatefulSetStrategy{MaxUnavailable: c.said}}}}
+		if got := MaxUnavailable(set); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+	if got := MaxUnavailable(&appsv1.StatefulSet{}); got != 0 {
+		t.Errorf("without a rolling update: %d", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // Replicas is how many pods a workload wants. One that does not say wants one.
@@ -21,6 +22,19 @@ func DeploymentDone(d *appsv1.Deployment) (done bool, saw string) {
 	want, s := Replicas(d.Spec.Replicas), d.Status
 	done = s.ObservedGeneration >= d.Generation && s.UpdatedReplicas == want && s.AvailableReplicas == want && s.Replicas == want
 	return done, fmt.Sprintf("%d of %d available, %d of the newest template, %d in all", s.AvailableReplicas, want, s.UpdatedReplicas, s.Replicas)
+}
+
+// MaxUnavailable is how many pods of a StatefulSet an update may take at once; 0 where it does not say, which is one.
+func MaxUnavailable(set *appsv1.StatefulSet) int32 {
+	rolling := set.Spec.UpdateStrategy.RollingUpdate
+	if rolling == nil || rolling.MaxUnavailable == nil {
+		return 0
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(rolling.MaxUnavailable, int(Replicas(set.Spec.Replicas)), false)
+	if err != nil {
+		return 0
+	}
+	return int32(max(n, 1)) // as the controller has it: a small percentage is one pod
 }
 
 // Partition is the ordinal below which the pods of a StatefulSet keep their revision; 0 where all of them are updated.

@@ -140,22 +140,22 @@ func untellable(err error) string {
 func brokenOff(o Outcome) string {
 	in := ""
 	if o.Answered {
-		in = " in body"
+		in = history.ReasonInBody
 	}
 	text := o.Err.Error()
 	switch {
 	case errors.Is(o.Err, syscall.ECONNREFUSED):
 		return history.ReasonRefused
 	case errors.Is(o.Err, syscall.ECONNRESET), errors.Is(o.Err, syscall.EPIPE), errors.Is(o.Err, syscall.ECONNABORTED):
-		return "reset" + in
+		return history.ReasonReset + in
 	case o.Answered && (errors.Is(o.Err, io.ErrUnexpectedEOF) || errors.Is(o.Err, io.EOF)):
-		return "truncated"
+		return history.ReasonTruncated
 	case errors.Is(o.Err, io.EOF), errors.Is(o.Err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed idle connection"):
-		return "eof" // net/http has no error value for the last
+		return history.ReasonEOF // net/http has no error value for the last
 	case errors.As(o.Err, &http2.StreamError{}):
-		return "reset" + in
+		return history.ReasonReset + in
 	case strings.Contains(text, "GOAWAY"): // nor for this, and the rest of HTTP/2
-		return "goaway"
+		return history.ReasonGoAway
 	case !o.Connected, strings.Contains(text, "http2:"), isTransport(o.Err):
 		return reasonOther
 	}

@@ -120,10 +120,10 @@ spec: {weighted: {services: [{name: stable, port: 80, weight: 90}, {name: canary
 `, ``, `{"services":[{"name":"stable","weight":90},{"name":"canary","weight":10},{"name":"bare"}]}`},
 		{"a StatefulSet of an operator, in the middle of an update", "statefulsets", `
 metadata: {generation: 4, ownerReferences: [{kind: RedisReplication, name: sessions, uid: u1, controller: true}]}
-spec: {replicas: 3, updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 1}}}
+spec: {replicas: 3, updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 1, maxUnavailable: 2}}}
 status: {observedGeneration: 3, replicas: 3, readyReplicas: 2, updatedReplicas: 1, currentRevision: r1, updateRevision: r2}
 `, ``, `{"generation":4,"observedGeneration":3,"owner":{"kind":"RedisReplication","name":"sessions","uid":"u1"},"desired":3,"replicas":3,"ready":2,"updated":1,` +
-			`"currentRevision":"r1","updateRevision":"r2","strategy":"RollingUpdate","partition":1}`},
+			`"currentRevision":"r1","updateRevision":"r2","strategy":"RollingUpdate","partition":1,"maxUnavailable":2}`},
 		{"a StatefulSet that says little", "statefulsets", `
 spec: {updateStrategy: {type: OnDelete}}
 `, ``, `{"generation":0,"desired":1,"replicas":0,"ready":0,"updated":0,"strategy":"OnDelete"}`},

@@ -23,6 +23,7 @@ type StatefulSet struct {
 	UpdateRevision     string `json:"updateRevision,omitempty"` // of its template
 	Strategy           string `json:"strategy,omitempty"`       // RollingUpdate or OnDelete
 	Partition          int32  `json:"partition,omitempty"`      // pods of a lower ordinal keep their revision
+	MaxUnavailable     int32  `json:"maxUnavailable,omitempty"` // pods that an update may take at once; 0: one
 }
 
 func trimStatefulSet(u *unstructured.Unstructured) (StatefulSet, error) {
@@ -31,7 +32,7 @@ func trimStatefulSet(u *unstructured.Unstructured) (StatefulSet, error) {
 		Generation: set.Generation, ObservedGeneration: set.Status.ObservedGeneration, Owner: controllerOf(set.ObjectMeta),
 		Desired: kube.Replicas(set.Spec.Replicas), Replicas: set.Status.Replicas, Ready: set.Status.ReadyReplicas, Updated: set.Status.UpdatedReplicas,
 		CurrentRevision: set.Status.CurrentRevision, UpdateRevision: set.Status.UpdateRevision,
-		Strategy: string(set.Spec.UpdateStrategy.Type), Partition: kube.Partition(&set),
+		Strategy: string(set.Spec.UpdateStrategy.Type), Partition: kube.Partition(&set), MaxUnavailable: kube.MaxUnavailable(&set),
 	}
 	return o, err
 }

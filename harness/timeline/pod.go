@@ -3,6 +3,7 @@ package timeline
 import (
 	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -25,6 +26,11 @@ type Pod struct {
 // in reports whether the pod may be one of a namespace; it may where one of the two is not told.
 func (p *Pod) in(namespace string) bool {
 	return namespace == "" || p.Namespace == "" || p.Namespace == namespace
+}
+
+// WasReady reports whether the pod was there before a moment, and Ready at it.
+func (p *Pod) WasReady(at time.Duration) bool {
+	return p.Seen < at && slices.ContainsFunc(p.Ready, func(s Span) bool { return s.From <= at && at < s.Until })
 }
 
 // Serves reports whether the pod may answer for a workload; it may where one of the two is not told.

@@ -157,6 +157,11 @@ func (d *Disturbance) GoesOn(at, late time.Duration) bool {
 	return at >= d.Began && (!over || at <= d.Phases[len(d.Phases)-1].At+late)
 }
 
+// Stops reports whether the disturbance switches a node off as a whole. A drain only empties one.
+func (d *Disturbance) Stops(node string) bool {
+	return d.Name == history.NodeLossName && slices.Contains(d.Nodes, node)
+}
+
 // Label names a disturbance to people.
 func (d *Disturbance) Label() string {
 	if d.Name == "" || d.Name == d.ID {

@@ -32,7 +32,7 @@ func PromotesGood(b load.DroppedBudgets, tolerance judge.Tolerance) judge.Check 
 		During: duringReleases,
 		Late:   tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
-			drops := load.ZeroDropped(b).New(t)
+			drops := load.ZeroDropped(b, tolerance).New(t)
 			return &promotes{t: t, drops: drops, HitFolder: drops.(judge.HitFolder)}
 		},
 	}

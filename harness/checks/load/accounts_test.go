@@ -346,24 +346,36 @@ func TestWhetherAPodWasEndedOnPurpose(t *testing.T) {
 	}{
 		"by nobody": {store, "", nil, nil, false},
 		"its workload's update": {store, "", func(d *timeline.Disturbance) {
-			d.Workload = history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "store"}
+			d.Name, d.Landed, d.Workload = history.RollName, 60, history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "store"}
 		}, nil, true},
+		"its workload's update, which did not land": {store, "", func(d *timeline.Disturbance) {
+			d.Name, d.Workload = history.RollName, history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "store"}
+		}, nil, false},
+		"its workload's update, of another pod": {store, "", func(d *timeline.Disturbance) {
+			d.Name, d.Landed, d.Workload = history.RollName, 60, history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "store"}
+			d.Touched = []history.Touch{{Effect: history.Replaces, Resource: "pods", Namespace: "ns", Name: "q"}}
+		}, nil, false},
+		"something else that is done to its workload": {store, "", func(d *timeline.Disturbance) {
+			d.Landed, d.Workload = 60, history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "store"}
+		}, nil, false},
 		"another's update": {store, "", func(d *timeline.Disturbance) {
-			d.Workload = history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "other"}
+			d.Name, d.Landed, d.Workload = history.RollName, 60, history.Workload{Namespace: "ns", Kind: "StatefulSet", Name: "other"}
 		}, nil, false},
 		"another namespace's": {store, "", func(d *timeline.Disturbance) {
-			d.Workload = history.Workload{Namespace: "no", Kind: "StatefulSet", Name: "store"}
+			d.Name, d.Landed, d.Workload = history.RollName, 60, history.Workload{Namespace: "no", Kind: "StatefulSet", Name: "store"}
 		}, nil, false},
 		"a ReplicaSet's": {&resource.Owner{Kind: "ReplicaSet", Name: "rs"}, "", func(d *timeline.Disturbance) {
-			d.Workload = history.Workload{Namespace: "ns", Kind: "ReplicaSet", Name: "rs"}
+			d.Name, d.Landed, d.Workload = history.RollName, 60, history.Workload{Namespace: "ns", Kind: "ReplicaSet", Name: "rs"}
 		}, nil, false},
 		"nobody owns it": {nil, "", func(d *timeline.Disturbance) { d.Workload = history.Workload{Namespace: "ns"} }, nil, false},
 		"a touch": {nil, "", func(d *timeline.Disturbance) {
 			d.Touched = []history.Touch{{Effect: history.Ends, Resource: "pods", Namespace: "ns", Name: "p"}}
 		}, nil, true},
-		"a taint of its node":     {store, taintManager, func(d *timeline.Disturbance) { d.Nodes = []string{"n1"} }, nil, true},
-		"a taint of another":      {store, taintManager, func(d *timeline.Disturbance) { d.Nodes = []string{"n2"} }, nil, false},
-		"its node, and no taint":  {store, "", func(d *timeline.Disturbance) { d.Nodes = []string{"n1"} }, nil, false},
+		"a taint of its node":     {store, taintManager, func(d *timeline.Disturbance) { d.Name, d.Nodes = history.NodeLossName, []string{"n1"} }, nil, true},
+		"a taint, and it runs":    {store, taintManager, func(d *timeline.Disturbance) { d.Name, d.Nodes = history.DrainName, []string{"n1"} }, nil, false},
+		"a taint of another":      {store, taintManager, func(d *timeline.Disturbance) { d.Name, d.Nodes = history.NodeLossName, []string{"n2"} }, nil, false},
+		"a taint, and not missed": {store, taintManager, func(d *timeline.Disturbance) { d.Began, d.Name, d.Nodes = 91, history.NodeLossName, []string{"n1"} }, nil, false},
+		"its node, and no taint":  {store, "", func(d *timeline.Disturbance) { d.Name, d.Nodes = history.NodeLossName, []string{"n1"} }, nil, false},
 		"evicted":                 {store, "", nil, []timeline.Eviction{evicted}, true},
 		"evicted a moment later":  {store, "", nil, []timeline.Eviction{{At: evicted.At + 1, Eviction: evicted.Eviction}}, false},
 		"the eviction is another": {store, "", nil, []timeline.Eviction{{At: 100, Eviction: history.Eviction{Disturbance: "d1", Pod: "q", Namespace: "ns", Code: 201}}}, false},
@@ -371,7 +383,8 @@ func TestWhetherAPodWasEndedOnPurpose(t *testing.T) {
 		"it was a trial":          {store, "", nil, []timeline.Eviction{{At: 100, Eviction: history.Eviction{Disturbance: "d1", Pod: "p", Namespace: "ns", Code: 201, DryRun: true}}}, false},
 		"it was somebody else's":  {store, "", nil, []timeline.Eviction{{At: 100, Eviction: history.Eviction{Pod: "p", Namespace: "ns", Code: 201}}}, false},
 	} {
-		tl := &timeline.Timeline{Evictions: c.evictions}
+		node := seen("n1", timeline.Seen[resource.Node]{At: 1, Object: resource.Node{Ready: true}}, timeline.Seen[resource.Node]{At: 90})
+		tl := &timeline.Timeline{Evictions: c.evictions, Cluster: timeline.Cluster{Nodes: []*timeline.Track[resource.Node]{node}}}
 		if c.set != nil {
 			d := disturbance(50)
 			c.set(d)
@@ -480,7 +493,7 @@ func TestWhatHappensToNodes(t *testing.T) {
 	} {
 		d := disturbance(50)
 		if c.aimed {
-			d.Nodes, d.Touched = []string{"n"}, []history.Touch{{Effect: history.Changes, Resource: "nodes", Name: "n"}}
+			d.Name, d.Nodes, d.Touched = history.NodeLossName, []string{"n"}, []history.Touch{{Effect: history.Changes, Resource: "nodes", Name: "n"}}
 		}
 		node := seen("n", c.seen...)
 		node.Namespace, node.Gone = "", c.gone

@@ -661,20 +661,22 @@ func TestTheVerdictOfATally(t *testing.T) {
 		want   judge.Verdict
 		judged uint64
 	}{
-		"clean":                       {func(*tally) {}, judge.Pass, 1000},
-		"one drop":                    {func(t *tally) { t.dropped = 1 }, judge.Fail, 1000},
-		"a drop, and the control":     {func(t *tally) { t.dropped, t.control = 1, 1 }, judge.Fail, 1000},
-		"none":                        {func(t *tally) { t.hits = 0 }, judge.Inconclusive, 0},
-		"one of the harness's":        {func(t *tally) { t.harness = 1 }, judge.Inconclusive, 999},
-		"one never sent":              {func(t *tally) { t.unsent = 1 }, judge.Inconclusive, 999},
-		"one of the path's":           {func(t *tally) { t.path = 1 }, judge.Inconclusive, 999},
-		"one of the control arm":      {func(t *tally) { t.control = 1 }, judge.Inconclusive, 1000},
-		"one that nobody can decide":  {func(t *tally) { t.undecided = 1 }, judge.Inconclusive, 999},
-		"one injected":                {func(t *tally) { t.injected = 1 }, judge.Pass, 999},
-		"one injected without an end": {func(t *tally) { t.injected, t.unhealed = 1, 1 }, judge.Inconclusive, 999},
-		"all but one injected":        {func(t *tally) { t.injected = 999 }, judge.Pass, 1},
-		"all injected":                {func(t *tally) { t.injected = 1000 }, judge.Inconclusive, 0},
-		"one masked":                  {func(t *tally) { t.masked = 1 }, judge.Pass, 1000},
+		"clean":                        {func(*tally) {}, judge.Pass, 1000},
+		"one drop":                     {func(t *tally) { t.dropped = 1 }, judge.Fail, 1000},
+		"a drop, and the control":      {func(t *tally) { t.dropped, t.control = 1, 1 }, judge.Fail, 1000},
+		"none":                         {func(t *tally) { t.hits = 0 }, judge.Inconclusive, 0},
+		"one of the harness's":         {func(t *tally) { t.harness = 1 }, judge.Inconclusive, 999},
+		"one never sent":               {func(t *tally) { t.unsent = 1 }, judge.Inconclusive, 999},
+		"one of the path's":            {func(t *tally) { t.path = 1 }, judge.Inconclusive, 999},
+		"one of the control arm":       {func(t *tally) { t.control = 1 }, judge.Inconclusive, 1000},
+		"one that nobody can decide":   {func(t *tally) { t.undecided = 1 }, judge.Inconclusive, 999},
+		"one lost":                     {func(t *tally) { t.lost = 1 }, judge.Pass, 999},
+		"one lost, nobody saw to what": {func(t *tally) { t.lost, t.unseen = 1, true }, judge.Inconclusive, 999},
+		"one injected":                 {func(t *tally) { t.injected = 1 }, judge.Pass, 999},
+		"one injected without an end":  {func(t *tally) { t.injected, t.unhealed = 1, 1 }, judge.Inconclusive, 999},
+		"all but one injected":         {func(t *tally) { t.injected = 999 }, judge.Pass, 1},
+		"all injected":                 {func(t *tally) { t.injected = 1000 }, judge.Inconclusive, 0},
+		"one masked":                   {func(t *tally) { t.masked = 1 }, judge.Pass, 1000},
 	} {
 		sum := all
 		c.change(&sum)
@@ -683,9 +685,9 @@ func TestTheVerdictOfATally(t *testing.T) {
 		}
 	}
 	sum := tally{}
-	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
+	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"a"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, unseen: true, control: 11})
 	sum.add(tally{hits: 1, dropped: 2, injected: 3, masked: 4, maskedBy: []string{"b"}, anonymous: 5, harness: 6, unsent: 7, unhealed: 8, undecided: 9, path: 10, lost: 12, control: 11})
-	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 lost:24 control:22}"; got != want {
+	if got, want := fmt.Sprintf("%+v", sum), "{hits:2 dropped:4 injected:6 masked:8 maskedBy:[a b] anonymous:10 harness:12 unsent:14 unhealed:16 undecided:18 path:20 lost:24 unseen:true control:22}"; got != want {
 		t.Errorf("two tallies add up to %s, want %s", got, want)
 	}
 }

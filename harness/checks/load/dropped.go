@@ -20,7 +20,7 @@ const SlugDropped = "load.zero-dropped"
 type DroppedBudgets struct {
 	Fewest      uint64        `json:"fewest"`              // hits that must be left to judge, at least: a zero in 300 says that at most 1 % is lost, and every scenario sends thousands
 	FewestOfArm uint64        `json:"fewestOfArm"`         // of each arm, at least, for each is there for what the others hide: a zero in 30 says 10 %. A route with fewer tells nothing by itself
-	Unplanned   time.Duration `json:"unplanned,omitempty"` // from the beginning of a fault that nobody plans, such as the loss of a node, until no hit may be lost of it any more; 0: none may
+	Unplanned   time.Duration `json:"unplanned,omitempty"` // from the beginning of a fault that nobody plans, such as the loss of a node, until no hit may be lost of it any more, or propagation after it was healed where that is earlier; 0: none may
 }
 
 // DefaultDroppedBudgets asks that a zero shows at most 1 % lost, and at most 10 % of each arm: each arm is there for what the others hide. Every
@@ -34,11 +34,11 @@ func DefaultDroppedBudgets() DroppedBudgets {
 //   - injected ones, excepted and counted apart: a whole bad answer that came from the version that was made bad on purpose,
 //     while it was;
 //   - those on the harness's own account, and intents never sent: inconclusive;
-//   - those lost to a fault that nobody plans, in the time that the scenario declares for it: counted apart;
+//   - those lost to a fault that nobody plans, in the time that the scenario declares for it, and no more than it explains: counted apart;
 //   - those that brought nothing of an answer while the arm that ends at a node, before the stack, failed too, or an answer that was late
 //     by no longer than that: the path to the cluster is the harness's account, inconclusive;
 //   - those of the control arm, which nothing disturbs: the harness or the ingress is at fault, inconclusive.
-func ZeroDropped(b DroppedBudgets) judge.Check {
+func ZeroDropped(b DroppedBudgets, tolerance judge.Tolerance) judge.Check {
 	return judge.Check{
 		Slug:    SlugDropped,
 		Always:  true,
@@ -51,7 +51,9 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 			Cannot: "See an outage of an arm shorter than `power.outageSeen`, or a share of losses below `power.maxLossShare`. Hits that Go's " +
 				"transport sent again by itself count as answered; `masked` counts them, the reason names their arms, and the arms that are never " +
 				"sent again are there to catch the same failure. A wrong answer that carries all of that, and matches its own digest; what a route, an arm of a workload and, of version and " +
-				"pod, a whole workload never carries; and where nobody said whose answers an arm gets, what its routes beyond 1 024 carry.",
+				"pod, a whole workload never carries; and where nobody said whose answers an arm gets, what its routes beyond 1 024 carry. Which hits a lost pod " +
+				"cost, and which failed just so by something else: as many as the loss explains are excused, where each Ready pod of the workload gets as many hits as any " +
+				"other. A client that stays with one pod, or weights of a release, may stray from that.",
 			Excepts: "A failed hit of the kind that was injected, by the very release that was made bad, between the beginning of the disturbance " +
 				"and one deadline after its end; it is counted as `injected`. It is of that kind when it has the status that the disturbance " +
 				"says (`fault`) and nothing else is wrong with it: another status, a body unlike its length or digest, an answer past its " +
@@ -60,8 +62,11 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 				"from the workload, the answer tells its version (`injects`), and its pod, where a watch saw it, " +
 				"is one of the release, by pod template hash; where no watch tells, watches must have seen that the version is of this release only. " +
 				"A torn answer, one made by the ingress, or one without a version is a drop, whatever was injected. " +
-				"And where the scenario declares `unplanned`: a failed hit that was under way between the beginning of a disturbance `node-loss`, `killed` or `force-deleted` " +
-				"that landed, and `unplanned` after it, and got no complete answer, or one that the ingress gave in the application's place; it is counted as lost.",
+				"And where the scenario declares `unplanned`: a failed hit of an arm whose workload had a Ready pod that a disturbance `node-loss`, `killed` or `force-deleted` took, " +
+				"once that landed, and watches saw that such a node was not Ready; it is counted as lost. It was under way between the beginning of the disturbance and `unplanned` after it, or `propagation` after it was healed where that is " +
+				"earlier. It got no complete answer (a deadline, or a connection that was refused or broken off), or 502, 503 or 504 by the ingress, and no part of an answer from another pod. " +
+				"In each second, each two, each four and so on up to all of the time, no more of an arm are excused than the loss explains: the share of the workload's Ready pods that it took, by the exact binomial distribution " +
+				"(more come once in a million by chance); where the control arm lost some too, that share of what is left besides. What is beyond that is dropped.",
 			Fails: "On one dropped hit: on the account of the ingress or of the application, ambiguous, of an unknown class, answered " +
 				"past the deadline, or without what tells who answered where its like carry it; or on bytes after the end of an answer.",
 			Inconclusive: "When hits brought no part of an answer while the path to the cluster was dead, or one that was late by no longer than it was dead: the `path` arm, which ends at a node before " +
@@ -69,21 +74,24 @@ func ZeroDropped(b DroppedBudgets) judge.Check {
 				"When only the harness failed: its own errors, intents never sent, and hits that ended by their deadline alone while the " +
 				"generator's own process did not run for as long as that. When only the control arm failed, or answered past its deadline: it goes through " +
 				"the same ingress to a responder that nothing disturbs, so the harness or the ingress is at fault, and which of them nobody can tell. " +
-				"When fewer than `fewest` hits are left to judge, or than `fewestOfArm` of an arm: a zero says too little then; and when injected failures " +
+				"When hits were lost to a fault that nobody plans and changes of pods may be missing of the moment it began. When fewer than `fewest` hits are left to judge, or than `fewestOfArm` of an arm: a zero says too little then; and when injected failures " +
 				"have no end because their disturbance never healed.",
 			Budgets: []any{b},
 		},
 		Needs: []judge.Need{Carried},
-		New:   func(t *timeline.Timeline) judge.Fold { return &drops{t: t, budgets: b} },
+		New: func(t *timeline.Timeline) judge.Fold {
+			return &drops{t: t, budgets: b, propagation: tolerance.Propagation}
+		},
 	}
 }
 
 type drops struct {
-	t       *timeline.Timeline
-	budgets DroppedBudgets
-	arms    []*armDrops
-	control []*controlDrops
-	path    []*pathHits
+	t           *timeline.Timeline
+	budgets     DroppedBudgets
+	propagation time.Duration // until routers follow
+	arms        []*armDrops
+	control     []*controlDrops
+	path        []*pathHits
 }
 
 // tally counts hits by what became of them.
@@ -98,6 +106,7 @@ type tally struct {
 	undecided uint64 // failed when no event is left to say whether it was injected
 	path      uint64 // failed while the path to the cluster was dead
 	lost      uint64 // to a fault that nobody plans, in the time declared for it
+	unseen    bool   // of lost some, and nobody saw for certain which pods the fault took
 	control   uint64 // failures of the control arm; it is in no other number
 }
 
@@ -119,15 +128,17 @@ func (t *tally) add(o tally) {
 	t.undecided += o.undecided
 	t.path += o.path
 	t.lost += o.lost
+	t.unseen = t.unseen || o.unseen
 	t.control += o.control
 }
 
 // armDrops folds the hits of an arm that goes to what is disturbed.
 type armDrops struct {
-	arm     *timeline.Arm
-	excuses *timeline.Excuses
-	losses  []timeline.Span
-	known   time.Duration // Timeline.Known
+	t         *timeline.Timeline
+	arm       *timeline.Arm
+	excuses   *timeline.Excuses
+	losses    []loss
+	lossTimes lossTimes
 
 	tally
 	unreached unreached // of dropped
@@ -149,11 +160,12 @@ func (f *drops) Arm(arm *timeline.Arm) judge.HitFold {
 		return p
 	}
 	if arm.Control {
-		c := &controlDrops{arm: arm, seconds: map[int64]bool{}, answered: moments{}, identities: map[string]*identity{}}
+		c := &controlDrops{arm: arm, seconds: map[int64]bool{}, steps: map[int64]lossCount{}, answered: moments{}, identities: map[string]*identity{}}
 		f.control = append(f.control, c)
 		return c
 	}
-	a := &armDrops{arm: arm, excuses: f.t.ExcusesOf(arm), losses: unplanned(f.t, f.budgets.Unplanned), known: f.t.Known, window: -1, unreached: unreached{}, answered: moments{}}
+	a := &armDrops{t: f.t, arm: arm, excuses: f.t.ExcusesOf(arm), losses: lossesOf(f.t, arm, f.budgets.Unplanned, f.propagation), lossTimes: lossTimes{}, window: -1,
+		unreached: unreached{}, answered: moments{}}
 	a.outages.arm = arm
 	a.routes = newArmRoutes(arm, f.t.Arms)
 	if !arm.Workload.IsZero() {
@@ -174,13 +186,16 @@ func (a *armDrops) Hit(h *history.Hit) {
 		a.masked++
 	}
 	route := a.routes.of(h)
-	what, injected := answered, a.injected
+	what, injected, lost := answered, a.injected, a.lost
 	correct := h.Class == history.ClassOK && !h.Unsent && h.Code != 0 && h.Latency <= a.deadline
 	if !correct {
 		what = a.failed(h)
 	}
 	if !h.Unsent && h.Code != 0 {
 		a.identityOf(route).see(h, correct, route.routeCounts)
+	}
+	if what == answered || what == dropped || a.lost > lost {
+		a.lossTimes.see(a.losses, h, a.lost > lost, a.deadline)
 	}
 	route.add(h, a.deadline, what, a.injected > injected)
 	a.sequence.add(slot{at: h.At, end: h.End(), seq: h.Seq, window: int32(h.Window), outcome: what})
@@ -306,7 +321,7 @@ func (a *armDrops) failed(h *history.Hit) outcome {
 	case a.isLost(h):
 		a.lost++
 		return aside
-	case h.End() > a.known && h.Class == history.ClassApplication && h.Code != 0:
+	case h.End() > a.t.Known && h.Class == history.ClassApplication && h.Code != 0:
 		a.undecided++
 		a.note(h, "failed, and no event is left to say whether it was injected: "+judge.WhyFailed(h))
 		return aside
@@ -325,28 +340,6 @@ func (a *armDrops) excepted(h *history.Hit) bool {
 	return i != nil
 }
 
-// unplanned are the times in which a fault that nobody plans may cost hits: from the beginning of each that landed.
-func unplanned(t *timeline.Timeline, length time.Duration) []timeline.Span {
-	var all []timeline.Span
-	for _, name := range []string{history.NodeLossName, history.KilledName, history.ForceDeletedName} {
-		for _, d := range t.Performed(name) {
-			if length > 0 && d.Landed != timeline.Never {
-				all = append(all, timeline.Span{From: d.Began, Until: d.Began + length})
-			}
-		}
-	}
-	return all
-}
-
-// isLost reports whether a failed hit was under way in such a time, and got no complete answer but one that an ingress gives without a backend. A
-// complete answer that is wrong is nobody's loss.
-func (a *armDrops) isLost(h *history.Hit) bool {
-	if h.Class != history.ClassIngress && h.Code != 0 {
-		return false
-	}
-	return slices.ContainsFunc(a.losses, func(s timeline.Span) bool { return h.End() >= s.From && h.At <= s.Until })
-}
-
 func (a *armDrops) note(h *history.Hit, text string) {
 	if a.found.Wants(h.At) {
 		f := judge.HitFinding(h, text)
@@ -361,7 +354,8 @@ type controlDrops struct {
 	hits, failed uint64
 	starved      uint64 // failed on the harness's own account; in no other number
 	found        judge.Findings
-	seconds      map[int64]bool // of the run, in which a hit failed
+	seconds      map[int64]bool      // of the run, in which a hit failed
+	steps        map[int64]lossCount // by ingressStep of the run
 	answered     moments
 	identities   map[string]*identity // of its answers, by URL: it has few
 }
@@ -373,10 +367,14 @@ func (c *controlDrops) Hit(h *history.Hit) {
 	if !h.Unsent && h.Code != 0 {
 		c.identityOf(h.URL).see(h, correct, nil)
 	}
+	starved := !correct && c.arm.Starved(h)
+	if !starved {
+		c.step(h, !correct && broughtNoAnswer(h))
+	}
 	switch {
 	case correct:
 		return
-	case c.arm.Starved(h):
+	case starved:
 		c.starved++
 		return
 	}
@@ -385,6 +383,16 @@ func (c *controlDrops) Hit(h *history.Hit) {
 	if c.found.Wants(h.At) {
 		c.found.Keep(judge.HitFinding(h, controlToo+judge.WhyFailed(h)+pointsAtHarness))
 	}
+}
+
+// step counts a hit by when it began.
+func (c *controlDrops) step(h *history.Hit, lost bool) {
+	n := c.steps[int64(h.At/ingressStep)]
+	n.hits++
+	if lost {
+		n.lost++
+	}
+	c.steps[int64(h.At/ingressStep)] = n
 }
 
 const (
@@ -433,7 +441,7 @@ func (f *drops) Result() judge.Promise {
 		windows []*timeline.Window
 	)
 	gaps := map[*timeline.Window]time.Duration{}
-	dark := f.dark()
+	dark, ingress := f.dark(), f.ingressLost()
 	f.shareIdentity()
 	for _, a := range f.arms {
 		a.sequence.finish()
@@ -441,6 +449,7 @@ func (f *drops) Result() judge.Promise {
 		a.dropAnonymous()
 		a.dropLate()
 		a.blamePath(dark)
+		a.limitLosses(dark, ingress)
 		if a.masked > 0 {
 			a.maskedBy = []string{fmt.Sprintf("arm %s: %s", a.arm.Name, words.Count(a.masked))}
 		}
@@ -518,6 +527,9 @@ func (t *tally) verdict(power *judge.Power) (judge.Verdict, string) {
 			words.Plural(t.control, "time"))
 	case t.undecided > 0:
 		return judge.Inconclusive, fmt.Sprintf("%s when no event is left to say whether it was injected", words.Plural(t.undecided, "failed hit"))
+	case t.unseen:
+		return judge.Inconclusive, fmt.Sprintf("%s to a fault that nobody plans, and changes of pods may be missing of the moment it began: what it took is not known",
+			words.Plurals(t.lost, "hit was lost", "hits were lost"))
 	case t.unhealed > 0:
 		return judge.Inconclusive, fmt.Sprintf("%s excepted as injected by a disturbance that never healed", words.Plural(t.unhealed, "failed hit"))
 	case t.injected == t.hits:

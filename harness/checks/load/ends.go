@@ -52,7 +52,7 @@ func (f *undisturbed) ends() {
 			break
 		}
 		accounted := f.isDone(e) || f.isSurplus(e, all[i+1:])
-		f.happened(e.at, accounted, e.pod.UID, "pod "+e.pod.Namespace+"/"+e.pod.Name+" was ended", endText(e.how)...)
+		f.happened(e.at, accounted, e.pod.UID, "pod "+e.pod.Namespace+"/"+e.pod.Name+" was ended", append(endText(e.how), f.turnText(e)...)...)
 	}
 }
 
@@ -81,19 +81,24 @@ func (f *undisturbed) isDone(e end) bool {
 		return true
 	}
 	switch o.Disruption {
-	case taintManager:
-		return f.during(e.at, func(d *timeline.Disturbance) bool { return slices.Contains(d.Nodes, o.Node) })
-	case podGC, nodeShutdown:
-		return f.isLost(o.Node, e.at)
+	case taintManager, podGC: // by the control plane, once it has missed the node
+		return slices.ContainsFunc(f.stops(o.Node, e.at), func(d *timeline.Disturbance) bool { return f.isMissed(d, o.Node, e.at) })
+	case nodeShutdown:
+		return len(f.stops(o.Node, e.at)) > 0
 	}
 	return o.Owner != nil && o.Owner.Kind != "ReplicaSet" && f.isReplaced(e)
 }
 
-// isLost reports whether a disturbance had stopped a node as a whole at a moment, or was starting it again.
-func (f *undisturbed) isLost(node string, at time.Duration) bool {
-	return f.during(at, func(d *timeline.Disturbance) bool {
-		return d.Name == history.NodeLossName && slices.Contains(d.Nodes, node)
+// stops are the disturbances that had stopped a node as a whole at a moment, or were starting it again.
+func (f *undisturbed) stops(node string, at time.Duration) []*timeline.Disturbance {
+	return slices.DeleteFunc(slices.Clone(f.Timeline.Disturbances), func(d *timeline.Disturbance) bool {
+		return !d.Stops(node) || !d.GoesOn(at, f.tolerance.Propagation)
 	})
+}
+
+// isMissed reports whether watches had seen by a moment that a node was away which a disturbance stopped.
+func (f *undisturbed) isMissed(d *timeline.Disturbance, node string, at time.Duration) bool {
+	return f.Timeline.Missed(d, node) <= at+f.tolerance.Watch
 }
 
 // isEvicted reports whether the eviction of a pod was allowed that a disturbance asked for before its end.
@@ -159,14 +164,26 @@ func (f *undisturbed) restarts() {
 				if n <= 0 {
 					continue
 				}
-				all += n
 				at := pod.Seen[i].At
-				accounted := all <= f.touched(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at) || f.isBad(pod, at) || f.isLost(now.Node, at)
+				accounted := f.isBad(pod, at) || f.isStartedWithNode(pod, now.Node, c, at)
+				if !accounted {
+					all += n
+					accounted = all <= f.touched(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at)
+				}
 				f.happened(at, accounted, pod.UID, "container "+c.Name+" of pod "+pod.Namespace+"/"+pod.Name+" started anew, "+words.Plural(uint64(n), "time"),
 					"it had ended: "+cmp.Or(c.Terminated, "why is not told"))
 			}
 		}
 	}
+}
+
+// isStartedWithNode reports whether a container started anew because its node did: a disturbance stopped it, the control plane missed it, and the
+// container had not started anew since. A node that is off starts nothing, and one that is back starts each container once.
+func (f *undisturbed) isStartedWithNode(pod *timeline.Track[timeline.PodView], node string, c resource.ContainerState, at time.Duration) bool {
+	return slices.ContainsFunc(f.stops(node, at), func(d *timeline.Disturbance) bool {
+		before := cmp.Or(pod.At(d.Began), &pod.Seen[0].Object)
+		return f.isMissed(d, node, at) && c.Restarts-restartsOf(before, c.Name) <= 1
+	})
 }
 
 func restartsOf(o *timeline.PodView, container string) int32 {

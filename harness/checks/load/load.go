@@ -21,5 +21,5 @@ func Defaults() Budgets {
 // Checks are the promises of this area, in the order they are reported in. slow is from when on an answer is slow by the strategy; 0
 // where the scenario does not say.
 func Checks(b Budgets, slow time.Duration, tolerance judge.Tolerance) []judge.Check {
-	return []judge.Check{Complete(), Held(b.HeldBudgets), ZeroDropped(b.DroppedBudgets), Responsive(b.ResponsiveBudgets, slow), Undisturbed(tolerance)}
+	return []judge.Check{Complete(), Held(b.HeldBudgets), ZeroDropped(b.DroppedBudgets, tolerance), Responsive(b.ResponsiveBudgets, slow), Undisturbed(tolerance)}
 }

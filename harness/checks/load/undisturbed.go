@@ -27,11 +27,12 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		Doc: judge.Doc{
 			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
 				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
-				"container that started anew was killed, frozen or updated by one, was on a node that one stopped, or is of a release that is bad on purpose; each cordon and uncordon of a node was made by one; " +
+				"container that started anew was killed, frozen or updated by one, started the first time since one stopped its node and that was missed, or is of a release that is bad on purpose; " +
+				"each node that stopped being Ready, or went away, was stopped by one; each cordon and uncordon of a node was made by one; " +
 				"and each change of what a Rollout, a ReplicaSet, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
 				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet or a StatefulSet that it keeps, or scales as the horizontal autoscaler does. " +
-				"The turn of a StatefulSet's pod comes when it is of an older revision, and each of a higher ordinal is Ready and of the new one; that of an operator's " +
-				"pod when all others are Ready.",
+				"The turn of a StatefulSet's pod comes when it is of an older revision, and each of a higher ordinal that the StatefulSet asks for is there, Ready and of the new one, " +
+				"but for one less than its maxUnavailable, which may be away; that of an operator's pod when as many others are Ready as there were when the update began.",
 			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services; StatefulSets and PostgreSQL clusters are seen where the stack names them. " +
 				"Tell a hand that deletes a pod in its very turn from the controller, or any hand from an operator that deletes the pods of a StatefulSet with OnDelete. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
 				"audit log alone, so that an uncordon while a disturbance has the node cordoned is taken for its own.",
@@ -102,17 +103,22 @@ func (f *undisturbed) said(uid string, at time.Duration) []string {
 
 // touched counts the disturbances that may have done this to an object by a moment.
 func (f *undisturbed) touched(effect history.Effect, resource, namespace, name, uid string, at time.Duration) int {
+	return len(f.touching(effect, resource, namespace, name, uid, at))
+}
+
+// touching are the disturbances that may have done this to an object by a moment.
+func (f *undisturbed) touching(effect history.Effect, resource, namespace, name, uid string, at time.Duration) []*timeline.Disturbance {
 	is := func(t history.Touch) bool {
 		same := t.UID == uid || t.UID == "" || uid == ""
 		return t.Effect == effect && t.Resource == resource && t.Namespace == namespace && t.Name == name && same
 	}
-	n := 0
+	var all []*timeline.Disturbance
 	for _, d := range f.Timeline.Disturbances {
 		if d.GoesOn(at, f.tolerance.Propagation) && slices.ContainsFunc(d.Touched, is) {
-			n++
+			all = append(all, d)
 		}
 	}
-	return n
+	return all
 }
 
 // during reports whether a disturbance that fits goes on at a moment.
@@ -124,8 +130,9 @@ func (f *undisturbed) during(at time.Duration, fits func(*timeline.Disturbance) 
 
 func (f *undisturbed) nodes() {
 	for _, node := range f.Timeline.Cluster.Nodes {
-		aimed := func(at time.Duration) bool {
-			return f.during(at, func(d *timeline.Disturbance) bool { return slices.Contains(d.Nodes, node.Name) })
+		// What is drained, or cordoned, runs on: only a node that is switched off stops being Ready of it, and only until it is back.
+		stopped := func(at time.Duration) bool {
+			return slices.ContainsFunc(f.Timeline.Disturbances, func(d *timeline.Disturbance) bool { return d.Stops(node.Name) && d.GoesOn(at, f.tolerance.Watch) })
 		}
 		for i := 1; i < len(node.Seen); i++ {
 			was, now := &node.Seen[i-1], &node.Seen[i]
@@ -140,11 +147,11 @@ func (f *undisturbed) nodes() {
 				f.happened(now.At, declared, node.UID, "node "+node.Name+" was "+what, writers(now.By)...)
 			}
 			if was.Object.Ready && !now.Object.Ready {
-				f.happened(now.At, aimed(now.At), node.UID, "node "+node.Name+" stopped being Ready")
+				f.happened(now.At, stopped(now.At), node.UID, "node "+node.Name+" stopped being Ready")
 			}
 		}
 		if !node.Here() {
-			f.happened(node.Gone, aimed(node.Gone), node.UID, "node "+node.Name+" went away")
+			f.happened(node.Gone, stopped(node.Gone), node.UID, "node "+node.Name+" went away")
 		}
 	}
 }

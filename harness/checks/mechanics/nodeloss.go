@@ -8,7 +8,6 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
-	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -34,14 +33,17 @@ func NodeLoss(b NodeLossBudgets, tolerance judge.Tolerance) judge.Check {
 		Slug:    SlugNodeLoss,
 		Promise: "losing a node heals: what is left carries the load, and all comes back",
 		Doc: judge.Doc{
-			Proves: "For each disturbance `node-loss`: the watches saw its node not Ready under it, with pods on it that had been Ready; from `missed` after its beginning " +
-				"until the node was Ready again, no hit failed; and when it was healed the node was Ready, and each workload with such pods had as many Ready ones as before.",
+			Proves: "For each disturbance `node-loss`: the watches saw each of its nodes not Ready under it, and with them went Ready pods of a workload whose answers an arm gets; from " +
+				"`missed` after its beginning until the last of the nodes was Ready again, to stay so until it was healed, no hit failed; and when it was healed each node was Ready and stayed so, " +
+				"and each workload that had Ready pods on them had as many Ready ones as before. Pods of Jobs need not come back, and of a workload that was in the middle of a " +
+				"release only as many must as it asks for afterwards.",
 			Cannot: "Say what the loss cost until it was missed: `load.zero-dropped` counts that against what the scenario declares (`unplanned`), and `load.responsive` " +
 				"how long nobody was answered. Show the loss of what a disk's cache holds: the machine under the node runs on. That no acknowledged write " +
 				"is lost is for the checks of stores.",
 			Fails: "On one hit that failed later than `missed` while the node was away, and on a node or a pod that did not come back.",
-			Inconclusive: "When the disturbance did not land or was not healed, when nobody saw the node not Ready, when no Ready pod was on it, or with fewer than " +
-				"`beside` hits while it was away and missed.",
+			Inconclusive: "When the disturbance did not land or was not healed; when nobody saw a node of it not Ready, or its object was deleted before; when no Ready pod was on it of a workload " +
+				"whose answers an arm gets (pods of DaemonSets, Jobs and the node itself are none); when it was Ready in between, or not Ready for a while after it was healed; when another node that " +
+				"nobody stopped was not Ready too; or with fewer than `beside` hits of the arms of those workloads while it was away and missed.",
 			Budgets: []any{b},
 		},
 		Needs: []judge.Need{load.Carried, {What: "disturbance " + history.NodeLossName, Met: func(t *timeline.Timeline) bool { return len(t.Performed(history.NodeLossName)) > 0 }}},
@@ -60,47 +62,88 @@ func NodeLoss(b NodeLossBudgets, tolerance judge.Tolerance) judge.Check {
 // nodeLost is one such disturbance.
 type nodeLost struct {
 	*timeline.Disturbance
-	away timeline.Span // from when the node was seen to be not Ready until it was Ready again; Until is never where it was not, both where nobody saw it
-	span timeline.Span // in which nothing may fail; empty where there is no such time
-	pods []*timeline.Pod
+	nodes []awayNode
+	span  timeline.Span   // in which nothing may fail; empty where there is no such time
+	pods  []*timeline.Pod // that were Ready on the nodes, and must come back or be replaced
+	load  []history.Workload
+}
+
+// awayNode is how a node went and came back, as the watches saw it.
+type awayNode struct {
+	name    string
+	missed  time.Duration   // when it was first seen to be not Ready under the disturbance; never where nobody saw that
+	deleted bool            // its object was deleted before it was missed
+	ready   []timeline.Span // since it was missed, when it was Ready again; the last is until never where it stayed so
 }
 
 func newNodeLost(t *timeline.Timeline, d *timeline.Disturbance, missed time.Duration) nodeLost {
-	l := nodeLost{Disturbance: d, away: timeline.Span{From: timeline.Never, Until: timeline.Never}}
-	for _, node := range t.Cluster.Nodes {
-		if slices.Contains(d.Nodes, node.Name) {
-			l.away = awayUnder(node.Seen, d)
-		}
+	l := nodeLost{Disturbance: d}
+	until := d.Began
+	for _, name := range d.Nodes {
+		n := awayUnder(name, t.NodeStates(name), d)
+		l.nodes = append(l.nodes, n)
+		until = max(until, min(n.back(d.Healed), whileAway(d)))
 	}
-	if l.away.From != timeline.Never {
-		l.span = timeline.Span{From: d.Began + missed, Until: t.Clamp(min(l.away.Until, d.Until()))}
+	if len(l.nodes) > 0 {
+		l.span = timeline.Span{From: d.Began + missed, Until: t.Clamp(until)}
 	}
 	for _, pod := range t.PodsInOrder() {
-		if slices.Contains(d.Nodes, pod.Node) && pod.Seen < d.Began && wasReadyAt(pod, d.Began) {
-			l.pods = append(l.pods, pod)
+		if !slices.Contains(d.Nodes, pod.Node) || !pod.WasReady(d.Began) || pod.Workload.Kind == "Job" {
+			continue
+		}
+		l.pods = append(l.pods, pod)
+		// Nothing else takes the place of what a DaemonSet, or the node itself, has there: it carries no load that others could.
+		if w := pod.Workload; !w.IsZero() && w.Kind != "DaemonSet" && w.Kind != "Node" && !slices.Contains(l.load, w) {
+			l.load = append(l.load, w)
 		}
 	}
 	return l
 }
 
-// awayUnder is when a node was first seen to be not Ready under a disturbance, and when it was Ready again.
-func awayUnder(seen []timeline.Seen[resource.Node], d *timeline.Disturbance) timeline.Span {
-	s := timeline.Span{From: timeline.Never, Until: timeline.Never}
-	for i := range seen {
-		at, ready := seen[i].At, seen[i].Object.Ready
+// whileAway is until when a disturbance may keep its nodes away: until it was healed, and for ever where it was not.
+func whileAway(d *timeline.Disturbance) time.Duration { return min(d.Healed, d.Unhealed) }
+
+// awayUnder is how a node was under a disturbance, and since.
+func awayUnder(name string, states []timeline.NodeState, d *timeline.Disturbance) awayNode {
+	n := awayNode{name: name, missed: timeline.Never}
+	for _, s := range states {
+		last := len(n.ready) - 1
+		back := last >= 0 && n.ready[last].Until == timeline.Never
 		switch {
-		case at < d.Began:
-		case !ready && s.From == timeline.Never && at <= d.Until():
-			s.From = at
-		case ready && s.From != timeline.Never && s.Until == timeline.Never:
-			s.Until = at
+		case s.At < d.Began:
+		case n.missed == timeline.Never && !s.There:
+			n.deleted = true
+			return n
+		case n.missed == timeline.Never:
+			if !s.Ready && s.At <= whileAway(d) {
+				n.missed = s.At
+			}
+		case s.Ready && !back:
+			n.ready = append(n.ready, timeline.Span{From: s.At, Until: timeline.Never})
+		case !s.Ready && back:
+			n.ready[last].Until = s.At
 		}
 	}
-	return s
+	return n
 }
 
-func wasReadyAt(pod *timeline.Pod, at time.Duration) bool {
-	return slices.ContainsFunc(pod.Ready, func(s timeline.Span) bool { return s.From <= at && at < s.Until })
+// back is when the node was Ready again and stayed so until the disturbance was healed; never where it did not come back. A watch may tell of it
+// a little later than the disturbance saw it.
+func (n *awayNode) back(healed time.Duration) time.Duration {
+	if healed == timeline.Never && n.isHere() {
+		return n.ready[len(n.ready)-1].From
+	}
+	for _, s := range n.ready {
+		if healed != timeline.Never && s.From <= healed+watchLate && s.Until > healed {
+			return s.From
+		}
+	}
+	return timeline.Never
+}
+
+// isHere reports whether the node is Ready when the record ends.
+func (n *awayNode) isHere() bool {
+	return len(n.ready) > 0 && n.ready[len(n.ready)-1].Until == timeline.Never
 }
 
 type nodeLoss struct {
@@ -118,7 +161,10 @@ type armNodeLoss struct {
 	found  judge.Findings
 }
 
-type nodeLossCount struct{ hits, failed uint64 }
+type nodeLossCount struct {
+	hits, failed uint64
+	beside       uint64 // of hits, those whose answers a workload gives that lost pods
+}
 
 func (f *nodeLoss) Arm(arm *timeline.Arm) judge.HitFold {
 	if arm.Control {
@@ -139,6 +185,9 @@ func (a *armNodeLoss) Hit(h *history.Hit) {
 			continue
 		}
 		a.counts[i].hits++
+		if slices.Contains(l.load, a.arm.Workload) {
+			a.counts[i].beside++
+		}
 		if h.Class == history.ClassOK && h.Code != 0 && h.Latency <= a.arm.Deadline(h.Window) {
 			continue
 		}
@@ -155,15 +204,16 @@ func (f *nodeLoss) Result() judge.Promise {
 	for _, a := range f.arms {
 		r.AllBroken(&a.found)
 	}
-	pods := 0
+	nodes, pods := 0, 0
 	for i := range f.losses {
 		n := f.count(i)
 		p.Hits += n.hits
 		p.Dropped += n.failed
+		nodes += len(f.losses[i].nodes)
 		pods += len(f.losses[i].pods)
 		f.rule(&f.losses[i], n, &p, &r)
 	}
-	r.Into(&p, fmt.Sprintf("%s lost with %s on it: none of %s failed once that was missed, and all came back", words.Plural(uint64(len(f.losses)), "node"),
+	r.Into(&p, fmt.Sprintf("%s lost with %s on it: none of %s failed once that was missed, and all came back", words.Plural(uint64(nodes), "node"),
 		words.Plural(uint64(pods), "Ready pod"), words.Plural(p.Hits, "request")))
 	if p.Verdict == judge.Pass {
 		p.Power = judge.ZeroPower(p.Hits, "requests while a node was away")
@@ -175,6 +225,7 @@ func (f *nodeLoss) count(i int) (n nodeLossCount) {
 	for _, a := range f.arms {
 		n.hits += a.counts[i].hits
 		n.failed += a.counts[i].failed
+		n.beside += a.counts[i].beside
 	}
 	return n
 }
@@ -187,55 +238,154 @@ func (f *nodeLoss) rule(l *nodeLost, n nodeLossCount, p *judge.Promise, r *judge
 		finding.Text = l.Label() + ": " + fmt.Sprintf(format, args...)
 		rule(finding)
 	}
-	switch {
-	case l.Landed == timeline.Never:
+	if l.Landed == timeline.Never {
 		note(r.Unsure, "it did not land")
 		return
-	case l.away.From == timeline.Never:
-		note(r.Unsure, "nobody saw a node of %v that is not Ready", l.Nodes)
+	}
+	if !f.wereMissed(l, note, p, r) {
 		return
+	}
+	switch {
 	case len(l.pods) == 0:
 		note(r.Unsure, "no Ready pod was on it: nothing was lost with it")
+	case !slices.ContainsFunc(f.arms, func(a *armNodeLoss) bool { return slices.Contains(l.load, a.arm.Workload) }):
+		note(r.Unsure, "no arm gets its answers from a workload that had a Ready pod on it: nothing that carries load was lost with it")
 	}
-	p.Figures = append(p.Figures, judge.Figure{Name: "time until " + l.Label() + " was missed", Value: (l.away.From - l.Began).Seconds(), Unit: "s"})
-	if n.hits < f.budgets.Beside {
-		note(r.Unsure, "%s while the node was away and missed, %s needed: keep it away for longer than %s", words.Plural(n.hits, "hit"), words.Count(f.budgets.Beside),
+	if n.beside < f.budgets.Beside {
+		note(r.Unsure, "%s while the node was away and missed, %s needed: keep it away for longer than %s", words.Plural(n.beside, "hit"), words.Count(f.budgets.Beside),
 			words.Span(f.budgets.Missed))
 	}
+	f.others(l, note, r)
 	if l.Healed == timeline.Never {
 		note(r.Unsure, "it was not healed")
 		return
 	}
-	if l.away.Until > l.Healed+watchLate {
-		note(r.Missing, "the node was not Ready again")
+	for i := range l.nodes {
+		l.nodes[i].returned(l.Healed, note, r)
 	}
 	f.missing(l, note, r)
+}
+
+// noting notes something of one loss by a rule.
+type noting = func(rule func(judge.Finding), format string, args ...any)
+
+// wereMissed reports whether watches saw that each node was gone.
+func (f *nodeLoss) wereMissed(l *nodeLost, note noting, p *judge.Promise, r *judge.Ruling) bool {
+	var last time.Duration
+	for i := range l.nodes {
+		n := &l.nodes[i]
+		switch {
+		case n.deleted:
+			note(r.Unsure, "the object of node %s was deleted before anybody missed the node: whoever did that told what is to be found out", n.name)
+			return false
+		case n.missed == timeline.Never:
+			note(r.Unsure, "nobody saw a node %s that is not Ready", n.name)
+			return false
+		}
+		last = max(last, n.missed)
+	}
+	if len(l.nodes) == 0 {
+		note(r.Unsure, "it does not say which node it stopped")
+		return false
+	}
+	p.Figures = append(p.Figures, judge.Figure{Name: "time until " + l.Label() + " was missed", Value: (last - l.Began).Seconds(), Unit: "s"})
+	return true
+}
+
+// others notes nodes that were not Ready meanwhile although nobody stopped them: what is left was less than it seems.
+func (f *nodeLoss) others(l *nodeLost, note noting, r *judge.Ruling) {
+	var seen []string
+	for _, node := range f.t.Cluster.Nodes {
+		if slices.Contains(seen, node.Name) || slices.ContainsFunc(f.losses, func(o nodeLost) bool { return o.Stops(node.Name) }) {
+			continue
+		}
+		seen = append(seen, node.Name)
+		states := f.t.NodeStates(node.Name)
+		for i, s := range states {
+			over := timeline.Never
+			if i+1 < len(states) {
+				over = states[i+1].At
+			}
+			if !s.Ready && over > l.Began && s.At < whileAway(l.Disturbance) {
+				note(r.Unsure, "node %s, which nobody stopped, was not Ready at %s: more was lost than was meant to be", node.Name, words.Span(max(s.At, 0)))
+				break
+			}
+		}
+	}
+}
+
+// returned says of a node how it did not come back, or not at once to stay.
+func (n *awayNode) returned(healed time.Duration, note noting, r *judge.Ruling) {
+	back := n.back(healed)
+	switch {
+	case back == timeline.Never:
+		note(r.Missing, "node %s was not Ready again", n.name)
+		return
+	case !n.isHere():
+		note(r.Missing, "node %s was Ready again at %s, and is not any more", n.name, words.Span(back))
+		return
+	}
+	for _, s := range n.ready {
+		switch {
+		case s.From < back:
+			note(r.Unsure, "node %s was Ready from %s to %s meanwhile: it was not away all the time", n.name, words.Span(s.From), words.Span(s.Until))
+		case s.From > back:
+			note(r.Unsure, "node %s was not Ready for a while until %s, after it had come back", n.name, words.Span(s.From))
+		}
+	}
 }
 
 // watchLate is how much later than a disturbance saw it a watch may tell of a node.
 const watchLate = 5 * time.Second
 
 // missing says which workloads have fewer Ready pods than before.
-func (f *nodeLoss) missing(l *nodeLost, note func(func(judge.Finding), string, ...any), r *judge.Ruling) {
+func (f *nodeLoss) missing(l *nodeLost, note noting, r *judge.Ruling) {
 	var seen []history.Workload
+	healed := f.t.Clamp(l.Healed + watchLate)
 	for _, pod := range l.pods {
-		if slices.Contains(seen, pod.Workload) {
+		w := pod.Workload
+		if slices.Contains(seen, w) {
 			continue
 		}
-		seen = append(seen, pod.Workload)
-		before, after := f.ready(pod.Workload, l.Began), f.ready(pod.Workload, f.t.Clamp(l.Healed+watchLate))
-		if after < before {
-			note(r.Missing, "%s has %d Ready pods, and had %d before", pod.Workload, after, before)
+		seen = append(seen, w)
+		before, after := f.ready(w, l.Began), len(f.ready(w, healed))
+		needed := f.needed(w, before, healed)
+		switch {
+		case needed == 0:
+			note(r.Unsure, "%s asks for no pod any more: whether it would come back nobody can say", w)
+		case after < needed:
+			note(r.Missing, "%s has %d Ready pods, and had %d before", w, after, len(before))
 		}
 	}
 }
 
-// ready counts the Ready pods of a workload at a moment.
-func (f *nodeLoss) ready(w history.Workload, at time.Duration) (n int) {
-	for _, pod := range f.t.Pods {
-		if pod.Workload == w && wasReadyAt(pod, at) {
-			n++
+// needed is how many pods of a workload must be there at a moment: as many as before. Where a release was under way then, which keeps pods of two
+// templates, it is no more than the workload asks for.
+func (f *nodeLoss) needed(w history.Workload, before []*timeline.Pod, at time.Duration) int {
+	released := slices.ContainsFunc(before, func(pod *timeline.Pod) bool { return pod.Hash != before[0].Hash })
+	if want, told := f.wanted(w, at); told && released {
+		return min(len(before), want)
+	}
+	return len(before)
+}
+
+// wanted is how many pods a workload asks for at a moment, where a watch tells: a Rollout itself, anything else by its ReplicaSets.
+func (f *nodeLoss) wanted(w history.Workload, at time.Duration) (want int, told bool) {
+	for _, rollout := range f.t.Cluster.Rollouts {
+		if o := rollout.At(at); o != nil && o.Replicas != nil && w == (history.Workload{Namespace: rollout.Namespace, Kind: "Rollout", Name: rollout.Name}) {
+			return int(*o.Replicas), true
 		}
 	}
-	return n
+	for _, set := range f.t.Cluster.ReplicaSets {
+		o := set.At(at)
+		if o != nil && o.Owner != nil && w == (history.Workload{Namespace: set.Namespace, Kind: o.Owner.Kind, Name: o.Owner.Name}) {
+			want, told = want+int(o.Desired), true
+		}
+	}
+	return want, told
+}
+
+// ready are the Ready pods of a workload at a moment.
+func (f *nodeLoss) ready(w history.Workload, at time.Duration) []*timeline.Pod {
+	return slices.DeleteFunc(f.t.PodsInOrder(), func(pod *timeline.Pod) bool { return pod.Workload != w || !pod.WasReady(at) })
 }
