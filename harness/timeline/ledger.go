@@ -47,7 +47,8 @@ type Ledger struct {
 // LedgerView is what the store said of itself from a moment on.
 type LedgerView struct {
 	history.View
-	At time.Duration
+	At     time.Duration
+	Before string // of an election: who led before
 }
 
 // Tenure is a time in which one member acknowledged writes, and no other.
@@ -185,6 +186,7 @@ func (l *Ledger) Elections() []LedgerView {
 	last := ""
 	for _, v := range l.Views {
 		if v.Leader != "" && last != "" && v.Leader != last {
+			v.Before = last
 			all = append(all, v)
 		}
 		last = cmp.Or(v.Leader, last)
