@@ -93,6 +93,43 @@ func (l *bookkeeping) read(member string) *history.MemberRead {
 	return &l.reads[slices.IndexFunc(l.reads, func(r history.MemberRead) bool { return r.Name == member })]
 }
 
+// unanswered has the writes that were due in a time end without an answer.
+func (l *bookkeeping) unanswered(from, until time.Duration) {
+	for i := range l.writes {
+		if w := &l.writes[i]; w.Intended >= from && w.Intended < until {
+			w.Outcome, w.Position, w.By = history.WriteUnknown, 0, ""
+		}
+	}
+}
+
+// late has the writer start what it should have started from 3.3 s on at a later moment.
+func (l *bookkeeping) late(started time.Duration) {
+	for i := range l.writes {
+		if w := &l.writes[i]; w.Intended >= 3600*ms && w.Intended < started {
+			w.Started, w.Ended = started, started+ms+time.Duration(i)
+		} else if w.Intended >= 3300*ms && w.Intended < 3600*ms {
+			w.Ended, w.Started = started+ms+time.Duration(i), started
+		}
+	}
+}
+
+// thin leaves one write of so many.
+func (l *bookkeeping) thin(of uint64) {
+	var kept []history.Write
+	for _, w := range l.writes {
+		if w.Op%of == 0 {
+			w.Op /= of
+			w.Position = w.Op + 1
+			kept = append(kept, w)
+		}
+	}
+	l.writes, l.closed.Planned = kept, uint64(len(kept))
+	for i := range l.found {
+		l.found[i].Count = l.closed.Planned
+		l.reads[i].Entries = l.closed.Planned
+	}
+}
+
 // unread takes what was read of a member.
 func (l *bookkeeping) unread(member string) {
 	l.found = slices.DeleteFunc(l.found, func(f history.Found) bool { return f.Member == member })
@@ -152,13 +189,23 @@ func (l *bookkeeping) record(t testing.TB, rec *history.Recorder) {
 	}
 }
 
-// withLedger is the clean run with a ledger beside the load.
+// withLedger is the clean run with a ledger beside the load. What disturbs it is of the ledger's store.
 func withLedger(l *bookkeeping) *recording {
 	r := cleanRun()
 	r.run.Probes = []string{history.ProbeLoad, history.ProbeLedger(l.event.Name)}
 	r.ledgers = append(r.ledgers, l)
 	r.ends = 10500 * ms
+	r.disturbances(func(d *history.Disturbance) { d.Workload = l.event.Workload })
 	return r
+}
+
+// killServer makes the disturbance one of a pod of the store's namespace, whose UID it tells or not. The store has m-1.
+func (r *recording) killServer(name, uid string) {
+	r.serverPod(0, "added", "m-1", "uid-m-1", true, false)
+	r.disturbances(func(d *history.Disturbance) {
+		d.Workload = history.Workload{}
+		d.Touched = []history.Touch{{Effect: history.Restarts, Resource: "pods", Namespace: testNATS.Namespace, Name: name, UID: uid}}
+	})
 }
 
 func opText(op int) string { return fmt.Sprint("nats-w-", op) }

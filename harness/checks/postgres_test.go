@@ -11,12 +11,12 @@ import (
 	"bitvault.dev/rollproof/harness/judge"
 )
 
-// handedOver is the clean ledger of a store whose primary is handed on so many times while it is written.
+// handedOver is the clean ledger of a store whose primary is handed on so many times while it is disturbed.
 func handedOver(times int) *bookkeeping {
 	l := cleanLedger("postgres", false)
-	l.views = nil
-	for i := range times + 1 {
-		l.views = append(l.views, history.View{At: time.Duration(i)*300*ms + 1, Leader: []string{"m-0", "m-1"}[i%2]})
+	l.views = []history.View{{At: 1, Leader: "m-0"}}
+	for i := 1; i <= times; i++ {
+		l.views = append(l.views, history.View{At: 2900*ms + time.Duration(i)*150*ms, Leader: []string{"m-0", "m-1"}[i%2]})
 	}
 	return l
 }
@@ -36,6 +36,14 @@ func TestSwitchover(t *testing.T) {
 		{"as many as the scenario asks for", 3, func(_ *bookkeeping, r *recording) {
 			r.budgets(t, func(b *checks.Budgets) { b.FewestHandovers = 3 })
 		}, judge.Pass, "3 hand-overs"},
+		{"one of them before anything happens", 20, func(l *bookkeeping, _ *recording) { l.views[1].At = 2 * time.Second }, judge.Inconclusive, "19 hand-overs seen"},
+		{"one of them long afterwards", 20, func(l *bookkeeping, r *recording) {
+			r.budgets(t, func(b *checks.Budgets) { b.PromotedWithin = 3 * time.Second })
+			l.views[20].At = 7 * time.Second
+		}, judge.Inconclusive, "19 hand-overs seen"},
+		{"of another store's disturbance", 20, func(_ *bookkeeping, r *recording) {
+			r.disturbances(func(d *history.Disturbance) { d.Workload = testApp })
+		}, judge.Inconclusive, "nothing was tested"},
 		{"the ledger is not whole", 20, func(l *bookkeeping, _ *recording) { l.event.Lost = "it was cut" }, judge.Inconclusive, "it was cut"},
 	}
 	for _, c := range cases {

@@ -57,6 +57,22 @@ func (r *recording) forgetPod(name string, from, to time.Duration) {
 	})
 }
 
+// declare has the store's StatefulSet ask for so many members.
+func (r *recording) declare(members int32) {
+	data, err := json.Marshal(resource.StatefulSet{Desired: members})
+	if err != nil {
+		panic(err)
+	}
+	r.events = append(r.events, history.Event{At: 1, Kind: history.KindChange,
+		Change: &history.Change{Type: "added", Resource: "statefulsets", Namespace: testNATS.Namespace, Name: testNATS.Name, UID: "uid-set", Object: data}})
+}
+
+// short has a member of the store never be ready.
+func (r *recording) short(name string) {
+	r.forgetPod(name, 0, ms)
+	r.serverPod(0, "added", name, "uid-"+name, false, false)
+}
+
 func TestQuorum(t *testing.T) {
 	cases := []struct {
 		name  string
@@ -147,6 +163,46 @@ func TestQuorum(t *testing.T) {
 			}
 		}, judge.Inconclusive, "never put to the test"},
 		{"no eviction", func(r *recording) { r.forgetEvictions(func(*history.Eviction) bool { return true }) }, judge.Inconclusive, "no eviction"},
+		{"the store is short of one when the drains begin", func(r *recording) { r.declare(3); r.short("m-2") }, judge.Fail, "1 of 3 members"},
+		{"and nobody tells of how many it should be", func(r *recording) { r.short("m-2") }, judge.Fail, "1 of 3 members"},
+		{"and the ledger does not either", func(r *recording) {
+			r.ledgers[0].opened.Replicas = 0
+			r.serverPod(600*ms, "modified", "m-2", "uid-m-2", false, false)
+		}, judge.Fail, "1 of 3 members"},
+		{"short of one, which is the one that is evicted", func(r *recording) {
+			r.declare(3)
+			r.forgetPod("m-0", 0, ms)
+			r.serverPod(0, "added", "m-0", "uid-m-0", false, false)
+		}, judge.Pass, "2 evictions"},
+		{"short of two before the first eviction", func(r *recording) {
+			r.forgetPod("m-0", 0, ms)
+			r.serverPod(0, "added", "m-0", "uid-m-0", false, false)
+			r.serverPod(2*time.Second, "modified", "m-2", "uid-m-2", false, false)
+			r.serverPod(3*time.Second, "modified", "m-2", "uid-m-2", true, false)
+		}, judge.Inconclusive, "1 of 3 members of statefulset nats/nats were ready before the first eviction"},
+		{"short of two before the first eviction, and of all after it", func(r *recording) {
+			r.forgetPod("m-2", 0, ms)
+			r.serverPod(2*time.Second, "modified", "m-1", "uid-m-1", false, false)
+			r.serverPod(3*time.Second, "modified", "m-1", "uid-m-1", true, false)
+		}, judge.Fail, "0 of 3 members"},
+		{"a member joins", func(r *recording) {
+			r.declare(3)
+			r.serverPod(2*time.Second, "added", "m-3", "uid-m-3", false, false)
+			r.serverPod(9*time.Second, "modified", "m-3", "uid-m-3", true, false)
+		}, judge.Pass, "2 evictions"},
+		{"a member joins and is never ready", func(r *recording) { r.serverPod(2*time.Second, "added", "m-3", "uid-m-3", false, false) }, judge.Pass, "2 evictions"},
+		{"a member joined, was ready, and is away when another one goes", func(r *recording) {
+			r.serverPod(time.Second, "added", "m-3", "uid-m-3", true, false)
+			r.serverPod(1500*ms, "modified", "m-3", "uid-m-3", false, false)
+		}, judge.Fail, "the eviction of m-0 was accepted"},
+		{"a refusal while nobody but one that never was ready is away", func(r *recording) {
+			r.serverPod(time.Second, "added", "m-3", "uid-m-3", false, false)
+			for i := range r.events {
+				if e := &r.events[i]; e.Eviction != nil && e.Eviction.Code == 429 {
+					e.At = 1500 * ms
+				}
+			}
+		}, judge.Inconclusive, "never put to the test"},
 		{"a gap in the pods", func(r *recording) { r.gap("pods", 3500*ms, 3600*ms, true) }, judge.Inconclusive, "changes of pods"},
 		{"no ledger", func(r *recording) { r.ledgers = nil }, judge.Inconclusive, "no ledger of writes to nats"},
 		{"a ledger that names no workload", func(r *recording) { r.ledgers[0].event.Workload = history.Workload{} }, judge.Inconclusive, "nothing was tested"},

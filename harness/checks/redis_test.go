@@ -1,6 +1,7 @@
 package checks_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,6 +85,68 @@ func TestFailover(t *testing.T) {
 				l.writes[i].By = "m-0"
 			}
 		}, judge.Inconclusive, "nothing was elected"},
+		{"as many as were declared, and one of them before anything happened", func(l *bookkeeping, r *recording) {
+			kill(r)
+			loseEverywhere(l, 60, 1)
+		}, judge.Fail, "does not have 1 of 450 writes that were acknowledged at a time that no disturbance"},
+		{"a second before is explained", func(l *bookkeeping, r *recording) { kill(r); loseEverywhere(l, 90, 1) }, judge.Pass, "1 of 450 writes acknowledged lost"},
+		{"more than a second before is not", func(l *bookkeeping, r *recording) { kill(r); loseEverywhere(l, 89, 1) }, judge.Fail, "no disturbance"},
+		{"long after it is not", func(l *bookkeeping, r *recording) {
+			r.budgets(t, func(b *checks.Budgets) { b.RedisLost, b.RedisElectedWithin = 10, time.Second })
+			loseEverywhere(l, 345, 1)
+		}, judge.Fail, "no disturbance"},
+		{"shortly after it is", func(l *bookkeeping, r *recording) {
+			r.budgets(t, func(b *checks.Budgets) { b.RedisLost, b.RedisElectedWithin = 10, time.Second })
+			loseEverywhere(l, 330, 1)
+		}, judge.Pass, "1 of 450"},
+		{"a disturbance of something else explains nothing", func(l *bookkeeping, r *recording) {
+			kill(r)
+			loseEverywhere(l, 155, 10)
+			r.disturbances(func(d *history.Disturbance) { d.Workload = testApp })
+		}, judge.Fail, "does not have 10 of 450"},
+		{"one is lost, and nothing was disturbed", func(l *bookkeeping, r *recording) { r.forgetDisturbances(); loseEverywhere(l, 160, 1) }, judge.Fail, "does not have 1 of 450"},
+		{"nothing was disturbed", func(_ *bookkeeping, r *recording) { r.forgetDisturbances() }, judge.Inconclusive, "nothing was elected"},
+		{"nobody looked", func(l *bookkeeping, _ *recording) { l.views = nil }, judge.Inconclusive, "no look at the store told of a master"},
+		{"every look was in vain", func(l *bookkeeping, _ *recording) {
+			l.views = []history.View{{At: 1, Error: "no sentinel names a master"}}
+		}, judge.Inconclusive, "no look at the store told of a master"},
+		{"no answer tells who gave it", func(l *bookkeeping, _ *recording) {
+			for i := range l.writes {
+				l.writes[i].By = ""
+			}
+		}, judge.Inconclusive, "450 writes were acknowledged by an answer that does not tell who gave it"},
+		{"one answer does not", func(l *bookkeeping, _ *recording) { l.writes[9].By = "" }, judge.Inconclusive, "1 write was acknowledged by an answer"},
+		{"writes go to a server that nobody named", func(l *bookkeeping, _ *recording) {
+			for i := range l.writes {
+				if l.writes[i].By == "m-1" {
+					l.writes[i].By = "m-2"
+				}
+			}
+		}, judge.Fail, "m-2 took writes from 3.8"},
+		{"writes go to the next master long before it is named", func(l *bookkeeping, _ *recording) {
+			l.views[2].At = 6 * time.Second
+			l.views = l.views[:3]
+		}, judge.Pass, "1 new master"},
+		{"writes go to the next master, and are over when it is named", func(l *bookkeeping, _ *recording) {
+			l.views = append(l.views[:2], history.View{At: 6 * time.Second, Leader: "m-2"})
+			for i := range l.writes {
+				if l.writes[i].Started >= 4*time.Second {
+					l.writes[i].By = "m-2"
+				}
+			}
+		}, judge.Fail, "m-1 took writes"},
+		{"two take writes at once", func(l *bookkeeping, _ *recording) {
+			l.views[2].Masters, l.views[2].Writable = []string{"m-0", "m-1"}, []string{"m-0", "m-1"}
+		}, judge.Fail, "m-0 and m-1 took writes at once"},
+		{"two call themselves master, and one of them takes no writes", func(l *bookkeeping, _ *recording) {
+			l.views[2].Masters, l.views[2].Writable = []string{"m-0", "m-1"}, []string{"m-1"}
+			l.views[3].Masters, l.views[3].Writable = []string{"m-1"}, []string{"m-1"}
+		}, judge.Pass, "1 new master"},
+		{"who takes writes does not call itself master", func(l *bookkeeping, _ *recording) {
+			l.views[3].Masters = []string{"m-2"}
+			l.views = slices.Delete(l.views, 2, 3)
+			l.views[2].At = 3600 * ms
+		}, judge.Fail, "and it did not call itself master then"},
 		{"a member was not read", func(l *bookkeeping, _ *recording) { l.unread("m-2") }, judge.Inconclusive, "m-2"},
 		{"the ledger is not whole", func(l *bookkeeping, _ *recording) { l.event.Lost = "it was cut" }, judge.Inconclusive, "it was cut"},
 	}

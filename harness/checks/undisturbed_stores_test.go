@@ -2,6 +2,7 @@ package checks_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -367,4 +368,43 @@ func TestUndisturbedOfAStoreInAnOlderRecord(t *testing.T) {
 	assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Pass)
 	r.disturbances(func(d *history.Disturbance) { d.Name = "evict-each" })
 	assertVerdict(t, r.judged(t, load.SlugUndisturbed), load.SlugUndisturbed, judge.Inconclusive)
+}
+
+// What happens to a store counts while a ledger is written to it, with a load beside it and without.
+func TestUndisturbedOfALedger(t *testing.T) {
+	alone := func(r *recording) { r.windows, r.hits, r.run.Probes = nil, nil, r.run.Probes[1:] }
+	byHandAt := func(at time.Duration) func(*recording) {
+		return func(r *recording) { r.endMember(at, "store-2", "uid-store-2-2", "StatefulSet", "r2") }
+	}
+	for _, c := range []struct {
+		name   string
+		spoil  []func(*recording)
+		want   judge.Verdict
+		reason string
+	}{
+		{"a ledger alone", []func(*recording){alone}, judge.Pass, "each was declared"},
+		{"a pod deleted by hand", []func(*recording){alone, byHandAt(4500 * ms)}, judge.Inconclusive, "pod bitvault/store-2 was ended"},
+		{"a pod deleted by hand when the load was over", []func(*recording){byHandAt(11 * time.Second)}, judge.Inconclusive, "pod bitvault/store-2 was ended"},
+		{"a pod deleted by hand when the writes were over", []func(*recording){alone, byHandAt(12100 * ms)}, judge.Pass, "each was declared"},
+		{"a watch that lost something when the load was over", []func(*recording){func(r *recording) {
+			r.gap("pods", 10500*ms, 11*time.Second, true)
+		}}, judge.Inconclusive, "changes of pods"},
+		{"a ledger that was planned and is not there", []func(*recording){alone, func(r *recording) { r.ledgers = nil }}, judge.Inconclusive, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			l := cleanLedger("nats", true)
+			l.event.Clock.Offset = 3 * time.Second // it ends at 12 s
+			r := withLedger(l)
+			r.ends = 13 * time.Second
+			rolledStatefulSet(t, r)
+			for _, spoil := range c.spoil {
+				spoil(r)
+			}
+			p := assertVerdict(t, r.judged(t), load.SlugUndisturbed, c.want)
+			if !strings.Contains(p.Reason, c.reason) {
+				t.Errorf("reason %q, want one that tells %q", p.Reason, c.reason)
+			}
+		})
+	}
 }

@@ -103,7 +103,11 @@ type View struct {
 	At      time.Duration `json:"at"`
 	Leader  string        `json:"leader,omitempty"`  // empty: it named none, or did not answer
 	Members []string      `json:"members,omitempty"` // besides the leader, those that are up to date
-	Error   string        `json:"error,omitempty"`   // it did not answer
+	// Masters are those that say of themselves that they lead, whomever others name. Only Redis tells; older records lack them.
+	Masters []string `json:"masters,omitempty"`
+	// Writable are those of Masters that took writes at one and the same time. Only Redis tells; older records lack them.
+	Writable []string `json:"writable,omitempty"`
+	Error    string   `json:"error,omitempty"` // it did not answer
 }
 
 // Found are operations that a member of the store has, read back after the last write: Count of them from Op on, at as many positions from

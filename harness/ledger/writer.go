@@ -239,7 +239,7 @@ func (w *Writer) watchViews(ctx context.Context) {
 			return // what a look that was cut off saw says nothing
 		}
 		view.At = w.Now()
-		if view.Leader != last.Leader || view.Error != last.Error || !slices.Equal(view.Members, last.Members) {
+		if !sameView(&view, &last) {
 			last = view
 			w.append(history.LedgerLine{View: &view})
 		}
@@ -247,6 +247,11 @@ func (w *Writer) watchViews(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// sameView reports whether the store says the same of itself, whenever it does.
+func sameView(a, b *history.View) bool {
+	return a.Leader == b.Leader && a.Error == b.Error && slices.Equal(a.Members, b.Members) && slices.Equal(a.Masters, b.Masters) && slices.Equal(a.Writable, b.Writable)
 }
 
 // watchStalls notes when the whole process did not run.

@@ -29,6 +29,19 @@ func UnderLoad(t *Timeline) Span {
 	return WholeRun(t)
 }
 
+// UnderProbes is the time in which the stack was asked for anything: from the first hit or write of a ledger to the last. Without either it is all
+// the time.
+func UnderProbes(t *Timeline) Span {
+	begin := t.LoadBegin()
+	for _, l := range t.Ledgers {
+		begin = min(begin, l.Begin)
+	}
+	if begin == Never {
+		return WholeRun(t)
+	}
+	return Span{From: begin, Until: t.ProbesEnd()}
+}
+
 // WholeRun is all the time there is.
 func WholeRun(t *Timeline) Span { return Span{From: 0, Until: t.Last} }
 

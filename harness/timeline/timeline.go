@@ -212,6 +212,9 @@ type Eviction struct {
 // Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
 
+// Length is how long it lasted.
+func (s Span) Length() time.Duration { return s.Until - s.From }
+
 // LoadEnd is when the last window was planned to end, or when the events do.
 func (t *Timeline) LoadEnd() time.Duration {
 	var end time.Duration
@@ -221,6 +224,15 @@ func (t *Timeline) LoadEnd() time.Duration {
 		}
 	}
 	return min(end, t.Known)
+}
+
+// ProbesEnd is when the last that was asked of the stack was to end: hits, and the writes of ledgers.
+func (t *Timeline) ProbesEnd() time.Duration {
+	end := t.LoadEnd()
+	for _, l := range t.Ledgers {
+		end = max(end, min(l.Until, t.Known))
+	}
+	return end
 }
 
 // LoadBegin is when the first window began; never without load.

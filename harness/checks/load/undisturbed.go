@@ -25,7 +25,7 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		Always:  true,
 		Promise: "nothing disturbed the stack but what the scenario declared",
 		Doc: judge.Doc{
-			Proves: "Until the load ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
+			Proves: "Until the load and the writes of ledgers ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
 				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
 				"container that started anew was killed, frozen or updated by one, started the first time since one stopped its node and that was missed, or is of a release that is bad on purpose; " +
 				"each node that stopped being Ready, or went away, was stopped by one; each cordon and uncordon of a node was made by one; " +
@@ -39,14 +39,19 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
 				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
 		},
-		Needs: []judge.Need{Carried, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
-		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name},
-		Late:  tolerance.Propagation,
+		Needs:  []judge.Need{asked, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
+		Rests:  []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name},
+		During: timeline.UnderProbes,
+		Late:   tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
-			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.LoadEnd()}
+			return &undisturbed{Ruling: judge.Ruling{Timeline: t}, tolerance: tolerance, until: t.ProbesEnd()}
 		},
 	}
 }
+
+// asked is the need of what may hurt whatever is asked of the stack: hits, or the writes of a ledger. Probes that were planned and are not there do not
+// excuse it.
+var asked = judge.Need{What: "load and no ledger of writes", Met: func(t *timeline.Timeline) bool { return Carried.Met(t) || len(t.Ledgers)+len(t.Run.Probes) > 0 }}
 
 func isAuthored(t *timeline.Timeline) bool {
 	c := &t.Cluster
@@ -62,7 +67,7 @@ func hasAuthors[T any](tracks []*timeline.Track[T]) bool {
 type undisturbed struct {
 	judge.Ruling
 	tolerance judge.Tolerance
-	until     time.Duration // what happens later cannot hurt the load
+	until     time.Duration // what happens later cannot hurt what was asked of the stack
 	known     uint64        // what was accounted for
 }
 
@@ -72,7 +77,7 @@ func (f *undisturbed) Result() judge.Promise {
 	f.nodes()
 	f.specs()
 	var p judge.Promise
-	f.Into(&p, words.Plural(f.known, "change")+" of the stack until the load ended: each was declared, or is a controller's own")
+	f.Into(&p, words.Plural(f.known, "change")+" of the stack until load and ledgers ended: each was declared, or is a controller's own")
 	return p
 }
 

@@ -56,7 +56,7 @@ func Checks(b Budgets, ledger store.LedgerBudgets, tolerance judge.Tolerance) []
 		store.Loss{Slug: SlugNoAckedLoss, Promise: "no commit that PostgreSQL acknowledged is lost", Store: Store, Budgets: ledger}.Check(),
 		store.Handovers{
 			Loss:   store.Loss{Slug: SlugSwitchover, Promise: "planned hand-overs lose no acknowledged commit", Store: Store, Budgets: ledger},
-			Fewest: b.FewestHandovers, DocBudgets: []any{b.SwitchoverBudgets},
+			Fewest: b.FewestHandovers, Settles: b.PromotedWithin, DocBudgets: []any{b.SwitchoverBudgets},
 		}.Check(),
 		store.Election{
 			Slug: SlugFailover, Promise: "a dead primary is replaced without hands", Store: Store, Gap: b.CommitGap, Settles: b.PromotedWithin, Budgets: ledger,

@@ -9,6 +9,7 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
 )
@@ -28,11 +29,12 @@ func (c Quorum) Check() judge.Check {
 		Doc: judge.Doc{
 			Proves: "While one member of the store was not ready, the eviction of another one was refused (429, cause DisruptionBudget); that one was evicted later, " +
 				"when all others were ready. No eviction of a ready member was accepted while another one was not ready, `watch` before and after, and from the " +
-				"first eviction on never more than one member was not ready.",
+				"first eviction on never more than one member was not ready, of as many as the store's workload, or else the ledger, asked for at first, or as were ever ready at once by then.",
 			Cannot: "See whether a member that is ready has caught up: what its readiness asks for is the store's to say.",
-			Fails:  "On any of these but the missing refusal: it is never more than that nothing was tested.",
-			Inconclusive: "Without a ledger that names the store's workload, without an eviction of a member that was accepted, and when none was refused while another " +
-				"member was not ready.",
+			Fails: "On any of these but the missing refusal: it is never more than that nothing was tested. A member that was never ready, as one that joined meanwhile, is " +
+				"not taken for one that is away.",
+			Inconclusive: "Without a ledger that names the store's workload, without an eviction of a member that was accepted, when none was refused while another " +
+				"member was not ready, and when more than one was away before the first eviction.",
 		},
 		Needs:  []judge.Need{Written(c.Store), {What: "eviction", Met: func(t *timeline.Timeline) bool { return len(t.Evictions) > 0 }}},
 		Rests:  []string{"pods"},
@@ -54,7 +56,7 @@ func (f quorumFold) Result() judge.Promise {
 	r := judge.Ruling{Timeline: f.t}
 	var refused, accepted uint64
 	for _, l := range f.t.LedgersOf(f.Store) {
-		j := quorumOf{quorumFold: f, Ruling: &r, store: l.Workload, members: f.members(l.Workload)}
+		j := quorumOf{quorumFold: f, Ruling: &r, store: l.Workload, members: f.members(l.Workload), declared: f.declared(l)}
 		j.judge()
 		refused, accepted = refused+j.refused, accepted+j.accepted
 	}
@@ -70,12 +72,33 @@ func (f quorumFold) members(w history.Workload) []*member {
 	})
 }
 
+// declared is how many members a store was to have when it was first seen: as its workload asks for, or else as each write should be on. 0 where
+// nobody tells.
+func (f quorumFold) declared(l *timeline.Ledger) int {
+	w := l.Workload
+	for _, set := range timeline.TracksOf(f.t, resource.StatefulSets) {
+		if w.Kind == "StatefulSet" && set.Namespace == w.Namespace && set.Name == w.Name {
+			return int(set.Seen[0].Object.Desired)
+		}
+	}
+	for _, cluster := range timeline.TracksOf(f.t, resource.PostgresClusters) {
+		if w.Kind == "Cluster" && cluster.Namespace == w.Namespace && cluster.Name == w.Name {
+			return int(cluster.Seen[0].Object.Instances)
+		}
+	}
+	if l.Opened != nil {
+		return l.Opened.Replicas
+	}
+	return 0
+}
+
 // quorumOf is one store being judged.
 type quorumOf struct {
 	quorumFold
 	*judge.Ruling
 	store             history.Workload
 	members           []*member
+	declared          int
 	refused, accepted uint64
 }
 
@@ -142,15 +165,32 @@ func (j *quorumOf) allowedLater(protected []timeline.Eviction) {
 	}
 }
 
-// floor asks that from the first eviction on no more than one member was not ready.
+// floor asks that from the first eviction on no more than one member was not ready. A store that was shorter before is not held to it until it has
+// been whole enough once: but nobody can tell then what the drains did.
 func (j *quorumOf) floor(first time.Duration) {
-	size := j.count(first)
+	size, recovering := j.size(first), j.count(first)
+	if recovering < size-1 {
+		j.Unsure(judge.Finding{At: first, Until: first, Text: fmt.Sprintf("%d of %s of %s were ready before the first eviction", recovering, words.Plural(uint64(size), "member"), j.store),
+			Evidence: []string{"ready: " + j.ready(first)}})
+	}
 	for _, at := range j.moments(first, j.t.Last) {
-		if n := j.count(at); n < size-1 {
+		n := j.count(at)
+		size = max(size, n)
+		recovering = max(recovering, n)
+		if n < min(size-1, recovering) {
 			j.Broken(judge.Finding{At: at, Until: at, Text: fmt.Sprintf("%d of %s of %s were ready", n, words.Plural(uint64(size), "member"), j.store),
 				Evidence: []string{"ready: " + j.ready(at)}})
 		}
 	}
+}
+
+// size is how many members a store has by a moment: as many as were declared, or as were ever ready at once.
+func (j *quorumOf) size(by time.Duration) int {
+	size := j.declared
+	for _, at := range j.moments(0, by) {
+		size = max(size, j.count(at))
+	}
+	return size
 }
 
 func (j *quorumOf) count(at time.Duration) int {
@@ -195,19 +235,21 @@ func timesOf(pod *member) []time.Duration {
 	return all
 }
 
-// names are those of the store's members, each once: a pod that comes in another's place has its name.
-func (j *quorumOf) names() []string {
+// names are those of the store's members that were ready once by a moment, each once: a pod that comes in another's place has its name.
+func (j *quorumOf) names(by time.Duration) []string {
 	var all []string
 	for _, pod := range j.members {
-		all = append(all, pod.Name)
+		if slices.ContainsFunc(pod.Seen, func(s timeline.Seen[timeline.PodView]) bool { return s.At <= by && s.Object.Ready }) {
+			all = append(all, pod.Name)
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// othersReady reports whether every member but one was ready at a moment.
+// othersReady reports whether every member but one was ready at a moment, of those that ever were.
 func (j *quorumOf) othersReady(but *member, at time.Duration) bool {
-	for _, name := range j.names() {
+	for _, name := range j.names(at) {
 		if name != but.Name && !slices.ContainsFunc(j.members, func(pod *member) bool { return pod.Name == name && timeline.IsReady(pod, at) }) {
 			return false
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"bitvault.dev/rollproof/harness/judge"
@@ -26,13 +27,13 @@ func (c Election) Check() judge.Check {
 		Slug:    c.Slug,
 		Promise: c.Promise,
 		Doc: judge.Doc{
-			Proves: "While the ledger's writer wrote, the store named another leader than before, in the time of a disturbance or shortly after it, and named one at " +
-				"the end. No time without an acknowledged write was longer than the budget, from one acknowledgement to the next, for writes that did " +
+			Proves: "While the ledger's writer wrote, the store named another leader than before, from the beginning of a disturbance that reached it until shortly after it had " +
+				"landed, where the one before was among the pods that it tells of, and named one at the end. No time without an acknowledged write was longer than the budget, from one acknowledgement to the next, for writes that did " +
 				"not wait for one another.",
 			Cannot: "See a leader that was there between two looks of the writer, which it takes several times a second.",
 			Fails:  "When writes were not acknowledged for longer than the budget, or no leader was named at the end.",
-			Inconclusive: "When no other leader was named: whoever went was not the leader, and nothing was elected. When the writer's own process did not run " +
-				"for so much of the time that the rest is within the budget; and when the ledger is not whole, as above.",
+			Inconclusive: "When no other leader was named then: whoever went was not the leader, and nothing was elected. When the writer's own process did not run, or " +
+				"no write was under way, for so much of a time without an acknowledged write that the rest is within the budget; and when the ledger is not whole, as above.",
 			Budgets: c.DocBudgets,
 		},
 		Needs: []judge.Need{Written(c.Store), disturbed},
@@ -50,7 +51,7 @@ func (f electionFold) Result() judge.Promise {
 	r := judge.Ruling{Timeline: f.t}
 	var acked uint64
 	var elected int
-	var longest timeline.WriteGap
+	var longest timeline.Span
 	for _, l := range f.t.LedgersOf(f.Store) {
 		f.gaps(l, &r)
 		f.leaders(l, &r)
@@ -75,13 +76,19 @@ func (f electionFold) gaps(l *timeline.Ledger, r *judge.Ruling) {
 		if g.Length() <= f.Gap {
 			continue
 		}
-		finding := judge.Finding{At: g.From, Until: g.Until, Text: fmt.Sprintf("ledger %s: no write was acknowledged for %s, budget %s", l.Name, words.Span(g.Length()), words.Span(f.Gap))}
-		if still := l.Stalled(g.From, g.Until); g.Length()-still <= f.Gap {
-			finding.Text += "; its writer's own process did not run for " + words.Span(still) + " of it"
-			r.Unsure(finding)
+		finding := judge.Finding{At: g.From, Until: g.Until, Text: fmt.Sprintf("ledger %s: no write was acknowledged for %s (budget %s)", l.Name,
+			words.Span(g.Length()), words.Span(f.Gap))}
+		if g.Length()-l.Unasked(g.From, g.Until) > f.Gap {
+			r.Broken(finding)
 			continue
 		}
-		r.Broken(finding)
+		if still := l.Stalled(g.From, g.Until); still > 0 {
+			finding.Text += "; its writer's own process did not run for " + words.Span(still) + " of it"
+		}
+		if idle := l.Unsent(g.From, g.Until); idle > 0 {
+			finding.Text += "; no write was under way for " + words.Span(idle) + " of it"
+		}
+		r.Unsure(finding)
 	}
 }
 
@@ -91,14 +98,24 @@ func (f electionFold) leaders(l *timeline.Ledger, r *judge.Ruling) {
 		r.Missing(judge.Finding{At: l.Views[n-1].At, Until: l.Until, Text: fmt.Sprintf("ledger %s: no leader was named at the end", l.Name),
 			Evidence: []string{"it said last: " + cmp.Or(l.Views[n-1].Error, "nothing")}})
 	}
-	for _, v := range l.Elections() {
-		for _, d := range f.t.Disturbances {
-			if v.At >= d.First()-l.Clock.Within && v.At-l.Clock.Within <= later(d.Until(), f.Settles) {
-				return
-			}
-		}
+	if len(elected(f.t, l, f.Settles)) == 0 {
+		r.Unsure(judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("ledger %s: no other leader was named during a disturbance of %s: nothing was elected", l.Name, l.Workload)})
 	}
-	r.Unsure(judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("ledger %s: no other leader was named during a disturbance: nothing was elected", l.Name)})
+}
+
+// elected are the elections that disturbances of the ledger's store may have brought about: from the beginning of one until so long after it had landed,
+// where who led before was among those that it reached.
+func elected(t *timeline.Timeline, l *timeline.Ledger, settles time.Duration) []timeline.LedgerView {
+	return slices.DeleteFunc(l.Elections(), func(v timeline.LedgerView) bool {
+		return !slices.ContainsFunc(reaching(t, l), func(d *timeline.Disturbance) bool {
+			return t.ReachedPod(d, l.Workload, v.Before) && v.At >= d.Began-l.Clock.Within && v.At-l.Clock.Within <= d.Landed+settles
+		})
+	})
+}
+
+// reaching are the disturbances that reached the store of a ledger.
+func reaching(t *timeline.Timeline, l *timeline.Ledger) []*timeline.Disturbance {
+	return slices.DeleteFunc(slices.Clone(t.Disturbances), func(d *timeline.Disturbance) bool { return !t.Reached(d, l.Workload) })
 }
 
 func later(at, by time.Duration) time.Duration {

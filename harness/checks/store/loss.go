@@ -4,6 +4,7 @@ package store
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -42,9 +43,10 @@ type Loss struct {
 
 // Check makes it.
 func (c Loss) Check() judge.Check {
-	where := ""
+	where, placed := "", ""
 	if c.Position != "" {
 		where = ", at the " + c.Position + " that was acknowledged"
+		placed = "; and when a write or an entry tells no " + c.Position + ", or one of another"
 	}
 	return judge.Check{
 		Slug:    c.Slug,
@@ -57,8 +59,9 @@ func (c Loss) Check() judge.Check {
 				"before the members were read.",
 			Fails: "When a member does not have a write that was acknowledged.",
 			Inconclusive: "When the ledger is not whole: its writer was lost or started anew, it was cut or changed, a write is missing or twice, it did not " +
-				"go on through every disturbance, or its writer's own process stood still for half of one. When a member was not read to its end, or fewer were " +
-				"read than there are or than each write should be on. With fewer writes than `fewestWrites` acknowledged, and when the writer's clock " +
+				"go on through every disturbance, or for half of one its writer's own process stood still or no write was under way, or writes were not intended at the ledger's rate. When nothing that was " +
+				"performed is known to have reached the store; when the store took too little before the first disturbance of it to lose, or nothing after the last. When a member was not read to its end, once, after the last write, or " +
+				"fewer were read than there are, than the store ever named, or than each write should be on; when that is on fewer than two" + placed + ". With fewer writes than `fewestWrites` acknowledged, and when the writer's clock " +
 				"is uncertain by more than `clockWithin`.",
 			Budgets: []any{c.Budgets},
 		},
@@ -81,7 +84,7 @@ func (f lossFold) Result() judge.Promise {
 		acked, unknown, members = acked+l.Acked, unknown+l.Unknown, members+uint64(len(l.Members))
 		f.lost(l, &r)
 		f.Budgets.sound(f.t, l, &r)
-		readBack(l, &r)
+		f.readBack(l, &r)
 		p.Figures = append(p.Figures, figures(l)...)
 	}
 	r.Into(&p, fmt.Sprintf("0 of %s acknowledged lost, on each of %s; %s unknown", words.Plural(acked, "write"), words.Plural(members, "member"), words.Count(unknown)))
@@ -109,6 +112,7 @@ func figures(l *timeline.Ledger) []judge.Figure {
 		{Name: "writes failed in ledger " + l.Name, Value: float64(l.Failed), Unit: "writes"},
 		{Name: "writes unknown in ledger " + l.Name, Value: float64(l.Unknown), Unit: "writes"},
 		{Name: "writes that ledger " + l.Name + " tried again", Value: float64(l.Tries - min(l.Tries, l.Written())), Unit: "tries"},
+		{Name: "most that a write of ledger " + l.Name + " was started late by", Value: l.LagMax.Seconds(), Unit: "s"},
 		{Name: "longest time without an acknowledged write in ledger " + l.Name, Value: l.Longest().Length().Seconds(), Unit: "s"},
 	}
 	for _, m := range l.Members {
@@ -169,6 +173,7 @@ func (b LedgerBudgets) sound(t *timeline.Timeline, l *timeline.Ledger, r *judge.
 	case !l.Whole():
 		unsure("%s were intended, it tells of %s, or of one twice", words.Plural(l.Closed.Planned, "write"), words.Count(l.Written()))
 	}
+	b.atRate(l, unsure)
 	if l.Clock.Looks == 0 || l.Clock.Apart > 0 || l.Clock.Within > b.ClockWithin {
 		unsure("the clock of its writer is uncertain by %s, after %s", words.Span(l.Clock.Within+l.Clock.Apart), words.Plural(l.Clock.Looks, "look"))
 	}
@@ -177,6 +182,53 @@ func (b LedgerBudgets) sound(t *timeline.Timeline, l *timeline.Ledger, r *judge.
 	}
 	for _, d := range t.Disturbances {
 		b.covers(t, l, d, r)
+	}
+	if reached := reaching(t, l); len(reached) > 0 {
+		atRisk(t, l, reached, r)
+	} else {
+		unsure("nothing that was performed is known to have reached %s: nothing was tested", cmp.Or(l.Workload.String(), "its store"))
+	}
+}
+
+// offRate is by how much a write may be intended at another moment than the rate says: what is lost by rounding.
+const offRate = time.Millisecond
+
+// atRate asks that writes were intended at the rate of the ledger, from its beginning until it was stopped: fewer are no load.
+func (b LedgerBudgets) atRate(l *timeline.Ledger, unsure func(string, ...any)) {
+	if l.Opened == nil || l.Closed == nil {
+		return // that is told of
+	}
+	due := l.Closed.Stopped.Seconds() * l.Rate
+	switch {
+	case !(l.Rate > 0) || l.Opened.Rate != l.Rate:
+		unsure("its writer was told %v writes a second, and it tells of %v", l.Rate, l.Opened.Rate)
+	case math.Abs(float64(l.Closed.Planned)-due) > 2+due/100:
+		unsure("%s were intended, at %v a second until %s", words.Plural(l.Closed.Planned, "write"), l.Rate, words.Span(l.Closed.Stopped))
+	case l.OffRate > offRate:
+		unsure("a write was intended %s from when it was due at %v a second", words.Span(l.OffRate), l.Rate)
+	}
+}
+
+// atRisk asks that the store took writes before it was disturbed, so that there was something to lose, and after it. Before, it took half of what was
+// due, and not all of it in one half of the time.
+func atRisk(t *timeline.Timeline, l *timeline.Ledger, reached []*timeline.Disturbance, r *judge.Ruling) {
+	first, last := timeline.Never, time.Duration(0)
+	for _, d := range reached {
+		first, last = min(first, d.Began), max(last, t.Clamp(d.Until()))
+	}
+	unsure := func(from, until time.Duration, format string, args ...any) {
+		r.Unsure(judge.Finding{At: from, Until: until, Text: "ledger " + l.Name + ": " + fmt.Sprintf(format, args...)})
+	}
+	if intended, acked := l.IntendedBefore(first); acked == 0 || 2*acked < intended {
+		unsure(l.Begin, first, "of %s that were due before the first disturbance of %s, %s acknowledged: there was too little to lose", words.Plural(intended, "write"), l.Workload, wasWere(acked))
+	}
+	for _, g := range l.Gaps {
+		if before := min(g.Until, first) - max(g.From, l.Begin); 2*before >= first-l.Begin {
+			unsure(g.From, g.Until, "nothing was acknowledged for %s of the %s before the first disturbance of %s: there was too little to lose", words.Span(before), words.Span(first-l.Begin), l.Workload)
+		}
+		if g.From <= last+l.Clock.Within && g.Until >= l.Until {
+			unsure(g.From, g.Until, "nothing was acknowledged after the last disturbance of %s", l.Workload)
+		}
 	}
 }
 
@@ -197,44 +249,90 @@ func (b LedgerBudgets) covers(t *timeline.Timeline, l *timeline.Ledger, d *timel
 		r.Unsure(judge.Finding{At: from, Until: until, Text: fmt.Sprintf("ledger %s: its writer's own process did not run for %s of %s that %s took", l.Name,
 			words.Span(still), words.Span(until-from), d.Label())})
 	}
+	for _, s := range l.Idle { // at the ledger's rate two writes would have been under way in it
+		if idle := min(s.Until, until) - max(s.From, from); idle > 0 && 2*idle >= until-from && s.Length().Seconds()*l.Rate > 2 {
+			r.Unsure(judge.Finding{At: from, Until: until, Text: fmt.Sprintf("ledger %s: no write was under way for %s of %s that %s took", l.Name,
+				words.Span(idle), words.Span(until-from), d.Label())})
+		}
+	}
 }
 
 // readBack asks for every member that there is.
-func readBack(l *timeline.Ledger, r *judge.Ruling) {
+func (c Loss) readBack(l *timeline.Ledger, r *judge.Ruling) {
 	if l.Closed == nil {
 		return
 	}
 	unsure := func(format string, args ...any) {
 		r.Unsure(judge.Finding{At: l.Until, Until: l.Until, Text: "ledger " + l.Name + ": " + fmt.Sprintf(format, args...)})
 	}
-	if l.Closed.Error != "" || len(l.Closed.Members) == 0 {
+	there := slices.Compact(slices.Sorted(slices.Values(l.Closed.Members)))
+	if l.Closed.Error != "" || len(there) == 0 {
 		unsure("its writer could not tell which members there are: %s", cmp.Or(l.Closed.Error, "it named none"))
 	}
-	if l.Opened != nil && len(l.Closed.Members) < l.Opened.Replicas {
-		unsure("each write should be on %s, the store has %d", words.Plural(uint64(l.Opened.Replicas), "member"), len(l.Closed.Members))
+	if len(there) < len(l.Closed.Members) {
+		unsure("its writer named a member twice: %s", strings.Join(l.Closed.Members, ", "))
 	}
-	var unread []string
-	for _, name := range l.Closed.Members {
-		i := slices.IndexFunc(l.Members, func(m *timeline.LedgerMember) bool { return m.Name == name })
-		if i < 0 || !l.Members[i].Read {
-			unread = append(unread, name)
-		}
+	if l.Opened != nil && l.Opened.Replicas < 2 {
+		unsure("each write should be on %s: the loss of one is no test", words.Plural(uint64(max(l.Opened.Replicas, 0)), "member"))
 	}
-	if len(unread) > 0 {
-		unsure("of %s these were not read to the end: %s", words.Plural(uint64(len(l.Closed.Members)), "member"), strings.Join(unread, ", "))
+	if l.Opened != nil && len(there) < l.Opened.Replicas {
+		unsure("each write should be on %s, the store has %d", words.Plural(uint64(l.Opened.Replicas), "member"), len(there))
+	}
+	if unread := slices.DeleteFunc(slices.Clone(there), func(name string) bool { return wasRead(l, name) }); len(unread) > 0 {
+		unsure("of %s these were not read to the end: %s", words.Plural(uint64(len(there)), "member"), strings.Join(unread, ", "))
+	}
+	if strange := slices.DeleteFunc(named(l), func(name string) bool { return slices.Contains(there, name) }); len(strange) > 0 {
+		unsure("the store named members while it was written that were none at its end: %s", strings.Join(strange, ", "))
+	}
+	if c.Position != "" && l.Unplaced > 0 {
+		unsure("%s acknowledged without a %s", wasWere(l.Unplaced), c.Position)
+	}
+	if c.Position != "" && l.Shared > 0 {
+		unsure("more than one write was acknowledged at %s", words.Plural(l.Shared, c.Position))
 	}
 	for _, m := range l.Members {
-		if m.Error != "" {
-			unsure("member %s: %s", m.Name, m.Error)
-		}
-		if !slices.Contains(l.Closed.Members, m.Name) {
-			unsure("member %s was read, and is none of the store", m.Name)
-		}
-		if m.Read && m.Entries != m.Has+m.Twice {
-			unsure("member %s has %s, and %s were told of", m.Name, words.Plurals(m.Entries, "entry", "entries"), words.Count(m.Has+m.Twice))
-		}
-		if m.Foreign > 0 {
-			unsure("member %s has %s that nobody intended", m.Name, words.Plurals(m.Foreign, "entry", "entries"))
-		}
+		c.readOf(m, there, unsure)
+	}
+}
+
+func wasRead(l *timeline.Ledger, name string) bool {
+	return slices.ContainsFunc(l.Members, func(m *timeline.LedgerMember) bool { return m.Name == name && m.Read })
+}
+
+// named are the members that the store named while it was written.
+func named(l *timeline.Ledger) []string {
+	var all []string
+	for _, v := range l.Views {
+		all = append(append(append(all, v.Leader), v.Members...), v.Masters...)
+	}
+	slices.Sort(all)
+	return slices.DeleteFunc(slices.Compact(all), func(name string) bool { return name == "" })
+}
+
+// readOf finds what takes the worth from what was read of a member, of those that are there.
+func (c Loss) readOf(m *timeline.LedgerMember, there []string, unsure func(string, ...any)) {
+	if m.Error != "" {
+		unsure("member %s: %s", m.Name, m.Error)
+	}
+	if !slices.Contains(there, m.Name) {
+		unsure("member %s was read, and is none of the store", m.Name)
+	}
+	if m.Reads > 1 {
+		unsure("member %s was read %d times", m.Name, m.Reads)
+	}
+	if m.Reads > 0 && m.Early {
+		unsure("member %s was read before the last write had ended", m.Name)
+	}
+	if m.Read && m.Entries != m.Has+m.Twice {
+		unsure("member %s has %s, and %s were told of", m.Name, words.Plurals(m.Entries, "entry", "entries"), words.Count(m.Has+m.Twice))
+	}
+	if m.Foreign > 0 {
+		unsure("member %s has %s that nobody intended", m.Name, words.Plurals(m.Foreign, "entry", "entries"))
+	}
+	if c.Position != "" && m.Unplaced > 0 {
+		unsure("member %s has %s without a %s", m.Name, words.Plurals(m.Unplaced, "entry", "entries"), c.Position)
+	}
+	if c.Position != "" && m.Shared > 0 {
+		unsure("member %s has more than one entry at %s", m.Name, words.Plural(m.Shared, c.Position))
 	}
 }

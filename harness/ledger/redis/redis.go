@@ -26,7 +26,8 @@ const (
 	dialWithin     = time.Second
 	upToDateWithin = 15 * time.Second // a replica that was restarted last
 	lookEvery      = 200 * time.Millisecond
-	together       = 1000 // keys that are scanned, read or removed at once
+	sayWithin      = 300 * time.Millisecond // what each server says of itself in one look
+	together       = 1000                   // keys that are scanned, read or removed at once
 )
 
 // Open asks the sentinels, which are the target's addresses, for the master of the target's name. Nothing is made.
@@ -124,24 +125,68 @@ func (s *store) Write(ctx context.Context, op ledger.Op) (ledger.Ack, error) {
 	return ledger.Ack{}, err
 }
 
-// View is whom the sentinels name, and which replicas they see following.
+// View is whom the sentinels name, which replicas they see following, and who of all of them leads by its own word.
 func (s *store) View(ctx context.Context) history.View {
 	leader, err := s.lookUp(ctx)
 	if err != nil {
 		return history.View{Error: "no sentinel names a master"}
 	}
 	view := history.View{Leader: leader}
+	known := []string{leader}
 	replicas, err := s.replicas(ctx)
-	if err != nil {
-		return view
-	}
 	for _, r := range replicas {
+		known = append(known, r.address)
 		if r.follows {
 			view.Members = append(view.Members, r.address)
 		}
 	}
 	slices.Sort(view.Members)
+	slices.Sort(known)
+	view.Masters = s.which(ctx, slices.Compact(known), s.leads)
+	if len(view.Masters) > 1 {
+		view.Writable = s.writable(ctx, view.Masters)
+	}
 	return view
+}
+
+// which are the servers of which something holds. All are asked at once: one that does not answer holds up no other.
+func (s *store) which(ctx context.Context, servers []string, holds func(context.Context, string) bool) []string {
+	ctx, cancel := context.WithTimeout(ctx, sayWithin)
+	defer cancel()
+	are := make([]bool, len(servers))
+	var all sync.WaitGroup
+	for i, address := range servers {
+		all.Go(func() { are[i] = holds(ctx, address) })
+	}
+	all.Wait()
+	var those []string
+	for i, address := range servers {
+		if are[i] {
+			those = append(those, address)
+		}
+	}
+	return those
+}
+
+// leads reports whether a server says of itself that it is a master.
+func (s *store) leads(ctx context.Context, address string) bool {
+	info, err := s.server(address).Info(ctx, "replication").Result()
+	return err == nil && fieldOf(info, "role") == "master"
+}
+
+// writable are the servers that take writes at one and the same time: each took one before all others did, and another one after that. A hand-over
+// between two looks is none of it.
+func (s *store) writable(ctx context.Context, masters []string) []string {
+	before := s.which(ctx, masters, s.takesWrites)
+	if len(before) < 2 {
+		return nil
+	}
+	return s.which(ctx, before, s.takesWrites)
+}
+
+// takesWrites has a server remove a key that nobody sets: it refuses that as any write where it is a replica, and holds it back while writes are paused.
+func (s *store) takesWrites(ctx context.Context, address string) bool {
+	return s.server(address).Unlink(ctx, s.keys+"none").Err() == nil
 }
 
 type replica struct {

@@ -16,6 +16,7 @@ import (
 
 	driver "github.com/redis/go-redis/v9"
 
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/ledger"
 	"bitvault.dev/rollproof/harness/ledger/ledgertest"
 	"bitvault.dev/rollproof/harness/ledger/redis"
@@ -230,6 +231,50 @@ func TestALossIsSeen(t *testing.T) {
 	last := sum.Closed
 	if last == nil || len(last.Members) != 3 {
 		t.Errorf("the ledger ended as %+v, want three members known", last)
+	}
+}
+
+// viewOfTwo is what the store of a ledger says of a Redis one of whose replicas is made a master by hand, while the first master goes on, and takes writes
+// or holds them back.
+func viewOfTwo(t *testing.T, paused bool) (view history.View, masters []string) {
+	t.Helper()
+	r := startAll(t)
+	store, err := redis.Open(t.Context(), ledger.Plan{Ledger: "redis", Target: ledger.Target{Addresses: []string{r.sentinel.address}, Name: "bitvault"}}, "redis-w-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close(context.Background()) }) // the servers are gone with the test
+	await(t, "a look at one master", func() bool {
+		view = store.View(t.Context())
+		return view.Leader == r.master.address && slices.Equal(view.Masters, []string{r.master.address}) && view.Writable == nil
+	})
+	if paused {
+		if err := r.master.client.Do(t.Context(), "CLIENT", "PAUSE", "600000", "WRITE").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	masters = slices.Sorted(slices.Values([]string{r.master.address, r.replicas[0].address}))
+	await(t, "a look at two masters", func() bool {
+		if err := r.replicas[0].client.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err(); err != nil { // a sentinel may have taken it back
+			t.Fatal(err)
+		}
+		view = store.View(t.Context())
+		return slices.Equal(view.Masters, masters) && (paused || view.Writable != nil)
+	})
+	return view, masters
+}
+
+// A server that leads besides the one that the sentinels name is told of, and that both take writes.
+func TestTwoMastersAreSeen(t *testing.T) {
+	if view, masters := viewOfTwo(t, false); !slices.Equal(view.Writable, masters) {
+		t.Errorf("%v take writes, and the view is %+v", masters, view)
+	}
+}
+
+// A master whose writes are paused, as before a hand-over, takes none.
+func TestAPausedMasterTakesNoWrites(t *testing.T) {
+	if view, masters := viewOfTwo(t, true); view.Writable != nil {
+		t.Errorf("one of %v is paused, and the view is %+v", masters, view)
 	}
 }
 
