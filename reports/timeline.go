@@ -112,7 +112,7 @@ func (t *Timeline) join(folds []*fold) {
 		t.width = max(t.width, f.width)
 		t.end = max(t.end, f.end)
 	}
-	for !smooth(folds, t.width) {
+	for slices.ContainsFunc(folds, func(f *fold) bool { return !f.smooth(f.hits, t.width) }) {
 		t.width *= 2
 	}
 	for _, f := range folds {
@@ -139,19 +139,6 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// smooth reports whether buckets of this width hold enough hits each for a rate that does not flicker, or have become too
-// few to be widened further.
-func smooth(folds []*fold, width time.Duration) bool {
-	const enoughHits, fewBuckets = 16, 120
-	for _, f := range folds {
-		buckets := len(f.buckets) / int(width/f.width)
-		if buckets > fewBuckets && f.hits/uint64(buckets) < enoughHits {
-			return false
-		}
-	}
-	return true
 }
 
 // arm is what the events say of an arm; of one that they do not tell of, its name.
