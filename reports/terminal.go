@@ -105,7 +105,7 @@ func wrap(line string, width, hang int) string {
 		return line
 	}
 	hang = min(hang, width/2)
-	words := strings.Split(line, " ") // blanks in a row, as of an indent, stay
+	words := whole(strings.Split(line, " ")) // blanks in a row, as of an indent, stay
 	var b strings.Builder
 	column := 0
 	for i, word := range words {
@@ -124,6 +124,29 @@ func wrap(line string, width, hang int) string {
 	}
 	return b.String()
 }
+
+// whole puts words together that are one number with its thousands, or a number with its percent sign: 5 at the end of a line is not 5 792.
+func whole(words []string) []string {
+	var all []string
+	for _, word := range words {
+		last := len(all) - 1
+		if last >= 0 && endsInDigit(all[last]) && (beginsThousand(word) || strings.HasPrefix(word, "%")) {
+			all[last] += " " + word
+			continue
+		}
+		all = append(all, word)
+	}
+	return all
+}
+
+func endsInDigit(s string) bool { return s != "" && isDigit(s[len(s)-1]) }
+
+// beginsThousand reports whether a word begins with three digits and no more.
+func beginsThousand(s string) bool {
+	return len(s) >= 3 && isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2]) && (len(s) == 3 || !isDigit(s[3]))
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // visible is how many columns a text takes, colours apart.
 func visible(s string) int {
