@@ -39,7 +39,7 @@ func WidthFor(f *os.File) int {
 }
 
 // Terminal writes the summary of a run for people: what happened first, then each promise that is no pass with what was seen by
-// kind, then the others, then what the load met.
+// kind, then the others, then what the load met and what the stores have.
 func Terminal(w io.Writer, t *Timeline, res judge.Result, opts TerminalOptions) error {
 	if opts.Kinds == 0 {
 		opts.Kinds = 5
@@ -49,6 +49,7 @@ func Terminal(w io.Writer, t *Timeline, res judge.Result, opts TerminalOptions) 
 	s.head(t, res)
 	s.promises(t.judgedPromises(res), Overall(res))
 	s.load(t)
+	s.written(t)
 	if _, err := w.Write(s.buf.Bytes()); err != nil {
 		return fmt.Errorf("write the summary of run %s: %w", t.run.ID, err)
 	}
