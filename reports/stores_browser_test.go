@@ -102,6 +102,22 @@ func TestZoomOfAStore(t *testing.T) {
 	b.assertQuiet()
 }
 
+// What a ledger says must never become markup or script, nor break the page.
+func TestHostileLedger(t *testing.T) {
+	b := openTab(t)
+	b.do(chromedp.EmulateViewport(400, 900))
+	b.show(sampleReport(t, recordStore(t, newStoreSample().hostile(), false), storeCases()["fail"].result))
+	b.do(chromedp.Focus(chromedp.CSS(".lane.leader .mark.handover")))
+	b.assertTip("on the first hand-over", hostileText)
+	if eval[bool](b, `window.pwned !== undefined || document.querySelectorAll("img, iframe, object, [onerror]").length > 0 || document.scripts.length !== 3`) {
+		t.Error("a text of the record became markup")
+	}
+	if wide := eval[float64](b, `document.documentElement.scrollWidth`); wide > 400 {
+		t.Errorf("the page is %v px wide", wide)
+	}
+	b.assertQuiet()
+}
+
 // With load and ledgers both have their lanes.
 func TestLanesOfLoadAndStore(t *testing.T) {
 	b := openTab(t)

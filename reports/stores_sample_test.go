@@ -37,6 +37,7 @@ type storeSample struct {
 	has    map[string][]history.Found
 	reads  map[string]history.MemberRead
 	closed *history.LedgerClosed
+	beside *storeSample // another ledger of the same run
 }
 
 func newStoreSample() *storeSample {
@@ -88,6 +89,27 @@ func (s *storeSample) losing(server string, n uint64) *storeSample {
 func (s *storeSample) doubling(server string, n uint64) *storeSample {
 	s.has[server] = append(s.has[server], history.Found{Op: 0, Count: n})
 	return s
+}
+
+// named gives the ledger another name and puts one beside it.
+func (s *storeSample) named(name string, beside *storeSample) *storeSample {
+	s.event.Name, s.opened.Ledger, s.beside = name, name, beside
+	return s
+}
+
+// hostile is a ledger in which every text that comes from outside tries to become markup.
+func (s *storeSample) hostile() *storeSample {
+	x := hostileText
+	s.event.Workload.Name, s.event.Lost, s.opened.Keys = x, x, x
+	for i := range s.views {
+		s.views[i].Leader, s.views[i].Error = fmt.Sprint(x, i), x
+	}
+	for i := range s.writes {
+		s.writes[i].By = x
+	}
+	s.closed.Members = append(s.closed.Members, x)
+	s.reads[x] = history.MemberRead{Error: x}
+	return s.losing(server(1), 34)
 }
 
 // unread makes a server answer nobody when it is read back.
@@ -149,6 +171,9 @@ func (s *storeSample) lines() []history.LedgerLine {
 
 func (s *storeSample) record(t testing.TB, r *history.Recorder) {
 	t.Helper()
+	if s.beside != nil {
+		s.beside.record(t, r)
+	}
 	if err := r.Append(history.Event{At: storeBegan, Kind: history.KindLedger, Ledger: &s.event}); err != nil {
 		t.Fatal(err)
 	}

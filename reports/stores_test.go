@@ -79,6 +79,8 @@ func TestAnswerOfStores(t *testing.T) {
 		"unread, judged a pass": {newStoreSample().unread(server(2)), false, pass, "no loss of 5 792 acknowledged writes to redis was seen on 2 of 3 members."},
 		"unclosed": {newStoreSample().unclosed(), false, unsure,
 			"5 792 acknowledged writes to redis were read back from no member, but that proves nothing: redis.failover could not be judged."},
+		"two ledgers": {newStoreSample().named("a", newStoreSample().losing(server(1), 3)), false, fail,
+			"no loss was seen among 5 792 acknowledged writes to a (longest gap 412 ms), 3 of 5 792 acknowledged writes to redis were lost on redis-1. Broken: redis.failover."},
 		"refused":          {newStoreSample().refused(), false, fail, "none of 5 800 writes to redis was acknowledged. Broken: redis.failover."},
 		"nothing recorded": {nil, false, unsure, "nothing was recorded of ledger-redis, but that proves nothing: redis.failover could not be judged."},
 		"with load":        {newStoreSample(), true, pass, "12 of 13 500 requests failed, 0 of 5 792 acknowledged writes to redis lost (longest gap 412 ms)."},
@@ -255,6 +257,18 @@ func TestHTMLOfStores(t *testing.T) {
 				t.Errorf("losses are listed: %v", lost)
 			}
 		})
+	}
+}
+
+func TestHTMLEscapesLedgers(t *testing.T) {
+	page := render(t, recordStore(t, newStoreSample().hostile(), false), storeCases()["fail"].result)
+	for _, raw := range []string{"<img", "</script><script>window", "onerror=window.pwned=1>"} {
+		if strings.Contains(page, raw) {
+			t.Errorf("the page holds %q as it was recorded", raw)
+		}
+	}
+	if !strings.Contains(page, "is not whole: &lt;/script&gt;") || !strings.Contains(page, "not read back: &lt;/script&gt;") {
+		t.Error("the page does not tell the hostile texts: the test proves nothing")
 	}
 }
 
