@@ -10,7 +10,6 @@ import (
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/timeline"
-	"bitvault.dev/rollproof/harness/words"
 )
 
 // droppedSlug is the promise that tells drops from failures that were injected on purpose.
@@ -22,41 +21,46 @@ const responsiveSlug = "load.responsive"
 // answer says in one or two sentences what happened in a run, whether anybody noticed, and what broke or was not shown. All of it
 // comes from the types of the record and of the judgement.
 func answer(t *Timeline, res judge.Result) string {
-	what, seen := t.happened(), t.traffic(res)
-	told := func(traffic string) string {
-		switch {
-		case t.unloaded() && len(what) == 0:
-			return "Nothing was disturbed, and " + t.written()
-		case t.unloaded():
-			return joined(what, 3, "more disturbances") + "; " + t.written()
-		case len(what) == 0:
-			return upper(traffic) + "; nothing was disturbed"
-		}
-		return joined(what, 3, "more disturbances") + "; " + traffic
+	what, verdict := t.happened(), Overall(res)
+	met := t.met(res, verdict == judge.Pass, len(what) > 0)
+	var told string
+	switch {
+	case len(what) == 0 && met == "":
+		told = "Nothing was disturbed, and no load was planned"
+	case len(what) == 0:
+		told = upper(met) + "; nothing was disturbed"
+	default:
+		told = joined(what, 3, "more disturbances") + "; " + cmp.Or(met, "no load was planned")
 	}
-	switch Overall(res) {
+	switch verdict {
 	case judge.Pass:
-		return told(seen.green(len(what) > 0)) + "."
+		return told + "."
 	case judge.Fail:
-		return told(seen.plain()) + ". Broken: " + joined(slugs(res, judge.Fail), 3, "more") + "."
+		return told + ". Broken: " + joined(slugs(res, judge.Fail), 3, "more") + "."
 	}
-	return told(seen.plain()) + ", but that proves nothing: " + unproven(res) + "."
+	return told + ", but that proves nothing: " + unproven(res) + "."
+}
+
+// met says what became of requests and of writes, of those that the run had or was to have; nothing where it was to have none. praise is for a pass
+// alone.
+func (t *Timeline) met(res judge.Result, praise, disturbed bool) string {
+	var parts []string
+	if traffic := t.traffic(res); !t.unloaded() && praise {
+		parts = append(parts, traffic.green(disturbed))
+	} else if !t.unloaded() {
+		parts = append(parts, traffic.plain())
+	}
+	switch {
+	case len(t.ledgers) > 0:
+		parts = append(parts, t.kept(praise))
+	case len(parts) == 0 && len(t.run.Probes) > 0:
+		return "nothing was recorded of " + joined(t.run.Probes, 3, "more probes")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // unloaded reports whether the run was to have no load, and has none: then nothing is said of any.
 func (t *Timeline) unloaded() bool { return t.run.WithoutLoad() && len(t.folds) == 0 }
-
-// written says what went to stores, in a run without other load.
-func (t *Timeline) written() string {
-	var all []string
-	for _, l := range t.record.Ledgers {
-		all = append(all, fmt.Sprintf("%s of %s to %s acknowledged", words.Count(l.Acked), words.Plural(l.Written(), "write"), l.Store))
-	}
-	if len(all) == 0 {
-		return "no load was planned"
-	}
-	return joined(all, 3, "more ledgers")
-}
 
 // upper begins one of our own sentences; names from a record keep their spelling.
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -46,7 +46,8 @@ func (t *Timeline) MarshalJSON() ([]byte, error) {
 		Changes      []changes     `json:"changes"`
 		Milestones   []milestone   `json:"milestones"`
 		Windows      []window      `json:"windows"`
-	}{inUs(t.end), inUs(t.width), arms, t.drawnDisturbances(), t.drawnSteps(), pods, beyond, t.drawnChanges(), t.drawnMilestones(), spans(t.windows)})
+		Ledgers      []ledgerData  `json:"ledgers"`
+	}{inUs(t.end), inUs(t.width), arms, t.drawnDisturbances(), t.drawnSteps(), pods, beyond, t.drawnChanges(), t.drawnMilestones(), spans(t.windows), t.drawnLedgers()})
 }
 
 // disturbance is one disturbance with the moments of its phases.
@@ -124,13 +125,17 @@ type podState struct {
 func (t *Timeline) drawnPods() (drawn []pod, beyond int) {
 	all := t.record.PodsInOrder()
 	for _, p := range all[:min(len(all), maxPods)] {
-		one := pod{Name: p.Name, Version: p.Version, Node: p.Node, IP: p.IP}
-		for _, s := range p.Statuses {
-			one.States = append(one.States, podState{inUs(s.At), s.Status})
-		}
-		drawn = append(drawn, one)
+		drawn = append(drawn, drawnPod(p))
 	}
 	return drawn, len(all) - len(drawn)
+}
+
+func drawnPod(p *timeline.Pod) pod {
+	one := pod{Name: p.Name, Version: p.Version, Node: p.Node, IP: p.IP}
+	for _, s := range p.Statuses {
+		one.States = append(one.States, podState{inUs(s.At), s.Status})
+	}
+	return one
 }
 
 // changes are the changes of one resource other than pods, the answers to evictions, or the gaps in what was seen.

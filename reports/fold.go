@@ -24,10 +24,8 @@ const (
 // grow with the hits: when they outlast the buckets, neighbours are merged and the width doubles. Every failed hit is kept,
 // up to maxFailures. A fold is not safe for concurrent use; use one for each arm.
 type fold struct {
-	arm     string
-	width   time.Duration
-	base    int64 // number of the first bucket; bucket n spans n*width to (n+1)*width since the run's start
-	buckets []bucket
+	arm string
+	series[bucket]
 
 	versions    []string
 	lastVersion int
@@ -54,7 +52,7 @@ type bucket struct {
 
 // newFold starts the fold of an arm; when says what time counts as disturbed.
 func newFold(arm string, when disturbed) *fold {
-	return &fold{arm: arm, width: firstWidth, disturbed: when, failures: newFailureLog(), injected: func(*history.Hit) bool { return false }}
+	return &fold{arm: arm, series: newSeries((*bucket).merge), disturbed: when, failures: newFailureLog(), injected: func(*history.Hit) bool { return false }}
 }
 
 // add counts one hit. The hit may be reused when Add returns.
@@ -89,44 +87,6 @@ func (f *fold) add(h *history.Hit) {
 	f.latencies[version][f.disturbed.phase(h.At)].add(h.Latency)
 	b.max = max(b.max, h.Latency)
 	b.latencies[bin(h.Latency)]++
-}
-
-// bucket finds the bucket of a moment, widening all of them until it has room.
-func (f *fold) bucket(at time.Duration) *bucket {
-	n := int64(at / f.width)
-	if len(f.buckets) == 0 {
-		f.base = n
-	}
-	for max(n, f.base+int64(len(f.buckets))-1)-min(n, f.base) >= maxBuckets {
-		f.widen()
-		n = int64(at / f.width)
-	}
-	if n < f.base {
-		f.buckets = append(make([]bucket, f.base-n), f.buckets...)
-		f.base = n
-	}
-	if missing := n - f.base - int64(len(f.buckets)) + 1; missing > 0 {
-		f.buckets = append(f.buckets, make([]bucket, missing)...)
-	}
-	return &f.buckets[n-f.base]
-}
-
-// widen doubles the width of the buckets. Bucket n always starts at n*width, so that arms widened apart can be laid side by side.
-func (f *fold) widen() {
-	base := f.base >> 1
-	size := 0
-	for i := range f.buckets {
-		to := int((f.base+int64(i))>>1 - base)
-		if to == size {
-			size++
-			if to != i {
-				f.buckets[to] = f.buckets[i]
-			}
-			continue
-		}
-		f.buckets[to].merge(&f.buckets[i])
-	}
-	f.width, f.base, f.buckets = f.width*2, base, f.buckets[:size]
 }
 
 func (b *bucket) merge(o *bucket) {

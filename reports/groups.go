@@ -375,7 +375,8 @@ func (g *group) facts() []string {
 // judged is a promise with its findings by kind.
 type judged struct {
 	judge.Promise
-	Groups []*group
+	Groups   []*group
+	OfWrites bool // its Hits are writes
 }
 
 // judgedPromises puts the findings of all promises into groups.
@@ -383,7 +384,7 @@ func (t *Timeline) judgedPromises(res judge.Result) []judged {
 	hits := t.hitsOf(res.Promises)
 	all := make([]judged, len(res.Promises))
 	for i, p := range res.Promises {
-		all[i] = judged{Promise: p, Groups: t.groups(p, hits)}
+		all[i] = judged{Promise: p, Groups: t.groups(p, hits), OfWrites: t.countsWrites(p)}
 	}
 	return all
 }

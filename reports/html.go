@@ -21,6 +21,8 @@ import (
 
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/timeline"
+	"bitvault.dev/rollproof/harness/words"
 )
 
 var (
@@ -69,12 +71,16 @@ var pageFuncs = template.FuncMap{
 		}
 		return count(n) + " hits"
 	},
-	"size":  func(n uint64) string { return sizeText(float64(n)) },
-	"cores": func(f float64) string { return fmt.Sprintf("%.2f", f) },
-	"less":  func(a, b uint64) uint64 { return max(a, b) - b },
-	"uint":  func(n int) uint64 { return uint64(n) },
-	"cells": labelledCells,
-	"shown": func(p judged, open, example bool) shownPromise { return shownPromise{p, open, example} },
+	"size":   func(n uint64) string { return sizeText(float64(n)) },
+	"cores":  func(f float64) string { return fmt.Sprintf("%.2f", f) },
+	"writes": func(n uint64) string { return words.Plural(n, "write") },
+	"at":     func(from, until time.Duration) string { return anchor(judge.Finding{At: from, Until: until}) },
+	"came":   func(at time.Duration) bool { return at != timeline.Never },
+	"short":  shortMember,
+	"less":   func(a, b uint64) uint64 { return max(a, b) - b },
+	"uint":   func(n int) uint64 { return uint64(n) },
+	"cells":  labelledCells,
+	"shown":  func(p judged, open, example bool) shownPromise { return shownPromise{p, open, example} },
 }
 
 // page is what the template reads.
@@ -104,6 +110,8 @@ type page struct {
 	Disturbed        bool
 	Powers           []armPower
 	Windows          []history.Window
+	Ledgers          []*written
+	Writes           *ledgersSum // of all ledgers; nil without any
 	Pacings          string
 	Received         uint64
 	SentBytes        uint64
@@ -208,6 +216,7 @@ func newPage(t *Timeline, res judge.Result) (*page, error) {
 	p.Policy = policy(p)
 	p.addPromises(t.judgedPromises(res))
 	p.addLoad(t)
+	p.Ledgers, p.Writes = t.ledgers, t.sumOfLedgers()
 	if len(p.Groups) > maxGroups {
 		p.GroupsBeyond = len(p.Groups) - maxGroups
 		p.Groups = p.Groups[:maxGroups]

@@ -39,7 +39,7 @@ func WidthFor(f *os.File) int {
 }
 
 // Terminal writes the summary of a run for people: what happened first, then each promise that is no pass with what was seen by
-// kind, then the others, then what the load met.
+// kind, then the others, then what the load met and what the stores have.
 func Terminal(w io.Writer, t *Timeline, res judge.Result, opts TerminalOptions) error {
 	if opts.Kinds == 0 {
 		opts.Kinds = 5
@@ -49,6 +49,7 @@ func Terminal(w io.Writer, t *Timeline, res judge.Result, opts TerminalOptions) 
 	s.head(t, res)
 	s.promises(t.judgedPromises(res), Overall(res))
 	s.load(t)
+	s.written(t)
 	if _, err := w.Write(s.buf.Bytes()); err != nil {
 		return fmt.Errorf("write the summary of run %s: %w", t.run.ID, err)
 	}
@@ -105,7 +106,7 @@ func wrap(line string, width, hang int) string {
 		return line
 	}
 	hang = min(hang, width/2)
-	words := strings.Split(line, " ") // blanks in a row, as of an indent, stay
+	words := whole(strings.Split(line, " ")) // blanks in a row, as of an indent, stay
 	var b strings.Builder
 	column := 0
 	for i, word := range words {
@@ -124,6 +125,29 @@ func wrap(line string, width, hang int) string {
 	}
 	return b.String()
 }
+
+// whole puts words together that are one number with its thousands, or a number with its percent sign: 5 at the end of a line is not 5 792.
+func whole(words []string) []string {
+	var all []string
+	for _, word := range words {
+		last := len(all) - 1
+		if last >= 0 && endsInDigit(all[last]) && (beginsThousand(word) || strings.HasPrefix(word, "%")) {
+			all[last] += " " + word
+			continue
+		}
+		all = append(all, word)
+	}
+	return all
+}
+
+func endsInDigit(s string) bool { return s != "" && isDigit(s[len(s)-1]) }
+
+// beginsThousand reports whether a word begins with three digits and no more.
+func beginsThousand(s string) bool {
+	return len(s) >= 3 && isDigit(s[0]) && isDigit(s[1]) && isDigit(s[2]) && (len(s) == 3 || !isDigit(s[3]))
+}
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }
 
 // visible is how many columns a text takes, colours apart.
 func visible(s string) int {

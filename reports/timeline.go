@@ -24,13 +24,14 @@ type Timeline struct {
 	end       time.Duration
 	width     time.Duration    // of a bucket, the same for all arms
 	folds     []*fold          // in the order they are shown in
+	ledgers   []*written       // sorted by name
 	windows   []history.Window // as they ended, or began when they did not end; in the order they are shown in
 	damage    []history.Damage
 	disturbed disturbed
 	releases  []*timeline.Release
 }
 
-// Aggregate reads a record once, its events first and then its arms side by side, and boils it down. What cannot be read becomes
+// Aggregate reads a record once, its events first and then its arms and ledgers side by side, and boils it down. What cannot be read becomes
 // damage of the timeline; the only errors are a directory that cannot be listed and a context that is done.
 func Aggregate(ctx context.Context, h *history.History) (*Timeline, error) {
 	if err := ctx.Err(); err != nil {
@@ -42,7 +43,7 @@ func Aggregate(ctx context.Context, h *history.History) (*Timeline, error) {
 	}
 	t := newTimeline(record)
 	folds := make([]*fold, len(record.Arms))
-	damage := make([]error, len(folds))
+	damage := make([]error, len(folds)+len(t.ledgers))
 	group, gctx := errgroup.WithContext(ctx)
 	for i, arm := range record.Arms {
 		group.Go(func() (err error) {
@@ -52,8 +53,14 @@ func Aggregate(ctx context.Context, h *history.History) (*Timeline, error) {
 			return err
 		})
 	}
+	for i, ledger := range t.ledgers {
+		group.Go(func() (err error) {
+			damage[len(folds)+i], err = ledger.read(gctx, h)
+			return err
+		})
+	}
 	if err := group.Wait(); err != nil {
-		return nil, fmt.Errorf("read the hits of the run in %s: %w", h.Dir(), err)
+		return nil, fmt.Errorf("read the hits and writes of the run in %s: %w", h.Dir(), err)
 	}
 	t.join(folds)
 	for _, err := range damage {
@@ -68,6 +75,10 @@ func Aggregate(ctx context.Context, h *history.History) (*Timeline, error) {
 func newTimeline(record *timeline.Timeline) *Timeline {
 	t := &Timeline{record: record, run: record.Run, end: record.Last, width: firstWidth, damage: slices.Clone(record.Damage), releases: record.Releases()}
 	t.disturbed = t.whenDisturbed()
+	for _, l := range record.Ledgers {
+		t.ledgers = append(t.ledgers, newWritten(l))
+		t.end = max(t.end, l.Until)
+	}
 	return t
 }
 
@@ -112,7 +123,7 @@ func (t *Timeline) join(folds []*fold) {
 		t.width = max(t.width, f.width)
 		t.end = max(t.end, f.end)
 	}
-	for !smooth(folds, t.width) {
+	for slices.ContainsFunc(folds, func(f *fold) bool { return !f.smooth(f.hits, t.width) }) {
 		t.width *= 2
 	}
 	for _, f := range folds {
@@ -139,19 +150,6 @@ func compareBool(a, b bool) int {
 		return -1
 	}
 	return 1
-}
-
-// smooth reports whether buckets of this width hold enough hits each for a rate that does not flicker, or have become too
-// few to be widened further.
-func smooth(folds []*fold, width time.Duration) bool {
-	const enoughHits, fewBuckets = 16, 120
-	for _, f := range folds {
-		buckets := len(f.buckets) / int(width/f.width)
-		if buckets > fewBuckets && f.hits/uint64(buckets) < enoughHits {
-			return false
-		}
-	}
-	return true
 }
 
 // arm is what the events say of an arm; of one that they do not tell of, its name.

@@ -14,7 +14,7 @@
     return inks.get(name);
   }
   const list = (x) => x || [];
-  const arms = list(data.arms), disturbances = list(data.disturbances), steps = list(data.steps);
+  const arms = list(data.arms), disturbances = list(data.disturbances), steps = list(data.steps), ledgers = list(data.ledgers);
 
   function el(tag, props, ...children) {
     const node = document.createElement(tag);
@@ -88,6 +88,7 @@
     let lo = Infinity, hi = -Infinity;
     const cover = (a, b) => { lo = Math.min(lo, a); hi = Math.max(hi, b); };
     for (const a of arms) if (a.n.length) cover(a.base * data.width, (a.base + a.n.length) * data.width);
+    for (const l of ledgers) cover(l.begin, l.until);
     for (const d of disturbances) cover(d.began, Math.max(d.began, d.healed, d.failed, d.landed));
     if (lo > hi) cover(0, Math.max(data.end, SECOND));
     const margin = Math.max((hi - lo) * 0.01, 10000);
@@ -171,29 +172,118 @@
       for (const m of named) mark(track, "point", "", m.at, m.at, m.name, [["at", clock(m.at)], ["text", m.text]].filter(([, v]) => v));
     }
   }
+  const podRows = (p) => [["version", p.version], ["node", p.node], ["address", p.ip], ...p.states.map((s) => [s.state, clock(s.at)])].filter(([, v]) => v);
+  function toldLane(name, cls, kind, rows) { // a lane that tells all it has at once
+    const track = lane(name, cls), row = track.parentNode;
+    row.tabIndex = 0;
+    row.setAttribute("role", "img");
+    row.setAttribute("aria-label", [`${kind} ${name}`, ...rows.map(([k, v]) => `${k} ${v}`)].join(", "));
+    row.addEventListener("focus", () => tell(row, name, rows));
+    row.addEventListener("mouseenter", () => tell(row, name, rows));
+    row.addEventListener("blur", hush);
+    row.addEventListener("mouseleave", hush);
+    return track;
+  }
+  function placeStates(track, p) {
+    p.states.forEach((s, i) => {
+      if (s.state !== "gone") place(track, el("span", { className: "seg " + s.state }), s.at, i + 1 < p.states.length ? p.states[i + 1].at : data.end);
+    });
+  }
+  const podStates = ["starting", "ready", "unready", "terminating"];
+  const stateKey = () => podStates.map((state) => el("span", {}, el("i", { className: "seg " + state }), state));
   function buildPods() {
     const pods = list(data.pods);
-    for (const p of pods) {
-      const track = lane(p.name, "pod");
-      const rows = [["version", p.version], ["node", p.node], ["address", p.ip], ...p.states.map((s) => [s.state, clock(s.at)])].filter(([, v]) => v);
-      const row = track.parentNode;
-      row.tabIndex = 0;
-      row.setAttribute("role", "img");
-      row.setAttribute("aria-label", ["pod " + p.name, ...rows.map(([k, v]) => `${k} ${v}`)].join(", "));
-      row.addEventListener("focus", () => tell(row, p.name, rows));
-      row.addEventListener("mouseenter", () => tell(row, p.name, rows));
-      row.addEventListener("blur", hush);
-      row.addEventListener("mouseleave", hush);
-      p.states.forEach((s, i) => {
-        if (s.state !== "gone") place(track, el("span", { className: "seg " + s.state }), s.at, i + 1 < p.states.length ? p.states[i + 1].at : data.end);
-      });
-    }
+    for (const p of pods) placeStates(toldLane(p.name, "pod", "pod", podRows(p)), p);
     if (!pods.length) return;
-    const key = el("div", { className: "key" });
-    for (const state of ["starting", "ready", "unready", "terminating"]) key.append(el("span", {}, el("i", { className: "seg " + state }), state));
+    const key = el("div", { className: "key" }, ...stateKey());
     if (data.podsBeyond) key.append(`${number(data.podsBeyond)} further pods are not drawn`);
     shelf.append(key);
   }
+  // ---- stores: what was acknowledged, who led, how the members were -------------------------------------------------
+  function buildLedgers() {
+    for (const l of ledgers) {
+      buildWrites(l);
+      buildGaps(l);
+      buildLeaders(l);
+      buildHealth(l);
+      for (const m of list(l.members)) buildMember(l, m);
+    }
+    if (!ledgers.length) return;
+    const sign = (cls, text) => el("span", {}, el("i", { className: "seg " + cls }), text);
+    const key = el("div", { className: "key" }, ...stateKey(), sign("led", "leads"), sign("gap", "no write acknowledged"));
+    if (ledgers.some((l) => list(l.members).some((m) => m.lost.length))) key.append(sign("lost", "acknowledged, and not on this member"));
+    panels.append(key);
+  }
+  function buildWrites(l) {
+    const n = l.acked.length;
+    if (!n) return;
+    const x = Float64Array.from({ length: n }, (_, i) => (l.base + i + 0.5) * l.width / SECOND);
+    const rate = (v, i) => { // the first and the last bucket may be only partly of the ledger: they have no rate
+      const from = (l.base + i) * l.width, part = Math.min(from + l.width, l.until) - Math.max(from, l.begin);
+      return part > 0 && part < 0.95 * l.width ? null : v / l.width * SECOND;
+    };
+    const columns = [l.acked.map(rate)], series = [{ color: "--arm-0", width: 1.5, shown: () => true }];
+    const other = l.other.some((v) => v > 0);
+    const alone = (v, i, all) => !v && !all[i - 1] && !all[i + 1]; // no line runs along the bottom
+    if (other) { columns.push(l.other.map((v, i, all) => alone(v, i, all) ? null : rate(v, i))); series.push({ color: "--fail", width: 1.2, dash: [3, 2], shown: () => true }); }
+    chart([l.name, "writes", "per second"], 110, x, columns, series,
+      { scale: { range: (u, min, max) => [0, (max || 1) * 1.1] }, values: (u, ticks) => ticks.map((v) => number(v)) },
+      (g, left, top, width, height) => markStore(l, g, left, top, width, height));
+    const key = el("div", { className: "key legend" }, swatch("--arm-0", "", `acknowledged by ${l.name}`));
+    if (other) key.append(swatch("--fail", "dots", "failed or unknown"));
+    panels.append(key);
+  }
+  function markStore(l, g, left, top, width, height) { // gaps as bands and hand-overs as upright lines, behind the line of the writes
+    for (const s of list(l.gaps)) {
+      const from = Math.max(xOf(s.from), 0), to = Math.min(xOf(s.until), width);
+      if (to < 0 || from > width) continue;
+      g.fillStyle = css("--gap");
+      g.fillRect(left + from, top, Math.max(to - from, 1), height);
+    }
+    g.strokeStyle = css("--ink"); g.lineWidth = 1; g.setLineDash([3, 3]);
+    for (const s of list(l.leads)) {
+      const x = xOf(s.from);
+      if (!s.after || x < 0 || x > width) continue;
+      g.beginPath(); g.moveTo(left + x, top); g.lineTo(left + x, top + height); g.stroke();
+    }
+    g.setLineDash([]);
+  }
+  const during = (s) => [["from", clock(s.from)], ["until", clock(s.until)], ["for", span(s.until - s.from)]];
+  function buildGaps(l) {
+    const gaps = list(l.gaps);
+    if (!gaps.length) return;
+    const track = lane("gaps" + (l.gapsBeyond ? ` (+${number(l.gapsBeyond)})` : ""), "gaps");
+    for (const s of gaps) mark(track, "gap", span(s.until - s.from), s.from, s.until, `no write to ${l.name} acknowledged`, during(s));
+  }
+  function buildLeaders(l) {
+    const leads = list(l.leads);
+    if (!leads.length) return;
+    const track = lane("leader" + (l.beyond ? ` (+${number(l.beyond)})` : ""), "leader");
+    for (const s of leads) {
+      const text = s.after ? "→ " + s.short : s.short || "none named", title = s.after ? `${s.after} → ${s.leader}` : s.leader || `${l.name} names no leader`;
+      const rows = [...during(s), ["took over from", s.after], ["saw", s.error]].filter(([, v]) => v);
+      mark(track, s.leader ? s.after ? "lead handover" : "lead" : "leaderless", text, s.from, s.until, title, rows);
+    }
+  }
+  function buildHealth(l) {
+    const health = list(l.health);
+    if (!health.length) return;
+    const track = lane("up to date", "health");
+    for (const s of health) {
+      const state = s.error ? "silent" : s.upToDate < s.of ? "fewer" : "all", text = s.error ? "no answer" : `${s.upToDate} of ${s.of}`;
+      mark(track, "health-" + state, text, s.from, s.until, `${l.name}: ${s.error ? "no answer" : `${text} members up to date`}`, [...during(s), ["saw", s.error]].filter(([, v]) => v));
+    }
+  }
+  function buildMember(l, m) {
+    const lost = m.lost.length + (m.lostBeyond || 0);
+    const rows = [["store", l.workload || l.name], ...m.pods.flatMap(podRows), ["led from", m.led.map((s) => clock(s.from)).join(", ")],
+      ["lost", lost ? `${number(lost)} acknowledged writes` : ""]].filter(([, v]) => v);
+    const track = toldLane(m.name, "pod member", "member", rows);
+    for (const p of m.pods) placeStates(track, p);
+    for (const s of m.led) place(track, el("span", { className: "seg led" }), s.from, s.until);
+    for (const w of m.lost) place(track, el("i", { className: "lost" }), w.at, w.at);
+  }
+
   // What Kubernetes did is folded until it is asked for: it crowds out what the requests met.
   function buildFolded() {
     const pods = list(data.pods).length, marks = list(data.changes).map((r) => `${r.resource} ${number(r.marks.length + (r.beyond || 0))}`);
@@ -247,6 +337,7 @@
   let failCanvas, failBox, picked = -1;
 
   function buildFailures() {
+    if (!arms.length) return; // no hit can have failed
     failCanvas = el("canvas", {});
     failBox = el("div", { id: "failures", tabIndex: 0 }, failCanvas);
     failBox.setAttribute("role", "group");
@@ -333,6 +424,7 @@
     tip.dataset.hit = idOf(i);
   }
   function drawFailures() {
+    if (!failCanvas) return;
     const g = fit(failCanvas, inner, Math.max(arms.length, 1) * ROW);
     const color = { application: css("--c-application"), ingress: css("--c-ingress"), harness: css("--c-harness"), ambiguous: css("--c-ambiguous") };
     const order = Object.keys(color), line = css("--grid");
@@ -423,7 +515,7 @@
   });
   const armColor = (i) => arms[i].control ? "--control" : "--arm-" + arms.slice(0, i).filter((a) => !a.control).length % 6;
 
-  function chart(label, height, columns, series, y) {
+  function chart(label, height, x, columns, series, y, under = () => {}) {
     const box = el("div", { className: "plot" }), name = el("div", { className: "name" });
     label.forEach((part, i) => name.append(...(i ? [el("br"), " ", part] : [part])));
     box.append(name);
@@ -442,8 +534,8 @@
         series: [{}, ...series.map((s) => ({
           stroke: css(s.color), width: s.width, dash: s.dash, show: s.shown(), points: { show: false }, spanGaps: false, paths: s.paths,
         }))],
-        hooks: { drawClear: [(u) => { const g = u.ctx, r = uPlot.pxRatio; g.save(); g.scale(r, r); shade(g, u.bbox.left / r, u.bbox.top / r, u.bbox.width / r, u.bbox.height / r); g.restore(); }] },
-      }, [buckets.x, ...columns], box);
+        hooks: { drawClear: [(u) => { const g = u.ctx, r = uPlot.pxRatio; g.save(); g.scale(r, r); for (const paint of [shade, under]) paint(g, u.bbox.left / r, u.bbox.top / r, u.bbox.width / r, u.bbox.height / r); g.restore(); }] },
+      }, [x, ...columns], box);
     };
     charts.push({ box, make, series, u: null });
   }
@@ -457,14 +549,14 @@
   function buildCharts() {
     if (!buckets.n) return;
     const visible = (i) => () => !hidden.has(i);
-    chart(["hits", "per second"], 150, arms.map(rate), arms.map((a, i) => ({ color: armColor(i), width: 1.5, shown: visible(i) })),
+    chart(["hits", "per second"], 150, buckets.x, arms.map(rate), arms.map((a, i) => ({ color: armColor(i), width: 1.5, shown: visible(i) })),
       { scale: { range: (u, min, max) => [0, (max || 1) * 1.1] }, values: (u, ticks) => ticks.map((v) => number(v)) });
     const columns = [], series = [];
     arms.forEach((a, i) => quantiles.forEach(([name, , field, width, dash]) => {
       columns.push(column(a, a[field], (v) => v < 0 ? null : Math.max(v, 1) / 1000));
       series.push({ color: armColor(i), width, dash, shown: () => !hidden.has(i) && shownQuantiles.has(name) });
     }));
-    chart(["latency", "log scale"], 200, columns, series, {
+    chart(["latency", "log scale"], 200, buckets.x, columns, series, {
       scale: { distr: 3, range: (u, min, max) => [(min || 1) * 0.6, Math.max(max || 10, (min || 1) * 4) * 1.6] },
       values: (u, ticks) => ticks.map(millis), only: { filter: (u, ticks) => {
         const labelled = u.scales.y.max / u.scales.y.min > 300 ? /^10*$/ : /^[125]0*$/;
@@ -487,7 +579,7 @@
       columns.push(Array.from(buckets.x, (x) => { while (s + 1 < steps.length && steps[s + 1].at <= x * SECOND) s++; return s < 0 ? null : steps[s].weight; }));
       series.push({ color: "--soft", width: 1.5, dash: [6, 4], shown: () => true, paths: uPlot.paths.stepped({ align: 1 }) });
     }
-    chart(["share of", "versions"], 120, columns, series, { scale: { range: () => [0, 104] }, values: (u, ticks) => ticks.map((v) => v + " %") });
+    chart(["share of", "versions"], 120, buckets.x, columns, series, { scale: { range: () => [0, 104] }, values: (u, ticks) => ticks.map((v) => v + " %") });
     const key = el("div", { className: "key legend" });
     names.forEach((name, i) => key.append(swatch("--arm-" + i % 6, "", name)));
     if (steps.length) key.append(swatch("--soft", "thin", "share asked for by the release's steps"));
@@ -548,7 +640,7 @@
   // ---- legends --------------------------------------------------------------------------------------------------------
   function buildLegends() {
     arms.forEach((a, i) => $("arms").append(toggle(a.name + (a.control && a.name !== "control" ? " (control)" : ""), armColor(i), "", () => !hidden.has(i), () => hidden.has(i) ? hidden.delete(i) : hidden.add(i))));
-    quantiles.forEach(([name, cls]) => $("quantiles").append(toggle(name, "--soft", cls, () => shownQuantiles.has(name), () => shownQuantiles.has(name) ? shownQuantiles.delete(name) : shownQuantiles.add(name))));
+    if (buckets.n) quantiles.forEach(([name, cls]) => $("quantiles").append(toggle(name, "--soft", cls, () => shownQuantiles.has(name), () => shownQuantiles.has(name) ? shownQuantiles.delete(name) : shownQuantiles.add(name))));
   }
   function toggle(text, color, cls, shown, flip) {
     const line = el("i", { className: cls }), button = el("button", { type: "button" }, line, text);
@@ -700,6 +792,7 @@
   buildLanes();
   buildFailures();
   buildCharts();
+  buildLedgers();
   buildFolded();
   panels.append(cross, drag);
   buildLegends();
