@@ -23,7 +23,7 @@ import (
 )
 
 // RollName is the name of a rolling update of what has members: a StatefulSet, or what an operator keeps.
-const RollName = "rolling-update"
+const RollName = history.RollName
 
 // rollBound is how long a rolling update may take where nobody says.
 const rollBound = 10 * time.Minute

@@ -167,10 +167,11 @@ type Author struct {
 // The names of the disturbances that judges look for.
 const (
 	DrainName        = "drain"
-	ScaleInName      = "scale-in"      // wants fewer pods of a workload
-	NodeLossName     = "node-loss"     // stops a node as a whole
-	KilledName       = "killed"        // SIGKILL to the process of a container
-	ForceDeletedName = "force-deleted" // a pod, with grace 0
+	RollName         = "rolling-update" // of what has members
+	ScaleInName      = "scale-in"       // wants fewer pods of a workload
+	NodeLossName     = "node-loss"      // stops a node as a whole
+	KilledName       = "killed"         // SIGKILL to the process of a container
+	ForceDeletedName = "force-deleted"  // a pod, with grace 0
 )
 
 // DisturbanceManager is the Manager that disturbances write objects as, so that what they did can be told from what others did meanwhile.
