@@ -27,7 +27,7 @@ const (
 	connectWithin  = 2 * time.Second
 	upToDateWithin = 15 * time.Second // an instance that was restarted last
 	lookEvery      = 200 * time.Millisecond
-	connections    = 32
+	connections    = 16 // 100 writes a second need two: more are made at once, and slowly, whenever the primary went
 )
 
 // Open makes a table of its own for the ledger. The target's first address is a connection string to write to, which finds the primary by itself, as a
