@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
 )
 
@@ -40,6 +41,11 @@ func All(w bitvault.World) []run.Scenario {
 		redis.ForceDeleted(w),
 		redis.Killed(w),
 		redis.PDB(w),
+		postgres.Rolling(w),
+		postgres.Switchover(w),
+		postgres.ForceDeleted(w),
+		postgres.Killed(w),
+		postgres.PDB(w),
 	}
 }
 

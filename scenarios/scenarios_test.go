@@ -120,8 +120,6 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 var waiting = map[string]string{
 	"opensearch-lax-budget": "opensearch.pdb",
 	"opensearch-no-drain":   "opensearch.drain",
-	"postgres-asynchronous": "postgres.no-acked-loss",
-	"postgres-no-budget":    "postgres.pdb",
 	"postgres-own-budgets":  "postgres.pdb",
 }
 
@@ -249,7 +247,7 @@ func TestSelect(t *testing.T) {
 		{"smoke", nil, 2, ""},
 		{"", []string{"canary/aborts-late"}, 1, ""},
 		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late;"},
-		{"smok", nil, 0, "the labels are canary, mechanics, nats, redis, smoke, stores"},
+		{"smok", nil, 0, "the labels are canary, mechanics, nats, postgres, redis, smoke, stores"},
 	}
 	for _, c := range cases {
 		got, err := Select(all, c.label, c.names...)

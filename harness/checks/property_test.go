@@ -288,6 +288,7 @@ var greenRuns = map[string]struct {
 	"redis":       {[]string{redis.SlugFailover, redis.SlugPDB}, drainedStore(redisLedger)},
 	"postgres": {[]string{postgres.SlugNoAckedLoss, postgres.SlugSwitchover, postgres.SlugFailover, postgres.SlugPDB},
 		drainedStore(func() *bookkeeping { return handedOver(20) })},
+	"postgres updated": {[]string{postgres.SlugRolling}, rolledPrimary},
 }
 
 // drainedStore is a run with a ledger alone, in which two members of the store are drained.

@@ -190,11 +190,12 @@ func (r RollOperated) Do(ctx context.Context, a *Act) ([]history.Evidence, error
 	r.touch(a, was)
 	r.replaces(a, before)
 	bound, landed := cmp.Or(r.Bound, rollBound), false
+	images := imagesOf(before)
 	r.onHeal(a, len(before), bound, func(ctx context.Context) error {
 		if landed && !r.Revert {
 			return nil
 		}
-		return r.undo(ctx, a, was)
+		return r.undo(ctx, a, was, images, landed)
 	})
 	now, err := r.patch(ctx, a.Env, r.Patch)
 	if err != nil {
@@ -222,15 +223,43 @@ func (r RollOperated) replaces(a *Act, members []corev1.Pod) {
 	}
 }
 
-// undo asks for what was asked for before.
-func (r RollOperated) undo(ctx context.Context, a *Act, was *unstructured.Unstructured) error {
+// undo asks for what was asked for before, and waits until the operator has done it: right after it was asked, all is still as whole as it was. After
+// an update that landed each member has to run anew; after another one, nobody can tell more than which images they run.
+func (r RollOperated) undo(ctx context.Context, a *Act, was *unstructured.Unstructured, images []string, landed bool) error {
 	members, err := a.members(ctx, r.Workload.Namespace, r.Members)
 	if err != nil {
 		return err
 	}
+	_, old, err := r.runs(ctx, a.Env)
+	if err != nil {
+		return err
+	}
 	r.replaces(a, members)
-	_, err = r.patch(ctx, a.Env, inverse(r.Patch, was.Object))
-	return err
+	if _, err = r.patch(ctx, a.Env, inverse(r.Patch, was.Object)); err != nil {
+		return err
+	}
+	return a.await(ctx, "the members of "+r.Workload.String()+" to run as before", cmp.Or(r.Bound, rollBound), func(ctx context.Context) (bool, string, error) {
+		if landed {
+			back := r
+			back.Digest = ""
+			done, saw, _, err := back.rolled(ctx, a.Env, old)
+			return done, saw, err
+		}
+		now, _, err := r.runs(ctx, a.Env)
+		return slices.Equal(imagesOf(now), images), fmt.Sprintf("%d members Ready", len(now)), err
+	})
+}
+
+// imagesOf are the images that the containers of some pods run, each once.
+func imagesOf(pods []corev1.Pod) []string {
+	var all []string
+	for _, pod := range pods {
+		for _, c := range pod.Status.ContainerStatuses {
+			all = append(all, c.ImageID)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // rolled reports whether no member runs as before, and all are whole.

@@ -333,6 +333,25 @@ func TestAnOperatedUpdateLandsWhenEveryMemberRunsAnew(t *testing.T) {
 	}
 }
 
+// Right after the old state was asked for, everything is as whole as it was: healing waits until the operator has brought it back.
+func TestHealingWaitsForTheOperator(t *testing.T) {
+	b := newBench(t)
+	o := b.operated()
+	b.play(o.step)
+	roll := parameter("8", time.Minute)
+	roll.Revert = true
+	if err := b.env.Perform(t.Context(), roll); err != nil {
+		t.Fatal(err)
+	}
+	updated := b.uids()
+	b.heal()
+	for _, uid := range b.uids() {
+		if slices.Contains(updated, uid) {
+			t.Errorf("healed, and member %s is one of the update", uid)
+		}
+	}
+}
+
 // A server that is started anew within its container is seen by the run that the caller names.
 func TestAMemberMayRunAnewInPlace(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -76,8 +76,10 @@ type Plan struct {
 
 // Target is where the store is.
 type Target struct {
-	Addresses []string `json:"addresses"` // as the store's own client takes them
+	Addresses []string `json:"addresses"` // as the store's own client takes them, without a password: they are told in logs
 	Name      string   `json:"name,omitempty"`
+	User      string   `json:"user,omitempty"` // who writes, where the store asks
+	Password  string   `json:"password,omitempty"`
 	Replicas  int      `json:"replicas"` // members that each write should be on
 }
 

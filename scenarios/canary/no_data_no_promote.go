@@ -16,7 +16,7 @@ func NoDataNoPromote(w bitvault.World) run.Scenario {
 		Stack:  bitvault.Stack{World: w},
 		Before: 10 * time.Second,
 		Acts: []run.Act{
-			run.Disturb{Disturbance: bitvault.Silence{}}, w.GoodReverted(), w.Decided(), run.Hold(10 * time.Second),
+			bitvault.SilencePrometheus(), w.GoodReverted(), w.Decided(), run.Hold(10 * time.Second),
 		},
 		After:  10 * time.Second,
 		Checks: []string{"canary.no-data-no-promote"},

@@ -13,6 +13,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
 )
 
@@ -92,6 +93,14 @@ func All(w bitvault.World) []Fault {
 			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
 		plant(nats.PDB(w), "nats.pdb", "a disruption budget that lets all servers go", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"nats-lax-budget"} }),
+		plant(postgres.Rolling(w), "postgres.rolling", "a primary that is started anew without handing over", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"postgres-restart"} }),
+		plant(postgres.Killed(w), "postgres.no-acked-loss", "commits that are acknowledged before they are on any disk", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"postgres-asynchronous"} }),
+		killedBetween(w),
+		withoutOperator(w),
+		plant(postgres.PDB(w), "postgres.pdb", "no disruption budget", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"postgres-no-budget"} }),
 
 		leftCordoned(w),
 	}
@@ -181,6 +190,23 @@ func wipedStream(w bitvault.World) Fault {
 	alone := bitvault.NATS(1)
 	s.Stack, s.Acts = bitvault.OfStores(w, alone), []run.Act{alone.WipeLeader(bitvault.StreamLeader)}
 	return named(s, "nats.no-acked-loss", "a stream with one replica, whose volume is wiped", judge.Fail)
+}
+
+// killedBetween kills the primary between planned hand-overs, where commits are acknowledged before they are on any disk. A hand-over itself loses none
+// of them: whoever stops in good order waits for its standbys.
+func killedBetween(w bitvault.World) Fault {
+	s := postgres.Switchover(w)
+	s.Needs.Capabilities = []run.Capability{run.NodeShell}
+	s.Acts = []run.Act{bitvault.SwitchOver(1), bitvault.Postgres().KillLeader(disrupt.Killed, bitvault.Primary)}
+	return plant(s, "postgres.switchover", "a kill between hand-overs, of a primary that acknowledges commits before they are on any disk", judge.Fail,
+		func(s *bitvault.Stack) { s.Faults = []string{"postgres-asynchronous"} })
+}
+
+// withoutOperator leaves nobody to promote a standby for longer than a failover may take.
+func withoutOperator(w bitvault.World) Fault {
+	s := postgres.ForceDeleted(w)
+	s.Acts = slices.Concat([]run.Act{bitvault.SilenceOperator()}, s.Acts, []run.Act{run.Hold(40 * time.Second)})
+	return named(s, "postgres.failover", "no operator", judge.Fail)
 }
 
 func leftCordoned(w bitvault.World) Fault {

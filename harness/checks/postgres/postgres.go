@@ -5,7 +5,10 @@ import (
 	"time"
 
 	"bitvault.dev/rollproof/harness/checks/store"
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
+	"bitvault.dev/rollproof/harness/resource"
+	"bitvault.dev/rollproof/harness/timeline"
 )
 
 // Store is the kind of store that ledgers name.
@@ -15,6 +18,7 @@ const Store = "postgres"
 const (
 	SlugNoAckedLoss = "postgres.no-acked-loss"
 	SlugSwitchover  = "postgres.switchover"
+	SlugRolling     = "postgres.rolling"
 	SlugFailover    = "postgres.failover"
 	SlugPDB         = "postgres.pdb"
 )
@@ -23,6 +27,7 @@ const (
 type Budgets struct {
 	FailoverBudgets
 	SwitchoverBudgets
+	RollingBudgets
 }
 
 // FailoverBudgets are what a new primary may take.
@@ -39,8 +44,16 @@ type SwitchoverBudgets struct {
 	FewestHandovers uint64 `json:"fewestHandovers"`
 }
 
+// RollingBudgets are what a rolling update may take from writers.
+type RollingBudgets struct {
+	// UpdateGap is the longest time without an acknowledged commit while the primary is handed over, in nanoseconds.
+	UpdateGap time.Duration `json:"updateGap"`
+}
+
 // Defaults holds for scenarios that say nothing else.
-func Defaults() Budgets { return Budgets{DefaultFailoverBudgets(), DefaultSwitchoverBudgets()} }
+func Defaults() Budgets {
+	return Budgets{DefaultFailoverBudgets(), DefaultSwitchoverBudgets(), DefaultRollingBudgets()}
+}
 
 // DefaultFailoverBudgets are those of a primary that is gone without a word.
 func DefaultFailoverBudgets() FailoverBudgets {
@@ -50,6 +63,9 @@ func DefaultFailoverBudgets() FailoverBudgets {
 // DefaultSwitchoverBudgets asks for twenty.
 func DefaultSwitchoverBudgets() SwitchoverBudgets { return SwitchoverBudgets{FewestHandovers: 20} }
 
+// DefaultRollingBudgets allow for the old primary to stop, 5 s of it for clients to leave by themselves and for the new one to be promoted.
+func DefaultRollingBudgets() RollingBudgets { return RollingBudgets{UpdateGap: 20 * time.Second} }
+
 // Checks are the promises of this area, in the order they are reported in.
 func Checks(b Budgets, ledger store.LedgerBudgets, tolerance judge.Tolerance) []judge.Check {
 	return []judge.Check{
@@ -58,10 +74,24 @@ func Checks(b Budgets, ledger store.LedgerBudgets, tolerance judge.Tolerance) []
 			Loss:   store.Loss{Slug: SlugSwitchover, Promise: "planned hand-overs lose no acknowledged commit", Store: Store, Budgets: ledger},
 			Fewest: b.FewestHandovers, Settles: b.PromotedWithin, DocBudgets: []any{b.SwitchoverBudgets},
 		}.Check(),
+		store.Rolling{
+			Loss: store.Loss{Slug: SlugRolling, Promise: "an update replaces the standbys first, and the primary last, once it has handed over", Store: Store, Budgets: ledger},
+			Gap:  b.UpdateGap, Tolerance: tolerance, Leads: primary, Rests: []string{resource.PostgresClusters.Name}, DocBudgets: []any{b.RollingBudgets},
+		}.Check(),
 		store.Election{
 			Slug: SlugFailover, Promise: "a dead primary is replaced without hands", Store: Store, Gap: b.CommitGap, Settles: b.PromotedWithin, Budgets: ledger,
 			DocBudgets: []any{b.FailoverBudgets},
 		}.Check(),
 		store.Quorum{Slug: SlugPDB, Promise: "a drain takes no second instance of PostgreSQL", Store: Store, Tolerance: tolerance}.Check(),
 	}
+}
+
+// primary is the instance that the operator says is the primary of a Cluster. While it hands over that is still the old one.
+func primary(t *timeline.Timeline, w history.Workload, at time.Duration) string {
+	for _, cluster := range timeline.TracksOf(t, resource.PostgresClusters) {
+		if o := cluster.At(at); o != nil && cluster.Namespace == w.Namespace && cluster.Name == w.Name {
+			return o.CurrentPrimary
+		}
+	}
+	return ""
 }

@@ -27,11 +27,12 @@ const (
 	connectWithin  = 2 * time.Second
 	upToDateWithin = 15 * time.Second // an instance that was restarted last
 	lookEvery      = 200 * time.Millisecond
-	connections    = 32
+	connections    = 16 // 100 writes a second need two: more are made at once, and slowly, whenever the primary went
 )
 
 // Open makes a table of its own for the ledger. The target's first address is a connection string to write to, which finds the primary by itself, as a
-// Service does; each other one is that of an instance to be read, however the cluster stands.
+// Service does; each other one is that of an instance to be read, however the cluster stands. They say the database; a user and password of the target
+// are for all of them.
 func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, error) {
 	addresses := plan.Target.Addresses
 	if len(addresses) < 2 {
@@ -39,11 +40,11 @@ func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, err
 	}
 	s := &store{table: pgx.Identifier{"rollproof_" + strings.ReplaceAll(strings.TrimSuffix(keys, "-"), "-", "_")}.Sanitize()}
 	var err error
-	if s.writes, err = pool(ctx, addresses[0], connections); err != nil {
+	if s.writes, err = pool(ctx, plan.Target, addresses[0], connections); err != nil {
 		return nil, err
 	}
 	for _, address := range addresses[1:] {
-		instance, err := pool(ctx, address, 2)
+		instance, err := pool(ctx, plan.Target, address, 2)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -51,6 +52,7 @@ func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, err
 		config := instance.Config().ConnConfig
 		s.instances = append(s.instances, member{fmt.Sprintf("%s:%d", config.Host, config.Port), instance})
 	}
+	s.View(ctx) // so that the first write is known by its instance's name too
 	err = s.writes.QueryRow(ctx, "SHOW server_version").Scan(&s.version)
 	if err == nil {
 		_, err = s.writes.Exec(ctx, "CREATE TABLE "+s.table+" (key text PRIMARY KEY, value text NOT NULL)")
@@ -65,12 +67,15 @@ func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, err
 // oneLine is an error without its line breaks, of which pgx makes some, and without a password.
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-func pool(ctx context.Context, address string, most int32) (*pgxpool.Pool, error) {
+func pool(ctx context.Context, target ledger.Target, address string, most int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("read an address of PostgreSQL: %s", oneLine(err))
 	}
 	config.MaxConns = most
+	if target.User != "" {
+		config.ConnConfig.User, config.ConnConfig.Password = target.User, target.Password
+	}
 	config.ConnConfig.ConnectTimeout = connectWithin
 	dialer := net.Dialer{Timeout: connectWithin, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: time.Second, Count: 3}}
 	config.ConnConfig.DialFunc = dialer.DialContext
@@ -86,6 +91,7 @@ type store struct {
 	table, version string
 	writes         *pgxpool.Pool
 	instances      []member
+	names          sync.Map // of instances, by the address that they have for themselves: behind a Service it is another than that they are reached by
 }
 
 // Versions names pgx and the server that was there first.
@@ -103,15 +109,26 @@ func (s *store) Write(ctx context.Context, op ledger.Op) (ledger.Ack, error) {
 	defer conn.Release()
 	var added bool
 	var by string
-	err = conn.QueryRow(ctx, "INSERT INTO "+s.table+" VALUES ($1, $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING xmax = 0,"+
-		" coalesce(host(inet_server_addr()), '') || ':' || coalesce(inet_server_port(), 0)::text", op.Key).Scan(&added, &by)
+	err = conn.QueryRow(ctx, "INSERT INTO "+s.table+" VALUES ($1, $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING xmax = 0, "+ownAddress,
+		op.Key).Scan(&added, &by)
 	if err == nil {
-		return ledger.Ack{By: by, Duplicate: !added}, nil
+		return ledger.Ack{By: s.nameOf(by), Duplicate: !added}, nil
 	}
 	if refused(err) {
 		err = &ledger.NotWrittenError{Err: err}
 	}
 	return ledger.Ack{}, err
+}
+
+// ownAddress is the address that a server has for itself.
+const ownAddress = "coalesce(host(inet_server_addr()), '') || ':' || coalesce(inet_server_port(), 0)::text"
+
+// nameOf is the name of the instance that had an address for itself when it was asked last; the address itself where none had.
+func (s *store) nameOf(address string) string {
+	if name, known := s.names.Load(address); known {
+		return name.(string)
+	}
+	return address
 }
 
 // refused reports whether a server said that the statement was not done. Of those that end a connection or cancel a commit (class 57) nobody knows:
@@ -129,7 +146,7 @@ func (s *store) View(ctx context.Context) history.View {
 	var all sync.WaitGroup
 	for _, m := range s.instances {
 		all.Go(func() {
-			standby, err := standby(ctx, m.pool)
+			standby, err := s.standby(ctx, m)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -155,8 +172,12 @@ func (s *store) View(ctx context.Context) history.View {
 	return view
 }
 
-func standby(ctx context.Context, pool *pgxpool.Pool) (is bool, err error) {
-	err = pool.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&is)
+// standby reports whether an instance follows another one, and learns the address that it has for itself.
+func (s *store) standby(ctx context.Context, m member) (is bool, err error) {
+	var address string
+	if err = m.pool.QueryRow(ctx, "SELECT pg_is_in_recovery(), "+ownAddress).Scan(&is, &address); err == nil {
+		s.names.Store(address, m.name)
+	}
 	return is, err
 }
 

@@ -3,12 +3,14 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +35,7 @@ type instance struct {
 	t    *testing.T
 	dir  string
 	port string
+	user string // default postgres
 	cmd  *exec.Cmd
 }
 
@@ -108,7 +111,9 @@ func (i *instance) kill() {
 	}
 }
 
-func (i *instance) address() string { return "postgres://postgres@127.0.0.1:" + i.port + "/postgres" }
+func (i *instance) address() string {
+	return "postgres://" + cmp.Or(i.user, "postgres") + "@127.0.0.1:" + i.port + "/postgres"
+}
 
 // ask is the one value that a query gives; empty where it fails.
 func (i *instance) ask(query string) string {
@@ -248,6 +253,36 @@ func TestALossIsSeen(t *testing.T) {
 	acked, lacks, _ := end(t, w)
 	if n := lacks["127.0.0.1:"+all[1].port]; n < 50 {
 		t.Errorf("the new primary lacks %d of %d, and was cut off while at least 100 were acknowledged", n, acked)
+	}
+}
+
+// Behind a Service an instance has another address for itself than that it is reached by: whoever acknowledged is named as the instance is, and the login
+// of the target is for all addresses.
+func TestInstancesGoByTheNamesTheyAreReachedBy(t *testing.T) {
+	only := newInstance(t)
+	run(t, "initdb", "-D", only.dir, "-A", "trust", "-U", "owner", "--no-sync")
+	only.user = "owner"
+	only.start()
+	name := "localhost:" + only.port
+	address := "postgres://" + name + "/postgres"
+	w, err := ledgertest.Begin(t.Context(), t.TempDir(), postgres.Open, ledger.Plan{
+		Store: postgres.Name, Target: ledger.Target{Addresses: []string{address, address}, User: "owner", Password: "hunter2", Replicas: 1}, Rate: 100,
+	}, func(format string, args ...any) {
+		if line := fmt.Sprintf(format, args...); strings.Contains(line, "hunter2") {
+			t.Errorf("the writer tells the password: %s", line)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Close)
+	awaitWrites(t, w, 50)
+	lines, err := w.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := ledgertest.Sum(lines); !slices.Equal(sum.By, []string{name}) || !slices.Contains(sum.Leaders, name) {
+		t.Errorf("%v acknowledged, %v led, want %s", sum.By, sum.Leaders, name)
 	}
 }
 
