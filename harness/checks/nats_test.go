@@ -302,6 +302,7 @@ func TestReElection(t *testing.T) {
 			l.views = []history.View{{At: 1, Leader: "m-0"}, {At: 8 * second, Leader: "m-1"}}
 		}, judge.Inconclusive, "nothing was elected"},
 		{"nobody looked", func(l *bookkeeping, _ *recording) { l.views = nil }, judge.Inconclusive, "nothing was elected"},
+		{"every look was in vain", func(l *bookkeeping, _ *recording) { l.views = []history.View{{At: 1, Error: "it does not answer"}} }, judge.Inconclusive, "nothing was elected"},
 		{"the writer itself did not run", func(l *bookkeeping, _ *recording) {
 			for i := 165; i < 280; i++ {
 				l.writes[i].Ended = 5600*ms + time.Duration(i)

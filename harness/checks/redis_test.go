@@ -123,7 +123,13 @@ func TestFailover(t *testing.T) {
 				}
 			}
 		}, judge.Fail, "m-2 took writes from 3.8"},
-		{"writes go to the next master long before it is named", func(l *bookkeeping, _ *recording) {
+		{"writes go to the next master while the first one is named", func(l *bookkeeping, _ *recording) {
+			l.views = []history.View{l.views[0], {At: 7 * time.Second, Leader: "m-1"}}
+		}, judge.Fail, "and the store named m-0 then"},
+		{"writes go to the next master shortly before a look names it", func(l *bookkeeping, _ *recording) {
+			l.views = []history.View{l.views[0], {At: 5 * time.Second, Leader: "m-1"}}
+		}, judge.Pass, "1 new master"},
+		{"writes go to the next master while no look tells of any", func(l *bookkeeping, _ *recording) {
 			l.views[2].At = 6 * time.Second
 			l.views = l.views[:3]
 		}, judge.Pass, "1 new master"},

@@ -119,7 +119,7 @@ func (f failoverFold) oneMaster(l *timeline.Ledger, r *judge.Ruling) {
 		unsure("%s acknowledged by an answer that does not tell who gave it", wasWere(l.Nameless))
 	}
 	twoAtOnce(l, r)
-	if !slices.ContainsFunc(l.Views, func(v timeline.LedgerView) bool { return v.Leader != "" }) {
+	if !everLed(l) {
 		unsure("no look at the store told of a master: nobody knows whether there were two")
 		return
 	}
@@ -153,12 +153,15 @@ func over(l *timeline.Ledger, i int) time.Duration {
 
 // rightful asks that whoever took writes for a time was named by the store, and called itself master. The writer keeps to whom it heard of last.
 func (f failoverFold) rightful(l *timeline.Ledger, t timeline.Tenure, r *judge.Ruling) {
-	was, last := false, ""
+	was, last, another := false, "", ""
 	told, itself := false, false
 	for i, v := range l.Views {
 		last = cmp.Or(v.Leader, last)
 		if v.At <= t.Until+lastLook && over(l, i) >= t.From-lastLook {
 			was = was || last == t.By
+		}
+		if v.Leader != "" && v.Leader != t.By && min(over(l, i), t.Until)-max(v.At, t.From) > 2*lastLook {
+			another = v.Leader // each look for so long said so
 		}
 		if len(v.Masters) > 0 && v.At < t.Until-lastLook && over(l, i) > t.From+lastLook {
 			told, itself = true, itself || slices.Contains(v.Masters, t.By)
@@ -168,6 +171,8 @@ func (f failoverFold) rightful(l *timeline.Ledger, t timeline.Tenure, r *judge.R
 	switch {
 	case !was:
 		why = "the store did not name it"
+	case another != "":
+		why = "the store named " + another
 	case told && !itself:
 		why = "it did not call itself master"
 	default:

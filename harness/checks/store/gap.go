@@ -94,13 +94,18 @@ func (f electionFold) gaps(l *timeline.Ledger, r *judge.Ruling) {
 
 // leaders asks for an election that a disturbance brought about, and for a leader at the end.
 func (f electionFold) leaders(l *timeline.Ledger, r *judge.Ruling) {
-	if n := len(l.Views); n > 0 && l.Views[n-1].Leader == "" {
+	if n := len(l.Views); everLed(l) && l.Views[n-1].Leader == "" {
 		r.Missing(judge.Finding{At: l.Views[n-1].At, Until: l.Until, Text: fmt.Sprintf("ledger %s: no leader was named at the end", l.Name),
 			Evidence: []string{"it said last: " + cmp.Or(l.Views[n-1].Error, "nothing")}})
 	}
 	if len(elected(f.t, l, f.Settles)) == 0 {
 		r.Unsure(judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("ledger %s: no other leader was named during a disturbance of %s: nothing was elected", l.Name, l.Workload)})
 	}
+}
+
+// everLed reports whether any look at the store told of a leader: where none did, that the last one did not says nothing.
+func everLed(l *timeline.Ledger) bool {
+	return slices.ContainsFunc(l.Views, func(v timeline.LedgerView) bool { return v.Leader != "" })
 }
 
 // elected are the elections that disturbances of the ledger's store may have brought about: from the beginning of one until so long after it had landed,
