@@ -204,14 +204,15 @@ func (a *Act) healWorkload(ctx context.Context, pod *corev1.Pod) error {
 	if owner == nil {
 		return fmt.Errorf("pod %s belongs to no workload and would not come back", pod.Name)
 	}
-	if _, err := a.wanted(ctx, pod.Namespace, owner); err != nil {
+	k, err := a.keeper(ctx, pod.Namespace, owner)
+	if err != nil {
 		return fmt.Errorf("the workload of pod %s: %w", pod.Name, err)
 	}
-	what := strings.ToLower(owner.Kind) + " " + owner.Name
+	what := k.String()
 	a.OnHeal(what+" is whole again", workloadBound, func(ctx context.Context) ([]history.Evidence, error) {
 		var saw string
 		err := a.await(ctx, what, workloadBound, func(ctx context.Context) (done bool, _ string, err error) {
-			done, saw, err = a.whole(ctx, pod.Namespace, owner)
+			done, saw, err = a.whole(ctx, k)
 			return done, saw, err
 		})
 		return []history.Evidence{{What: what, Saw: cmp.Or(saw, "nothing")}}, err
@@ -219,19 +220,39 @@ func (a *Act) healWorkload(ctx context.Context, pod *corev1.Pod) error {
 	return nil
 }
 
-// wanted is how many pods a workload wants now. One that is gone wants none.
-func (e *Env) wanted(ctx context.Context, namespace string, owner *metav1.OwnerReference) (int, error) {
+// keeper is what keeps pods.
+type keeper struct {
+	namespace string
+	ref       *metav1.OwnerReference
+	had       int // Ready pods before it was disturbed
+}
+
+func (k keeper) String() string { return strings.ToLower(k.ref.Kind) + " " + k.ref.Name }
+
+// keeper is the one that an owner reference names, with the pods that it has now.
+func (e *Env) keeper(ctx context.Context, namespace string, ref *metav1.OwnerReference) (keeper, error) {
+	k := keeper{namespace: namespace, ref: ref}
+	var err error
+	if k.had, err = e.has(ctx, k); err == nil {
+		_, err = e.wanted(ctx, k)
+	}
+	return k, err
+}
+
+// wanted is how many Ready pods a workload is to have now. One that is gone wants none. What an operator's object wants only the operator knows:
+// it is to have as many as it had.
+func (e *Env) wanted(ctx context.Context, k keeper) (int, error) {
 	var replicas *int32
 	var err error
-	switch owner.Kind {
+	switch k.ref.Kind {
 	case "ReplicaSet":
-		rs, e := e.Kube.AppsV1().ReplicaSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+		rs, e := e.Kube.AppsV1().ReplicaSets(k.namespace).Get(ctx, k.ref.Name, metav1.GetOptions{})
 		replicas, err = rs.Spec.Replicas, e
 	case "StatefulSet":
-		set, e := e.Kube.AppsV1().StatefulSets(namespace).Get(ctx, owner.Name, metav1.GetOptions{})
+		set, e := e.Kube.AppsV1().StatefulSets(k.namespace).Get(ctx, k.ref.Name, metav1.GetOptions{})
 		replicas, err = set.Spec.Replicas, e
 	default:
-		return 1, nil // of anything else, one Ready pod is all that can be asked for
+		return max(k.had, 1), nil
 	}
 	switch {
 	case apierrors.IsNotFound(err):
@@ -242,20 +263,26 @@ func (e *Env) wanted(ctx context.Context, namespace string, owner *metav1.OwnerR
 	return int(kube.Replicas(replicas)), nil
 }
 
-func (e *Env) whole(ctx context.Context, namespace string, owner *metav1.OwnerReference) (bool, string, error) {
-	want, err := e.wanted(ctx, namespace, owner)
+// has is how many Ready pods a workload has now.
+func (e *Env) has(ctx context.Context, k keeper) (int, error) {
+	list, err := e.Kube.CoreV1().Pods(k.namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, "", err
+		return 0, err
 	}
-	list, err := e.Kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return false, "", err
-	}
-	have := 0
+	n := 0
 	for i := range list.Items {
-		if ref := metav1.GetControllerOfNoCopy(&list.Items[i]); ref != nil && ref.UID == owner.UID && ready(&list.Items[i]) {
-			have++
+		if ref := metav1.GetControllerOfNoCopy(&list.Items[i]); ref != nil && ref.UID == k.ref.UID && ready(&list.Items[i]) {
+			n++
 		}
 	}
-	return have >= want, fmt.Sprintf("%d of %d pods Ready", have, want), nil
+	return n, nil
+}
+
+func (e *Env) whole(ctx context.Context, k keeper) (bool, string, error) {
+	want, err := e.wanted(ctx, k)
+	if err != nil {
+		return false, "", err
+	}
+	have, err := e.has(ctx, k)
+	return err == nil && have >= want, fmt.Sprintf("%d of %d pods Ready", have, want), err
 }

@@ -161,3 +161,21 @@ func TestAWorkloadThatStaysShortIsNotHealed(t *testing.T) {
 		t.Errorf("phases %q", got)
 	}
 }
+
+// What an operator's object wants nobody can read: its pods are to be as many as they were, and not one.
+func TestHealingWaitsForAsManyPodsAsAnOperatorHad(t *testing.T) {
+	b := newBench(t)
+	b.operated()
+	if err := b.env.Perform(t.Context(), KillPod{Namespace: "shop", Pod: "db-0", How: ForceDeleted}); err != nil {
+		t.Fatal(err)
+	}
+	b.play(func() {
+		if b.api.Get("pods", "shop", "db-0") == nil {
+			b.put("pods", memberYAML, 0, "Cluster", "2", "registry/db@sha256:1111")
+		}
+	})
+	b.heal()
+	if saw := b.tape.evidence(history.Healed); !strings.Contains(saw, "3 of 3 pods Ready") {
+		t.Errorf("healed: %q", saw)
+	}
+}

@@ -129,7 +129,11 @@ func (s StopNode) onHeal(ctx context.Context, a *Act) (lost []string, err error)
 		}
 		lost = append(lost, fmt.Sprintf("%s/%s, uid %s", pod.Namespace, pod.Name, pod.UID))
 		if !slices.ContainsFunc(owners, func(k keeper) bool { return k.ref.UID == ref.UID }) {
-			owners = append(owners, keeper{pod.Namespace, ref})
+			owner, err := a.keeper(ctx, pod.Namespace, ref)
+			if err != nil {
+				return nil, fmt.Errorf("the workload of pod %s: %w", pod.Name, err)
+			}
+			owners = append(owners, owner)
 		}
 	}
 	what := "start node " + s.Node
@@ -145,12 +149,6 @@ func (s StopNode) onHeal(ctx context.Context, a *Act) (lost []string, err error)
 		return []history.Evidence{{What: "node " + s.Node, Saw: cmp.Or(saw, "nothing")}}, err
 	})
 	return lost, nil
-}
-
-// keeper is what keeps a pod.
-type keeper struct {
-	namespace string
-	ref       *metav1.OwnerReference
 }
 
 // isBack reports whether the node is Ready, and each of what lost a pod with it has as many Ready as it wants.
@@ -169,9 +167,9 @@ func (s StopNode) isBack(ctx context.Context, e *Env, owners []keeper) (bool, st
 		return false, saw, nil
 	}
 	for _, owner := range owners {
-		done, pods, err := e.whole(ctx, owner.namespace, owner.ref)
+		done, pods, err := e.whole(ctx, owner)
 		if err != nil || !done {
-			return false, fmt.Sprintf("%s; %s %s: %s", saw, strings.ToLower(owner.ref.Kind), owner.ref.Name, pods), err
+			return false, fmt.Sprintf("%s; %s: %s", saw, owner, pods), err
 		}
 	}
 	return true, saw + ", and what was on it", nil
