@@ -13,8 +13,11 @@ import (
 )
 
 // redisLedger is the clean ledger with the master that took each write: m-0, and m-1 from 3.6 s on.
-func redisLedger() *bookkeeping {
-	l := cleanLedger("redis", false)
+func redisLedger() *bookkeeping { return ledLedger("redis") }
+
+// ledLedger is a clean one whose writes were acknowledged by m-0, and then by m-1.
+func ledLedger(store string) *bookkeeping {
+	l := cleanLedger(store, false)
 	for i := range l.writes {
 		l.writes[i].By = "m-0"
 		if l.writes[i].Ended >= 3600*ms {

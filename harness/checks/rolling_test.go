@@ -37,7 +37,7 @@ func (r *recording) renewed(at time.Duration, pod string, n int) {
 
 // rolledPrimary is an update of three members from 2 s to 5 s, that healing takes back until 8 s. m-0 leads, and then m-1.
 func rolledPrimary(_ testing.TB, r *recording) {
-	*r = *withLedger(cleanLedger("postgres", false))
+	*r = *withLedger(ledLedger("postgres"))
 	r.events = slices.DeleteFunc(r.events, func(e history.Event) bool { return e.Disturbance != nil })
 	r.disturbance("d1", history.RollName, "", 2*time.Second, 5*time.Second, 8*time.Second)
 	r.disturbances(func(d *history.Disturbance) { d.Workload = testNATS })
