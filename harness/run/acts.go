@@ -99,8 +99,16 @@ type InTurn []disrupt.Disturbance
 
 func (in InTurn) String() string {
 	var all []string
-	for _, d := range in {
-		all = append(all, Disturb{d}.String())
+	for i := 0; i < len(in); {
+		same := i
+		for same < len(in) && (Disturb{in[same]}).String() == (Disturb{in[i]}).String() {
+			same++
+		}
+		text := Disturb{in[i]}.String()
+		if same-i > 1 {
+			text += ", " + words.Plural(uint64(same-i), "time")
+		}
+		all, i = append(all, text), same
 	}
 	return "one after the other: " + strings.Join(all, "; ")
 }
