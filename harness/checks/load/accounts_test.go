@@ -1,7 +1,9 @@
 package load
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -430,6 +432,96 @@ func TestContainersThatStartAnew(t *testing.T) {
 			d := disturbance(0)
 			d.Touched = []history.Touch{{Effect: history.Restarts, Resource: "pods", Namespace: "ns", Name: "p"}}
 			tl.Disturbances = append(tl.Disturbances, d)
+		}
+		f := account(tl)
+		f.restarts()
+		var p judge.Promise
+		if f.Into(&p, ""); f.known != c.known || p.Found != c.left {
+			t.Errorf("%s: %d known, %d not; want %d and %d", name, f.known, p.Found, c.known, c.left)
+		}
+	}
+}
+
+// What a disturbance may do to a container it does in its own time, and once for each touch: what another one left undone explains nothing.
+func TestContainersThatStartAnewInTurn(t *testing.T) {
+	restarted := func(at time.Duration, n int32) timeline.Seen[timeline.PodView] {
+		var o timeline.PodView
+		o.Containers = []resource.ContainerState{{Name: "c", Restarts: n}}
+		return timeline.Seen[timeline.PodView]{At: at, Object: o}
+	}
+	touch := history.Touch{Effect: history.Restarts, Resource: "pods", Namespace: "ns", Name: "p"}
+	for name, c := range map[string]struct {
+		times       int // that each of the two says it touched the pod
+		restarts    []time.Duration
+		known, left uint64
+	}{
+		"one of each":                          {1, []time.Duration{110, 210}, 2, 0},
+		"both of the first":                    {1, []time.Duration{110, 115}, 1, 1},
+		"both of the second, the first spared": {1, []time.Duration{210, 215}, 1, 1},
+		"one of each, and one between":         {1, []time.Duration{110, 160, 210}, 2, 1},
+		"two of each":                          {2, []time.Duration{110, 115, 210, 215}, 4, 0},
+	} {
+		pod := []timeline.Seen[timeline.PodView]{restarted(1, 0)}
+		for i, at := range c.restarts {
+			pod = append(pod, restarted(at, int32(i+1)))
+		}
+		tl := &timeline.Timeline{Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{seen("p", pod...)}}}
+		for _, began := range []time.Duration{100, 200} {
+			d := disturbance(began)
+			d.Landed, d.Healed = began+10, began+20
+			d.Phases = append(d.Phases, timeline.DisturbancePhase{At: d.Healed})
+			d.Touched = slices.Repeat([]history.Touch{touch}, c.times)
+			tl.Disturbances = append(tl.Disturbances, d)
+		}
+		f := account(tl)
+		f.restarts()
+		var p judge.Promise
+		if f.Into(&p, ""); f.known != c.known || p.Found != c.left {
+			t.Errorf("%s: %d known, %d not; want %d and %d", name, f.known, p.Found, c.known, c.left)
+		}
+	}
+}
+
+// A primary that lost its place to another, while a disturbance of its store went on, starts anew once to follow; whenever the kubelet lets it.
+func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
+	restarted := func(at time.Duration, n int32) timeline.Seen[timeline.PodView] {
+		var o timeline.PodView
+		o.Containers = []resource.ContainerState{{Name: "postgres", Restarts: n}}
+		return timeline.Seen[timeline.PodView]{At: at, Object: o}
+	}
+	for name, c := range map[string]struct {
+		primaries   map[time.Duration]string
+		touches     string // namespace
+		restarts    []time.Duration
+		known, left uint64
+	}{
+		"it led, and another one does":        {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{300}, 1, 0},
+		"it starts anew a second time":        {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{300, 310}, 1, 1},
+		"before another one led":              {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{90}, 0, 1},
+		"another one led":                     {map[time.Duration]string{0: "r", 105: "q"}, "ns", []time.Duration{300}, 0, 1},
+		"it leads still":                      {map[time.Duration]string{0: "p"}, "ns", []time.Duration{300}, 0, 1},
+		"nobody leads yet":                    {map[time.Duration]string{0: "p", 105: ""}, "ns", []time.Duration{300}, 0, 1},
+		"nobody disturbed that store":         {map[time.Duration]string{0: "p", 105: "q"}, "other", []time.Duration{300}, 0, 1},
+		"long after what was disturbed":       {map[time.Duration]string{0: "p", 500: "q"}, "ns", []time.Duration{600}, 0, 1},
+		"it led twice, and lost it each time": {map[time.Duration]string{0: "p", 105: "q", 110: "p", 112: "q"}, "ns", []time.Duration{300, 310}, 2, 0},
+	} {
+		pod := []timeline.Seen[timeline.PodView]{restarted(1, 0)}
+		for i, at := range c.restarts {
+			pod = append(pod, restarted(at, int32(i+1)))
+		}
+		d := disturbance(100)
+		d.Landed, d.Healed = 110, 120
+		d.Phases = append(d.Phases, timeline.DisturbancePhase{At: d.Healed})
+		d.Touched = []history.Touch{{Effect: history.Changes, Resource: "clusters.postgresql.cnpg.io", Namespace: c.touches, Name: "pg"}}
+		tl := &timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{seen("p", pod...)}}}
+		for _, at := range slices.Sorted(maps.Keys(c.primaries)) {
+			data, err := json.Marshal(resource.PostgresCluster{CurrentPrimary: c.primaries[at]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			tl.Changes = append(tl.Changes, timeline.Change{At: at, Change: history.Change{
+				Type: "modified", Resource: resource.PostgresClusters.Name, Namespace: "ns", Name: "pg", UID: "uid-pg", Object: data,
+			}})
 		}
 		f := account(tl)
 		f.restarts()

@@ -156,7 +156,7 @@ func (f *undisturbed) fewest(namespace string, owner *resource.Owner, at time.Du
 func (f *undisturbed) restarts() {
 	for _, pod := range f.Timeline.Cluster.Pods {
 		e, _ := endOf(pod)
-		until, all := cmp.Or(e.at, timeline.Never), 0
+		until, spent, followed := cmp.Or(e.at, timeline.Never), map[*timeline.Disturbance]int{}, map[time.Duration]bool{}
 		for i := 1; i < len(pod.Seen) && pod.Seen[i].At < until; i++ {
 			was, now := &pod.Seen[i-1].Object, &pod.Seen[i].Object
 			for _, c := range now.Containers {
@@ -165,16 +165,44 @@ func (f *undisturbed) restarts() {
 					continue
 				}
 				at := pod.Seen[i].At
-				accounted := f.isBad(pod, at) || f.isStartedWithNode(pod, now.Node, c, at)
-				if !accounted {
-					all += n
-					accounted = all <= f.touched(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at)
-				}
+				accounted := f.isBad(pod, at) || f.isStartedWithNode(pod, now.Node, c, at) || f.spend(spent, n, pod, at) || n == 1 && f.isDemoted(followed, pod, at)
 				f.happened(at, accounted, pod.UID, "container "+c.Name+" of pod "+pod.Namespace+"/"+pod.Name+" started anew, "+words.Plural(uint64(n), "time"),
 					"it had ended: "+cmp.Or(c.Terminated, "why is not told"))
 			}
 		}
 	}
+}
+
+// spend reports whether containers of a pod started anew n times by the hands of disturbances that go on at a moment. Each touch explains one time, which
+// is spent then: with what another disturbance did to the same pod earlier or later it has nothing to do.
+func (f *undisturbed) spend(spent map[*timeline.Disturbance]int, n int, pod *timeline.Track[timeline.PodView], at time.Duration) bool {
+	for _, d := range f.touching(history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID, at) {
+		left := touches(d, history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID) - spent[d]
+		spent[d] += min(n, left)
+		n -= min(n, left)
+	}
+	return n == 0
+}
+
+// isDemoted reports whether a container started anew to follow: its pod was the primary of a PostgreSQL cluster, and while a disturbance of that cluster or of
+// one of its pods went on another became it. CloudNativePG ends the server that led then, once that finds out, and the kubelet starts it again when its
+// back-off allows. Each hand-over explains one time.
+func (f *undisturbed) isDemoted(followed map[time.Duration]bool, pod *timeline.Track[timeline.PodView], at time.Duration) bool {
+	for _, cluster := range timeline.TracksOf(f.Timeline, resource.PostgresClusters) {
+		for i := 1; i < len(cluster.Seen); i++ {
+			was, is, handed := cluster.Seen[i-1].Object.CurrentPrimary, cluster.Seen[i].Object.CurrentPrimary, cluster.Seen[i].At
+			if cluster.Namespace != pod.Namespace || was != pod.Name || is == was || is == "" || handed > at+f.tolerance.Watch || followed[handed] {
+				continue
+			}
+			if f.during(handed, func(d *timeline.Disturbance) bool {
+				return slices.ContainsFunc(d.Touched, func(t history.Touch) bool { return t.Namespace == pod.Namespace })
+			}) {
+				followed[handed] = true
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isStartedWithNode reports whether a container started anew because its node did: a disturbance stopped it, the control plane missed it, and the

@@ -27,7 +27,7 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 		Doc: judge.Doc{
 			Proves: "Until the load and the writes of ledgers ended, each pod that ended was deleted or evicted by a disturbance, went with a node that one stopped, was replaced in its turn by an update " +
 				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
-				"container that started anew was killed, frozen or updated by one, started the first time since one stopped its node and that was missed, or is of a release that is bad on purpose; " +
+				"container that started anew was killed, frozen or updated by one, each touch of it once, was that of a PostgreSQL primary that lost its place while a disturbance of its store went on, started the first time since one stopped its node and that was missed, or is of a release that is bad on purpose; " +
 				"each node that stopped being Ready, or went away, was stopped by one; each cordon and uncordon of a node was made by one; " +
 				"and each change of what a Rollout, a ReplicaSet, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
 				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet or a StatefulSet that it keeps, or scales as the horizontal autoscaler does. " +
@@ -113,17 +113,24 @@ func (f *undisturbed) touched(effect history.Effect, resource, namespace, name, 
 
 // touching are the disturbances that may have done this to an object by a moment.
 func (f *undisturbed) touching(effect history.Effect, resource, namespace, name, uid string, at time.Duration) []*timeline.Disturbance {
-	is := func(t history.Touch) bool {
-		same := t.UID == uid || t.UID == "" || uid == ""
-		return t.Effect == effect && t.Resource == resource && t.Namespace == namespace && t.Name == name && same
-	}
 	var all []*timeline.Disturbance
 	for _, d := range f.Timeline.Disturbances {
-		if d.GoesOn(at, f.tolerance.Propagation) && slices.ContainsFunc(d.Touched, is) {
+		if d.GoesOn(at, f.tolerance.Propagation) && touches(d, effect, resource, namespace, name, uid) > 0 {
 			all = append(all, d)
 		}
 	}
 	return all
+}
+
+// touches is how often a disturbance says that it did this to an object.
+func touches(d *timeline.Disturbance, effect history.Effect, resource, namespace, name, uid string) (times int) {
+	for _, t := range d.Touched {
+		same := t.UID == uid || t.UID == "" || uid == ""
+		if t.Effect == effect && t.Resource == resource && t.Namespace == namespace && t.Name == name && same {
+			times++
+		}
+	}
+	return times
 }
 
 // during reports whether a disturbance that fits goes on at a moment.
