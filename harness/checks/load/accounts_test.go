@@ -495,12 +495,12 @@ func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
 		restarts    []time.Duration
 		known, left uint64
 	}{
-		"it led, and another one does":        {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{300}, 1, 0},
+		"it led, and another one is to":       {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{300}, 1, 0},
 		"it starts anew a second time":        {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{300, 310}, 1, 1},
 		"before another one led":              {map[time.Duration]string{0: "p", 105: "q"}, "ns", []time.Duration{90}, 0, 1},
 		"another one led":                     {map[time.Duration]string{0: "r", 105: "q"}, "ns", []time.Duration{300}, 0, 1},
 		"it leads still":                      {map[time.Duration]string{0: "p"}, "ns", []time.Duration{300}, 0, 1},
-		"nobody leads yet":                    {map[time.Duration]string{0: "p", 105: ""}, "ns", []time.Duration{300}, 0, 1},
+		"nobody says who is to lead":          {map[time.Duration]string{0: "p", 105: ""}, "ns", []time.Duration{300}, 0, 1},
 		"nobody disturbed that store":         {map[time.Duration]string{0: "p", 105: "q"}, "other", []time.Duration{300}, 0, 1},
 		"long after what was disturbed":       {map[time.Duration]string{0: "p", 500: "q"}, "ns", []time.Duration{600}, 0, 1},
 		"it led twice, and lost it each time": {map[time.Duration]string{0: "p", 105: "q", 110: "p", 112: "q"}, "ns", []time.Duration{300, 310}, 2, 0},
@@ -515,7 +515,7 @@ func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
 		d.Touched = []history.Touch{{Effect: history.Changes, Resource: "clusters.postgresql.cnpg.io", Namespace: c.touches, Name: "pg"}}
 		tl := &timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{seen("p", pod...)}}}
 		for _, at := range slices.Sorted(maps.Keys(c.primaries)) {
-			data, err := json.Marshal(resource.PostgresCluster{CurrentPrimary: c.primaries[at]})
+			data, err := json.Marshal(resource.PostgresCluster{TargetPrimary: c.primaries[at]})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -184,20 +184,20 @@ func (f *undisturbed) spend(spent map[*timeline.Disturbance]int, n int, pod *tim
 	return n == 0
 }
 
-// isDemoted reports whether a container started anew to follow: its pod was the primary of a PostgreSQL cluster, and while a disturbance of that cluster or of
-// one of its pods went on another became it. CloudNativePG ends the server that led then, once that finds out, and the kubelet starts it again when its
-// back-off allows. Each hand-over explains one time.
+// isDemoted reports whether a container started anew to follow: its pod was to be the primary of a PostgreSQL cluster, and while a disturbance of that cluster
+// or of one of its pods went on the operator decided for another (status.targetPrimary). The server that led ends once it finds out, and the kubelet starts
+// it again when its back-off allows. Each decision explains one time.
 func (f *undisturbed) isDemoted(followed map[time.Duration]bool, pod *timeline.Track[timeline.PodView], at time.Duration) bool {
 	for _, cluster := range timeline.TracksOf(f.Timeline, resource.PostgresClusters) {
 		for i := 1; i < len(cluster.Seen); i++ {
-			was, is, handed := cluster.Seen[i-1].Object.CurrentPrimary, cluster.Seen[i].Object.CurrentPrimary, cluster.Seen[i].At
-			if cluster.Namespace != pod.Namespace || was != pod.Name || is == was || is == "" || handed > at+f.tolerance.Watch || followed[handed] {
+			was, is, decided := cluster.Seen[i-1].Object.TargetPrimary, cluster.Seen[i].Object.TargetPrimary, cluster.Seen[i].At
+			if cluster.Namespace != pod.Namespace || was != pod.Name || is == was || is == "" || decided > at+f.tolerance.Watch || followed[decided] {
 				continue
 			}
-			if f.during(handed, func(d *timeline.Disturbance) bool {
+			if f.during(decided, func(d *timeline.Disturbance) bool {
 				return slices.ContainsFunc(d.Touched, func(t history.Touch) bool { return t.Namespace == pod.Namespace })
 			}) {
-				followed[handed] = true
+				followed[decided] = true
 				return true
 			}
 		}
