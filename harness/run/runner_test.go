@@ -401,6 +401,9 @@ func TestAnActOfAnyKindIsPlanned(t *testing.T) {
 	if err != nil || out.Early != nil {
 		t.Fatalf("error %v, early %v", err, out.Early)
 	}
+	if got := s.Acts[0].String(); !strings.HasSuffix(got, ", 2 times") || strings.Count(got, "shove") != 1 {
+		t.Errorf("it is told of as %q", got)
+	}
 	if got := out.History.Run().Disturbances; !slices.Equal(got, []string{"shove", "shove"}) {
 		t.Errorf("the record plans the disturbances %q, want two", got)
 	}

@@ -13,14 +13,15 @@ import (
 func Killed(w bitvault.World) run.Scenario {
 	store := bitvault.Postgres()
 	return run.Scenario{
-		Name:   "postgres/killed",
-		Proves: "PostgreSQL whose primary is killed loses no acknowledged commit, and has another primary",
-		Labels: []string{"stores", "postgres"},
-		Needs:  run.Needs{Workers: 3, Capabilities: []run.Capability{run.NodeShell}},
-		Stack:  bitvault.OfStores(w, store),
-		Before: 10 * time.Second,
-		Acts:   []run.Act{store.KillLeader(disrupt.Killed, bitvault.Primary)},
-		After:  10 * time.Second,
-		Checks: []string{postgres.SlugNoAckedLoss, postgres.SlugFailover},
+		Name:    "postgres/killed",
+		Proves:  "PostgreSQL whose primary is killed loses no acknowledged commit, and has another primary",
+		Labels:  []string{"stores", "postgres"},
+		Needs:   run.Needs{Workers: 3, Capabilities: []run.Capability{run.NodeShell}},
+		Stack:   bitvault.OfStores(w, store),
+		Before:  10 * time.Second,
+		Acts:    []run.Act{store.KillLeader(disrupt.Killed, bitvault.Primary)},
+		After:   10 * time.Second,
+		Checks:  []string{postgres.SlugNoAckedLoss, postgres.SlugFailover},
+		Budgets: missedPrimary,
 	}
 }
