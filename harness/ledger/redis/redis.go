@@ -133,7 +133,7 @@ func (s *store) View(ctx context.Context) history.View {
 	}
 	view := history.View{Leader: leader}
 	known := []string{leader}
-	replicas, err := s.replicas(ctx)
+	replicas, _ := s.replicas(ctx) // where no sentinel tells them the leader alone is asked
 	for _, r := range replicas {
 		known = append(known, r.address)
 		if r.follows {
