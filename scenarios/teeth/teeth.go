@@ -205,7 +205,7 @@ func killedBetween(w bitvault.World) Fault {
 // withoutOperator leaves nobody to promote a standby for longer than a failover may take.
 func withoutOperator(w bitvault.World) Fault {
 	s := postgres.ForceDeleted(w)
-	s.Acts = slices.Concat([]run.Act{bitvault.SilenceOperator()}, s.Acts, []run.Act{run.Hold(time.Minute)})
+	s.Acts = bitvault.WithoutOperator(time.Minute, s.Acts...)
 	return named(s, "postgres.failover", "no operator", judge.Fail)
 }
 
