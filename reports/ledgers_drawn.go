@@ -109,11 +109,7 @@ func (w *written) drawnGaps() (drawn []stretch, beyond int) {
 	gaps := slices.Clone(w.Gaps)
 	if w.Rate > 0 {
 		pause := time.Duration(2 / w.Rate * float64(time.Second))
-		for i := len(gaps) - 1; i >= 0; i-- {
-			if gaps[i].Until-gaps[i].From <= pause {
-				gaps = slices.Delete(gaps, i, i+1)
-			}
-		}
+		gaps = slices.DeleteFunc(gaps, func(g timeline.Span) bool { return g.Length() <= pause })
 	}
 	for _, g := range gaps {
 		drawn = append(drawn, stretch{inUs(g.From), inUs(g.Until)})

@@ -212,6 +212,14 @@ type Eviction struct {
 // Span is a time from From up to Until; never when it did not end.
 type Span struct{ From, Until time.Duration }
 
+// Later is a moment and some time; never where the moment did not come.
+func Later(at, by time.Duration) time.Duration {
+	if at == Never {
+		return at
+	}
+	return at + by
+}
+
 // Length is how long it lasted.
 func (s Span) Length() time.Duration { return s.Until - s.From }
 

@@ -442,13 +442,24 @@ func TestContainersThatStartAnew(t *testing.T) {
 	}
 }
 
+// restarted is a pod whose only container has started anew so many times.
+func restarted(at time.Duration, n int32) timeline.Seen[timeline.PodView] {
+	var o timeline.PodView
+	o.Containers = []resource.ContainerState{{Name: "c", Restarts: n}}
+	return timeline.Seen[timeline.PodView]{At: at, Object: o}
+}
+
+// startedAnewAt is a pod whose container started anew at some moments.
+func startedAnewAt(moments []time.Duration) *timeline.Track[timeline.PodView] {
+	states := []timeline.Seen[timeline.PodView]{restarted(1, 0)}
+	for i, at := range moments {
+		states = append(states, restarted(at, int32(i+1)))
+	}
+	return seen("p", states...)
+}
+
 // What a disturbance may do to a container it does in its own time, and once for each touch: what another one left undone explains nothing.
 func TestContainersThatStartAnewInTurn(t *testing.T) {
-	restarted := func(at time.Duration, n int32) timeline.Seen[timeline.PodView] {
-		var o timeline.PodView
-		o.Containers = []resource.ContainerState{{Name: "c", Restarts: n}}
-		return timeline.Seen[timeline.PodView]{At: at, Object: o}
-	}
 	touch := history.Touch{Effect: history.Restarts, Resource: "pods", Namespace: "ns", Name: "p"}
 	for name, c := range map[string]struct {
 		times       int // that each of the two says it touched the pod
@@ -461,11 +472,7 @@ func TestContainersThatStartAnewInTurn(t *testing.T) {
 		"one of each, and one between":         {1, []time.Duration{110, 160, 210}, 2, 1},
 		"two of each":                          {2, []time.Duration{110, 115, 210, 215}, 4, 0},
 	} {
-		pod := []timeline.Seen[timeline.PodView]{restarted(1, 0)}
-		for i, at := range c.restarts {
-			pod = append(pod, restarted(at, int32(i+1)))
-		}
-		tl := &timeline.Timeline{Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{seen("p", pod...)}}}
+		tl := &timeline.Timeline{Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{startedAnewAt(c.restarts)}}}
 		for _, began := range []time.Duration{100, 200} {
 			d := disturbance(began)
 			d.Landed, d.Healed = began+10, began+20
@@ -484,11 +491,6 @@ func TestContainersThatStartAnewInTurn(t *testing.T) {
 
 // A primary that lost its place to another, while a disturbance of its store went on, starts anew once to follow; whenever the kubelet lets it.
 func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
-	restarted := func(at time.Duration, n int32) timeline.Seen[timeline.PodView] {
-		var o timeline.PodView
-		o.Containers = []resource.ContainerState{{Name: "postgres", Restarts: n}}
-		return timeline.Seen[timeline.PodView]{At: at, Object: o}
-	}
 	for name, c := range map[string]struct {
 		primaries   map[time.Duration]string
 		touches     string // namespace
@@ -505,15 +507,11 @@ func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
 		"long after what was disturbed":       {map[time.Duration]string{0: "p", 500: "q"}, "ns", []time.Duration{600}, 0, 1},
 		"it led twice, and lost it each time": {map[time.Duration]string{0: "p", 105: "q", 110: "p", 112: "q"}, "ns", []time.Duration{300, 310}, 2, 0},
 	} {
-		pod := []timeline.Seen[timeline.PodView]{restarted(1, 0)}
-		for i, at := range c.restarts {
-			pod = append(pod, restarted(at, int32(i+1)))
-		}
 		d := disturbance(100)
 		d.Landed, d.Healed = 110, 120
 		d.Phases = append(d.Phases, timeline.DisturbancePhase{At: d.Healed})
 		d.Touched = []history.Touch{{Effect: history.Changes, Resource: "clusters.postgresql.cnpg.io", Namespace: c.touches, Name: "pg"}}
-		tl := &timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{seen("p", pod...)}}}
+		tl := &timeline.Timeline{Disturbances: []*timeline.Disturbance{d}, Cluster: timeline.Cluster{Pods: []*timeline.Track[timeline.PodView]{startedAnewAt(c.restarts)}}}
 		for _, at := range slices.Sorted(maps.Keys(c.primaries)) {
 			data, err := json.Marshal(resource.PostgresCluster{TargetPrimary: c.primaries[at]})
 			if err != nil {

@@ -154,6 +154,7 @@ func (f *undisturbed) fewest(namespace string, owner *resource.Owner, at time.Du
 
 // restarts accounts for each container that started anew before its pod was ended.
 func (f *undisturbed) restarts() {
+	clusters := timeline.TracksOf(f.Timeline, resource.PostgresClusters)
 	for _, pod := range f.Timeline.Cluster.Pods {
 		e, _ := endOf(pod)
 		until, spent, followed := cmp.Or(e.at, timeline.Never), map[*timeline.Disturbance]int{}, map[time.Duration]bool{}
@@ -165,7 +166,7 @@ func (f *undisturbed) restarts() {
 					continue
 				}
 				at := pod.Seen[i].At
-				accounted := f.isBad(pod, at) || f.isStartedWithNode(pod, now.Node, c, at) || f.spend(spent, n, pod, at) || n == 1 && f.isDemoted(followed, pod, at)
+				accounted := f.isBad(pod, at) || f.isStartedWithNode(pod, now.Node, c, at) || f.spend(spent, n, pod, at) || n == 1 && f.isDemoted(clusters, followed, pod, at)
 				f.happened(at, accounted, pod.UID, "container "+c.Name+" of pod "+pod.Namespace+"/"+pod.Name+" started anew, "+words.Plural(uint64(n), "time"),
 					"it had ended: "+cmp.Or(c.Terminated, "why is not told"))
 			}
@@ -187,8 +188,8 @@ func (f *undisturbed) spend(spent map[*timeline.Disturbance]int, n int, pod *tim
 // isDemoted reports whether a container started anew to follow: its pod was to be the primary of a PostgreSQL cluster, and while a disturbance of that cluster
 // or of one of its pods went on the operator decided for another (status.targetPrimary). The server that led ends once it finds out, and the kubelet starts
 // it again when its back-off allows. Each decision explains one time.
-func (f *undisturbed) isDemoted(followed map[time.Duration]bool, pod *timeline.Track[timeline.PodView], at time.Duration) bool {
-	for _, cluster := range timeline.TracksOf(f.Timeline, resource.PostgresClusters) {
+func (f *undisturbed) isDemoted(clusters []*timeline.Track[resource.PostgresCluster], followed map[time.Duration]bool, pod *timeline.Track[timeline.PodView], at time.Duration) bool {
+	for _, cluster := range clusters {
 		for i := 1; i < len(cluster.Seen); i++ {
 			was, is, decided := cluster.Seen[i-1].Object.TargetPrimary, cluster.Seen[i].Object.TargetPrimary, cluster.Seen[i].At
 			if cluster.Namespace != pod.Namespace || was != pod.Name || is == was || is == "" || decided > at+f.tolerance.Watch || followed[decided] {

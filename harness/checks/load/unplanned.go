@@ -39,7 +39,7 @@ func lossesOf(t *timeline.Timeline, arm *timeline.Arm, length, propagation time.
 			if d.Landed == timeline.Never {
 				continue
 			}
-			l := loss{Span: timeline.Span{From: d.Began, Until: min(d.Began+length, later(d.Healed, propagation))}, label: d.Label()}
+			l := loss{Span: timeline.Span{From: d.Began, Until: min(d.Began+length, timeline.Later(d.Healed, propagation))}, label: d.Label()}
 			l.takes(t, d, arm.Workload)
 			if len(l.ready) > 0 {
 				all = append(all, l)
@@ -51,14 +51,6 @@ func lossesOf(t *timeline.Timeline, arm *timeline.Arm, length, propagation time.
 		all[i].adopt(all[:i])
 	}
 	return all
-}
-
-// later is a moment and some time; never where the moment did not come.
-func later(at, by time.Duration) time.Duration {
-	if at == timeline.Never {
-		return at
-	}
-	return at + by
 }
 
 // takes finds out which pods of a workload a disturbance took. It leaves the loss empty where that is none.
@@ -89,10 +81,7 @@ func takesPod(t *timeline.Timeline, d *timeline.Disturbance, pod *timeline.Pod) 
 	if d.Name == history.NodeLossName {
 		return t.Missed(d, pod.Node) != timeline.Never
 	}
-	return slices.ContainsFunc(d.Touched, func(t history.Touch) bool {
-		same := t.UID == pod.UID || t.UID == "" || pod.UID == ""
-		return (t.Effect == history.Ends || t.Effect == history.Restarts) && t.Resource == "pods" && t.Namespace == pod.Namespace && t.Name == pod.Name && same
-	})
+	return touches(d, history.Ends, "pods", pod.Namespace, pod.Name, pod.UID)+touches(d, history.Restarts, "pods", pod.Namespace, pod.Name, pod.UID) > 0
 }
 
 // adopt takes over what earlier losses, which still go on when it begins, took: both are away then.

@@ -105,7 +105,7 @@ func (f failoverFold) unexcused(l *timeline.Ledger, r *judge.Ruling) {
 // explained reports whether a disturbance may cost a write that was acknowledged at a moment.
 func (f failoverFold) explained(l *timeline.Ledger, at time.Duration) bool {
 	return slices.ContainsFunc(reaching(f.t, l), func(d *timeline.Disturbance) bool {
-		return at >= d.Began-behind-l.Clock.Within && at-l.Clock.Within <= later(d.Until(), f.Settles)
+		return at >= d.Began-behind-l.Clock.Within && at-l.Clock.Within <= timeline.Later(d.Until(), f.Settles)
 	})
 }
 

@@ -122,10 +122,3 @@ func elected(t *timeline.Timeline, l *timeline.Ledger, settles time.Duration) []
 func reaching(t *timeline.Timeline, l *timeline.Ledger) []*timeline.Disturbance {
 	return slices.DeleteFunc(slices.Clone(t.Disturbances), func(d *timeline.Disturbance) bool { return !t.Reached(d, l.Workload) })
 }
-
-func later(at, by time.Duration) time.Duration {
-	if at == timeline.Never {
-		return at
-	}
-	return at + by
-}
