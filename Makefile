@@ -26,7 +26,7 @@ test: ## every test that needs no cluster
 	@set -e; for m in $(MODULES); do echo "test $$m"; (cd $$m && go test -vet=off -race ./...); done
 
 smoke: docker ## the scenarios labelled smoke on kind, their planted faults, and what a terminal shows meanwhile
-	@trap '$(BIN) cluster down' EXIT; set -ex; $(BIN) run --label smoke --keep; $(BIN) teeth --label smoke; \
+	@trap '$(BIN) cluster down' EXIT; set -ex; $(BIN) run --label smoke --again 2 --keep; $(BIN) teeth --label smoke; \
 	  go test -tags kind -run TestTerminalOnACluster -count 1 -timeout 30m ./cmd/rollproof
 
 teeth: docker ## a fault under each check on the real stack: half an hour

@@ -51,7 +51,7 @@ type MergedRun struct {
 	suite.Run
 	Nth      int             `json:"nth"` // which of its repetitions, from 1
 	Shard    suite.Shard     `json:"shard,omitzero"`
-	Again    bool            `json:"again,omitempty"` // it was broken off, and another run stands in its place
+	Again    bool            `json:"again,omitempty"` // it was broken off, or proved nothing, and another run stands in its place
 	Check    string          `json:"check,omitempty"` // of a planted fault
 	Planted  string          `json:"planted,omitempty"`
 	Path     string          `json:"path,omitempty"`     // of its record, from the directory of this report
@@ -354,7 +354,7 @@ func (r MergedRun) open() bool { return !r.State.Finished() && !r.Again }
 
 // broken reports whether a run is told at length: it is no pass, or has no verdict.
 func (r MergedRun) broken() bool {
-	return r.open() || r.State == suite.Judged && known(r.Verdict) != judge.Pass
+	return r.open() || !r.Again && r.State == suite.Judged && known(r.Verdict) != judge.Pass
 }
 
 // brokenRun writes a run that is no pass: what happened, and each promise with its reason.
@@ -386,7 +386,7 @@ func (s *summary) otherRun(r MergedRun, width int) {
 // about says in one line how a run fared that is not told at length, where, and how long it took.
 func (r MergedRun) about() string {
 	var fared string
-	if r.State != suite.Judged {
+	if r.State != suite.Judged || r.Again {
 		fared = r.outcome()
 	}
 	if r.Again {
@@ -477,7 +477,7 @@ func (m *Merged) junit(w io.Writer) error {
 	}
 	for i, r := range m.Runs {
 		all.Time += seconds(r.Took)
-		if s := m.cases[i]; s != nil {
+		if s := m.cases[i]; s != nil && !r.Again {
 			count(s, s.Tests, s.Failures, s.Errors)
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/suite"
@@ -85,7 +86,7 @@ func perform(t *testing.T, s *suite.Suite, r *suite.Run, out string, end history
 func recordRun(t *testing.T, s *suite.Suite, r *suite.Run, dir string, end history.Outcome) {
 	t.Helper()
 	about := history.Run{
-		ID: fmt.Sprintf("r%d-%s", r.Position, s.Shard.String()), Scenario: r.Scenario, Pace: s.Pace,
+		ID: fmt.Sprintf("r%d-%s-%s", r.Position, s.Shard.String(), filepath.Base(dir)), Scenario: r.Scenario, Pace: s.Pace,
 		Versions: map[string]string{"rollproof": s.Build.Version, "image bitvaultd": "registry/bitvaultd@" + s.Images["bitvaultd"]},
 	}
 	recordHit(t, dir, about, time.Date(2026, 11, 26, 2, 17, r.Position, 0, time.UTC), end)
@@ -356,6 +357,51 @@ func TestWhatWasPerformedAgainCountsOnce(t *testing.T) {
 	out := t.TempDir()
 	code, text := execReport("report", "--merge", first.Dir(), second.Dir(), "--out", out)
 	if code != exitPass || !strings.Contains(text, "All 6 runs passed.") || !strings.Contains(text, "broken off and performed again: the command was killed") {
+		t.Errorf("exit code %d, printed %s", code, text)
+	}
+	junit, err := os.ReadFile(filepath.Join(out, "junit.xml"))
+	if err != nil || !bytes.Contains(junit, []byte("<skipped")) || !bytes.Contains(junit, []byte(`failures="0" errors="0"`)) {
+		t.Errorf("error %v, JUnit:\n%s", err, junit)
+	}
+}
+
+// A run that proved nothing and was performed again by --again is told, and does not count.
+func TestWhatProvedNothingAndWasPerformedAgainCountsOnce(t *testing.T) {
+	first, second := halves(t, allHeld()...)
+	nothing := first.Runs[0]
+	nothing.Dir = "proved-nothing"
+	recordRun(t, first, &nothing, first.RecordOf(nothing), history.EndFinished)
+	h, err := history.Open(first.RecordOf(nothing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := checks.Recorded(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reports.WriteAll(t.Context(), first.RecordOf(nothing), h, result); err != nil {
+		t.Fatal(err)
+	}
+	nothing.Record, nothing.Verdict = h.Sum(), reports.Overall(result)
+	if nothing.Verdict != judge.Inconclusive {
+		t.Fatalf("the record is judged %s", nothing.Verdict)
+	}
+	first.Runs = append([]suite.Run{nothing}, first.Runs...)
+	if err := first.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if code, text := execReport("report", "--merge", first.Dir(), second.Dir(), "--out", t.TempDir()); code != exitCouldNotRun {
+		t.Errorf("nobody asked for it to be performed again: exit code %d, printed %s", code, text)
+	}
+	for _, s := range []*suite.Suite{first, second} {
+		s.Again = 1
+		if err := s.Save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := t.TempDir()
+	code, text := execReport("report", "--merge", first.Dir(), second.Dir(), "--out", out)
+	if code != exitPass || !strings.Contains(text, "All 6 runs passed.") || !strings.Contains(text, "inconclusive and performed again") {
 		t.Errorf("exit code %d, printed %s", code, text)
 	}
 	junit, err := os.ReadFile(filepath.Join(out, "junit.xml"))

@@ -58,6 +58,9 @@ func (f *labFlags) takeFrom(cmd *cobra.Command, s *suite.Suite) error {
 		"pace": s.Pace, "rate": strconv.FormatFloat(s.Rate, 'g', -1, 64) + "/s", "repeat": strconv.Itoa(s.Repeat),
 		"shard": s.Shard.String(), "label": s.Label, "config": s.Config, "out": out,
 	}
+	if s.Again > 0 { // teeth has no such flag
+		was["again"] = strconv.Itoa(s.Again)
+	}
 	for _, name := range slices.Sorted(maps.Keys(was)) {
 		if flag := cmd.Flag(name); flag.Changed || was[name] == "" {
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"bitvault.dev/rollproof/harness/checks"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/harness/suite"
+	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
 
@@ -331,6 +334,88 @@ func TestTheRecordFollowsThePerformer(t *testing.T) {
 	if err := p.Done(run.Performed{NotBegun: true}); err != nil {
 		t.Errorf("nothing was to be written, error %v", err)
 	}
+}
+
+// What proved nothing is performed again after all others, as often as --again says, and the last verdict counts. What broke a promise is not.
+func TestAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		again int
+		ends  []history.Outcome // of the runs, in their order
+		want  string
+		code  int
+	}{
+		"nobody asks":     {0, []history.Outcome{history.EndFinished}, "judged inconclusive", exitInconclusive},
+		"once":            {1, []history.Outcome{history.EndFinished, history.EndFinished}, "judged inconclusive, judged inconclusive", exitInconclusive},
+		"not what failed": {2, []history.Outcome{history.EndFailed}, "could not run", exitCouldNotRun},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			terms := suiteTerms(t, 1, twoAsked[:1]...)
+			terms.Again = c.again
+			k := &kept{Suite: suite.New("run", terms, suite.Shard{}, []int{0})}
+			k.left = k.Left()
+			if err := k.start(out, nil); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := k.release(); err != nil {
+					t.Error(err)
+				}
+			}()
+			var follow run.Performer
+			follow.Begin, follow.Runner.Recording = func(run.Scenario, int, int) {}, func(string) {}
+			k.follow(&follow)
+			performed := 0
+			errs := k.performAll(t.Context(), func(string, ...any) {}, func() ([]run.Performed, error) {
+				p := k.performAs(t, follow, filepath.Join(out, fmt.Sprintf("run-%d", performed)), c.ends[performed])
+				performed++
+				return []run.Performed{p}, nil
+			})
+			var said strings.Builder
+			err := summarise(&said, k.Suite, errs...)
+			code := exitCouldNotRun
+			if verdict, other := verdictOf(err); other == nil {
+				code = int(verdict)
+			}
+			if states(k.Suite) != c.want || performed != len(c.ends) || code != c.code {
+				t.Errorf("%s after %d runs, exit code %d (%v), want %s after %d and %d\n%s", states(k.Suite), performed, code, err, c.want, len(c.ends), c.code, &said)
+			}
+			if n := strings.Count(said.String(), "performed again"); n != performed-1 {
+				t.Errorf("%d runs are said to be performed again, want %d:\n%s", n, performed-1, &said)
+			}
+			if got, err := suite.Open(out); err != nil || states(got) != c.want {
+				t.Errorf("on the disk the suite is %v, error %v", got, err)
+			}
+		})
+	}
+}
+
+// performAs is the next run of a suite, recorded with such an end.
+func (k *kept) performAs(t *testing.T, p run.Performer, dir string, end history.Outcome) run.Performed {
+	t.Helper()
+	r := k.Runs[k.left[k.next]]
+	p.Begin(run.Scenario{}, 1, 1)
+	recordRun(t, k.Suite, &r, dir, end)
+	p.Runner.Recording(dir)
+	h, err := history.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := checks.Recorded(t.Context(), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reports.WriteAll(t.Context(), dir, h, result); err != nil {
+		t.Fatal(err)
+	}
+	done := run.Performed{Outcome: run.Outcome{History: h, Dir: dir, Result: result}}
+	if end == history.EndFailed {
+		done.Err = errors.New("set up")
+	}
+	if err := p.Done(done); err != nil {
+		t.Error(err)
+	}
+	return done
 }
 
 // A record that cannot be written stops the performer: what is performed on would be known to nobody.

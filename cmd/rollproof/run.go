@@ -38,7 +38,7 @@ type labFlags struct {
 	rate                               string
 	keep                               bool
 	shard                              suite.Shard
-	repeat                             int
+	repeat, again                      int
 	resume                             string
 	existing                           lab.Existing
 }
@@ -96,6 +96,9 @@ func (f *labFlags) part(chosen []run.Scenario) ([]int, error) {
 	if f.repeat < 1 {
 		return nil, fmt.Errorf("--repeat %d: want 1 or more", f.repeat)
 	}
+	if f.again < 0 || f.again > suite.MostAgain {
+		return nil, fmt.Errorf("--again %d: want 0 to %d", f.again, suite.MostAgain)
+	}
 	var usually []time.Duration
 	for range f.repeat {
 		for _, s := range chosen {
@@ -136,7 +139,10 @@ does not fit such a cluster is skipped with the reason. One that is left broken 
 
 What was asked for and what has become of it is kept in suite.json, in a directory of its own. --resume goes on with a suite that was
 broken off, by Ctrl-C, a kill or a lost machine: it performs what has no verdict yet, and leaves what has one. "rollproof report --merge"
-puts the shards of a suite together.`,
+puts the shards of a suite together.
+
+A run is inconclusive when the machine was too slow or too busy for it to prove anything. --again performs such a one again; the last
+verdict counts, and every run stays in the report.`,
 		Example: `  rollproof run canary/promotes-good
   rollproof run --label smoke
   rollproof run --label canary --pace spec
@@ -155,6 +161,7 @@ puts the shards of a suite together.`,
 	f.register(cmd)
 	f.registerExisting(cmd)
 	cmd.Flags().StringVar(&label, "label", "", "only scenarios with this label, e.g. smoke")
+	cmd.Flags().IntVar(&f.again, "again", 0, "how many times more each is performed that ends inconclusive, after all others; one that broke a promise never is")
 	return cmd
 }
 
@@ -205,11 +212,9 @@ func runScenarios(cmd *cobra.Command, f labFlags, resumed *kept, label string, n
 	}
 	performer := performerOf(cmd, l, f.out)
 	k.follow(&performer)
-	outcomes, err := performer.Perform(cmd.Context(), at(chosen, k.Runs, k.left)...)
-	errs := []error{err}
-	for _, o := range outcomes {
-		errs = append(errs, o.Err)
-	}
+	errs := k.performAll(cmd.Context(), displayOf(cmd).Say, func() ([]run.Performed, error) {
+		return performer.Perform(cmd.Context(), at(chosen, k.Runs, k.left)...)
+	})
 	return summarise(cmd.OutOrStdout(), k.Suite, errs...)
 }
 

@@ -26,6 +26,7 @@ import (
 	"bitvault.dev/rollproof/harness/run"
 	"bitvault.dev/rollproof/harness/site/kind"
 	"bitvault.dev/rollproof/harness/suite"
+	"bitvault.dev/rollproof/harness/words"
 	"bitvault.dev/rollproof/reports"
 	"bitvault.dev/rollproof/scenarios/teeth"
 )
@@ -77,7 +78,7 @@ func askedFor(wanted []run.Scenario, faults []teeth.Fault) []suite.Asked {
 
 // complete adds to the terms of a suite what flags, project and program say. It needs no cluster, so that another suite is refused at once.
 func (f *labFlags) complete(t *suite.Terms) (err error) {
-	t.Pace, t.Config, t.Repeat = f.pace, f.config, f.repeat
+	t.Pace, t.Config, t.Repeat, t.Again = f.pace, f.config, f.repeat, f.again
 	if t.Rate, err = load.ParseRate(f.rate); err != nil {
 		return fmt.Errorf("--rate %s: %w", f.rate, err)
 	}
@@ -224,6 +225,23 @@ func (k *kept) note(change func(*suite.Run)) {
 	k.err = errors.Join(k.err, k.Save())
 }
 
+// performAll performs what is left of a suite, and then again what proved nothing, as far as the suite's terms allow. The errors are about what
+// could not be performed as planned.
+func (k *kept) performAll(ctx context.Context, say run.Say, performLeft func() ([]run.Performed, error)) (errs []error) {
+	for {
+		performed, err := performLeft()
+		errs = append(errs, err)
+		for _, p := range performed {
+			errs = append(errs, p.Err)
+		}
+		if err != nil || ctx.Err() != nil || !k.PutAgain() {
+			return errs
+		}
+		k.left, k.next = k.Left(), 0
+		say("%s proved nothing and will be performed again", words.Plural(uint64(len(k.left)), "run"))
+	}
+}
+
 // skip notes that runs are not performed because the cluster lacks something, by scenario.
 func (k *kept) skip(lacking []run.Performed) {
 	for _, i := range k.left {
@@ -309,7 +327,7 @@ func endOf(h *history.History) history.End {
 // exit code: the worst of them. errs is what went wrong in this command.
 func summarise(w io.Writer, s *suite.Suite, errs ...error) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, r := range s.Runs {
+	for i, r := range s.Runs {
 		asked, nth, of := s.AskedFor(r)
 		word, rest := string(r.State), r.Reason
 		switch {
@@ -317,6 +335,9 @@ func summarise(w io.Writer, s *suite.Suite, errs ...error) error {
 			word, rest = string(r.Verdict), s.RecordOf(r)
 		case r.Dir != "":
 			rest = s.RecordOf(r)
+		}
+		if i+1 < len(s.Runs) && s.Runs[i+1].Position == r.Position {
+			rest += ", performed again"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, asked.Scenario+nthOf(nth, of), rest)
 	}

@@ -61,6 +61,8 @@ func (t *Terms) differ(o *Terms) (what, one, other string) {
 		return "the rate", fmt.Sprintf("%g/s", t.Rate), fmt.Sprintf("%g/s", o.Rate)
 	case t.Repeat != o.Repeat:
 		return "--repeat", fmt.Sprint(t.Repeat), fmt.Sprint(o.Repeat)
+	case t.Again != o.Again:
+		return "--again", fmt.Sprint(t.Again), fmt.Sprint(o.Again)
 	case t.Cluster != o.Cluster:
 		return "the cluster configuration", fmt.Sprintf("%.12s", t.Cluster), fmt.Sprintf("%.12s", o.Cluster)
 	}

@@ -20,6 +20,9 @@ const (
 	// FormatVersion is the version of the record that this package writes. It reads every version from 1 up to this one.
 	FormatVersion = 1
 
+	// MostAgain is how often a run may be performed again: what proves nothing ten times does so for a reason.
+	MostAgain = 10
+
 	maxRuns = 1 << 20 // of a suite; more than anybody performs, and few enough to count
 )
 
@@ -30,7 +33,7 @@ type Suite struct {
 	Started time.Time `json:"started"`
 	Terms
 	Shard Shard `json:"shard,omitzero"` // which part of it these runs are
-	// Runs are in the order of their positions. One that was broken off is followed by the one that was performed in its place.
+	// Runs are in the order of their positions. One that was broken off, or proved nothing, is followed by the one that was performed in its place.
 	Runs []Run `json:"runs"`
 
 	dir string
@@ -46,6 +49,7 @@ type Terms struct {
 	Config  string   `json:"config,omitempty"` // kind configuration as it was typed; empty is the project's own
 	Cluster string   `json:"cluster"`          // SHA-256 of the kind configuration
 	Repeat  int      `json:"repeat"`
+	Again   int      `json:"again,omitempty"` // how many times more each is performed that proved nothing
 	// Images are the digests of what the runs need, by component. A shard has those of its own runs only.
 	Images map[string]string `json:"images,omitempty"`
 	// Asked is everything that was chosen, before it was repeated and dealt to shards.
@@ -196,6 +200,33 @@ func (s *Suite) Reopen() {
 	s.Runs = runs
 }
 
+// PutAgain puts a run that is not begun after each that proved nothing, where its position was performed no more often than the terms allow. Those
+// stay in the list. It reports whether there is one to perform now. A run that broke a promise, or kept all, is never performed again: its verdict
+// stands.
+func (s *Suite) PutAgain() bool {
+	tried := map[int]int{}
+	last := map[int]int{}
+	for i, r := range s.Runs {
+		last[r.Position] = i
+		if r.provedNothing() {
+			tried[r.Position]++
+		}
+	}
+	var runs []Run
+	for i, r := range s.Runs {
+		runs = append(runs, r)
+		if last[r.Position] == i && r.provedNothing() && tried[r.Position] <= s.Again {
+			runs = append(runs, Run{Position: r.Position, Scenario: r.Scenario, State: NotBegun})
+		}
+	}
+	more := len(runs) > len(s.Runs)
+	s.Runs = runs
+	return more
+}
+
+// provedNothing reports whether a run was judged, and neither kept its promises nor broke one.
+func (r Run) provedNothing() bool { return r.State == Judged && r.Verdict == judge.Inconclusive }
+
 // Open reads the suite in a directory. The directory is that of the suite, or one that holds the directory of a single suite. A record that was
 // changed since it was written is refused, and so is one whose content is impossible.
 func Open(dir string) (*Suite, error) {
@@ -322,12 +353,14 @@ func (s *Suite) valid() error {
 		return fmt.Errorf("its command is %q", s.Command)
 	case s.Repeat < 1 || len(s.Asked) == 0:
 		return errors.New("it was asked for nothing")
+	case s.Again < 0 || s.Again > MostAgain || s.Again > 0 && s.Command != "run":
+		return fmt.Errorf("its runs of %q are performed %d times again", s.Command, s.Again)
 	case s.Repeat > maxRuns/len(s.Asked):
 		return fmt.Errorf("it was asked for more than %d runs", maxRuns)
 	case s.Shard.Of != 0 && (s.Shard.Nth < 1 || s.Shard.Nth > s.Shard.Of):
 		return fmt.Errorf("it is shard %d of %d", s.Shard.Nth, s.Shard.Of)
 	}
-	finished := map[int]bool{}
+	finished, nothing := map[int]bool{}, map[int]int{}
 	before := 0
 	for _, r := range s.Runs {
 		if r.Position < before || r.Position >= s.size() {
@@ -339,7 +372,10 @@ func (s *Suite) valid() error {
 		if finished[r.Position] {
 			return fmt.Errorf("the run at position %d goes on after it was finished", r.Position)
 		}
-		finished[r.Position] = r.State.Finished()
+		if r.provedNothing() {
+			nothing[r.Position]++
+		}
+		finished[r.Position] = r.State.Finished() && (!r.provedNothing() || nothing[r.Position] > s.Again)
 		before = r.Position
 	}
 	return s.Distinct()

@@ -163,6 +163,14 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 		"another command":          func(s *Suite) { s.Command = "attack" },
 		"asked for nothing":        func(s *Suite) { s.Asked = nil },
 		"repeated not at all":      func(s *Suite) { s.Repeat = 0 },
+		"again less than not":      func(s *Suite) { s.Again = -1 },
+		"again beyond counting":    func(s *Suite) { s.Again = MostAgain + 1 },
+		"teeth that are put again": func(s *Suite) { s.Again, s.Command = 1, "teeth" },
+		"a fail that is put again": func(s *Suite) {
+			again := s.Runs[1]
+			s.Again, s.Runs[1].Verdict, again.Record = 2, judge.Fail, "another"
+			s.Runs = slices.Insert(s.Runs, 2, again)
+		},
 		"repeated beyond counting": func(s *Suite) { s.Repeat = 1 << 62 },
 		"a position beyond the list": func(s *Suite) {
 			last := &s.Runs[len(s.Runs)-1]
@@ -250,6 +258,50 @@ func TestOnlyWhatIsNotFinishedIsPerformedAgain(t *testing.T) {
 	}
 	if n := Unfinished(s.Runs); n != 3 {
 		t.Errorf("%d are unfinished, want 3", n)
+	}
+}
+
+// What proved nothing is performed again as often as the terms allow, and stays in the list. A broken promise is not performed away.
+func TestOnlyWhatProvedNothingIsPutAgain(t *testing.T) {
+	t1 := terms()
+	t1.Again = 2
+	s := New("run", t1, Shard{}, []int{0, 1, 2, 3})
+	verdicts := []judge.Verdict{judge.Pass, judge.Fail, judge.Inconclusive, ""}
+	for i, v := range verdicts {
+		s.Runs[i].State, s.Runs[i].Verdict = Judged, v
+	}
+	s.Runs[3].State = Skipped
+	for nth := range 3 {
+		more := s.PutAgain()
+		if left := s.Left(); more != (nth < 2) || nth < 2 && !slices.Equal(left, []int{3 + nth}) || nth == 2 && len(left) > 0 {
+			t.Fatalf("time %d: left are %v, more = %v", nth, left, more)
+		}
+		for i := range s.Runs {
+			if s.Runs[i].State == NotBegun {
+				s.Runs[i].State, s.Runs[i].Verdict = Judged, judge.Inconclusive
+			}
+		}
+	}
+	if len(s.Runs) != 6 || s.Runs[4].Position != 2 || Worst(Last(s.Runs)) != judge.Fail {
+		t.Errorf("the list is %+v", s.Runs)
+	}
+	s.Again = 0
+	if s.PutAgain() {
+		t.Error("what nobody asked for is performed again")
+	}
+}
+
+// A list in which a run stands in the place of one that proved nothing is read only where the terms ask for it, and so often.
+func TestOpenTakesWhatWasPerformedAgain(t *testing.T) {
+	for again, good := range []bool{false, true, true} {
+		s := shard(t, 1, 2)
+		s.Again = again
+		nothing := s.Runs[1]
+		nothing.Verdict, nothing.Record, nothing.Dir = judge.Inconclusive, "another", "another"
+		s.Runs = slices.Insert(s.Runs, 1, nothing)
+		if _, err := Open(saved(t, s).Dir()); (err == nil) != good {
+			t.Errorf("--again %d: error %v", again, err)
+		}
 	}
 }
 
