@@ -530,6 +530,36 @@ func TestAPrimaryThatWasDemotedStartsAnew(t *testing.T) {
 	}
 }
 
+// A field that was taken away leaves no author. It is excused where a disturbance says that it changes that very object, and goes on.
+func TestAFieldThatIsGone(t *testing.T) {
+	status := history.Author{Manager: "kube-controller-manager", Subresource: statusOf}
+	for name, c := range map[string]struct {
+		touched history.Touch
+		at      time.Duration
+		by      []history.Author
+		known   uint64
+	}{
+		"a disturbance is undone":   {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 1},
+		"before it began":           {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 50, []history.Author{status}, 0},
+		"of another object":         {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "other"}, 150, []history.Author{status}, 0},
+		"another effect":            {history.Touch{Effect: history.Replaces, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 0},
+		"somebody left their name":  {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status, {Manager: "kubectl"}}, 0},
+		"nobody wrote, not even it": {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, nil, 1},
+	} {
+		d := disturbance(100)
+		d.Touched = []history.Touch{c.touched}
+		track := &timeline.Track[resource.Rollout]{Namespace: "ns", Name: "app", Gone: timeline.Never, Seen: []timeline.Seen[resource.Rollout]{
+			{Object: resource.Rollout{Generation: 1}}, {At: c.at, Object: resource.Rollout{Generation: 2}, By: c.by},
+		}}
+		f := account(&timeline.Timeline{Disturbances: []*timeline.Disturbance{d}})
+		changes(f, "rollouts", []*timeline.Track[resource.Rollout]{track}, func(o *resource.Rollout) any { return o.Generation })
+		var p judge.Promise
+		if f.Into(&p, ""); f.known != c.known || p.Found != 1-c.known {
+			t.Errorf("%s: %d known, %d not; want %d known", name, f.known, p.Found, c.known)
+		}
+	}
+}
+
 // A release that is bad on purpose is told by its workload and its pod template, and one whose template nobody tells is none.
 func TestWhetherAPodIsOfABadRelease(t *testing.T) {
 	w := history.Workload{Namespace: "ns", Kind: "Rollout", Name: "app"}

@@ -246,7 +246,9 @@ func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], as
 				continue
 			}
 			declared := f.writer(kind, track.Namespace, track.Name, track.UID, now.At)
-			f.happened(now.At, wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
+			// A field that is gone has no manager any more: nothing tells who took it away, as a disturbance does that is undone.
+			undone := wroteNone(now.By) && f.touched(history.Changes, kind, track.Namespace, track.Name, track.UID, now.At) > 0
+			f.happened(now.At, undone || wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
 		}
 		if idle, is := any(track.Last()).(*resource.ReplicaSet); !track.Here() && !(is && idle.Desired == 0) {
 			gone := f.touched(history.Ends, kind, track.Namespace, track.Name, track.UID, track.Gone) > 0

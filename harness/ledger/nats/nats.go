@@ -132,43 +132,60 @@ func (s *store) Read(ctx context.Context, member string, found func(ledger.Entry
 	if err := s.upToDate(ctx, member); err != nil {
 		return err
 	}
-	consumer, err := s.consumerOn(ctx, member)
+	var entries []ledger.Entry
+	err := wait.Until(ctx, "every message of member "+member, upToDateWithin, lookEvery, func(ctx context.Context) (bool, string, error) {
+		var err error
+		entries, err = s.readOnce(ctx, member) // from the beginning: a consumer that lost its server is no more
+		return err == nil, "", err
+	})
 	if err != nil {
 		return err
+	}
+	for _, e := range entries {
+		found(e)
+	}
+	return nil
+}
+
+// readOnce reads the stream from one member's own disk by a consumer of its own.
+func (s *store) readOnce(ctx context.Context, member string) (entries []ledger.Entry, err error) {
+	consumer, err := s.consumerOn(ctx, member)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		batch, err := consumer.FetchNoWait(together)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		got := 0
 		for msg := range batch.Messages() {
 			got++
 			meta, err := msg.Metadata()
 			if err != nil {
-				return fmt.Errorf("read message %d: %w", got, err)
+				return nil, fmt.Errorf("read message %d: %w", got, err)
 			}
 			key := msg.Headers().Get(jetstream.MsgIDHeader)
 			if key != string(msg.Data()) {
 				key += " with other data"
 			}
-			found(ledger.Entry{Key: key, Position: meta.Sequence.Stream})
+			entries = append(entries, ledger.Entry{Key: key, Position: meta.Sequence.Stream})
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
-			return err
+			return nil, err
 		}
 		if got > 0 {
 			continue
 		}
 		info, err := consumer.Info(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if info.NumPending == 0 {
-			return nil
+			return entries, nil
 		}
 		if err := wait.Pause(ctx, lookEvery); err != nil {
-			return fmt.Errorf("%d messages are still to come: %w", info.NumPending, err)
+			return nil, fmt.Errorf("%d messages are still to come: %w", info.NumPending, err)
 		}
 	}
 }
