@@ -149,7 +149,7 @@ type VersionEffects struct {
 	Effects uint64    `json:"effects"`
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`
-	// Together are those of its effects that were made in the time in which every version that made any was at it: from the latest First to the earliest Last.
+	// Together are those of its effects that were made in a tenth of a second in which another version made some too.
 	Together uint64 `json:"together,omitempty"`
 }
 

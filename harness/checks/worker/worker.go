@@ -4,7 +4,6 @@ package worker
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"bitvault.dev/rollproof/harness/checks/store"
 	"bitvault.dev/rollproof/harness/history"
@@ -28,7 +27,7 @@ type Budgets struct{ VersionBudgets }
 
 // VersionBudgets say when two versions were at work at once.
 type VersionBudgets struct {
-	// FewestTogether is how many effects each version must have made in the time in which all versions were at it: with fewer, that they may is not seen.
+	// FewestTogether is how many effects each version must have made in tenths of a second in which another version made some too: with fewer, that they may is not seen.
 	FewestTogether uint64 `json:"fewestTogether"`
 }
 
@@ -138,8 +137,8 @@ func twoVersions(loss store.Loss, b VersionBudgets) judge.Check {
 		Slug:    SlugTwoVersions,
 		Promise: "two versions of the worker may take messages at once",
 		Doc: judge.Doc{
-			Proves: "While a rolling update of the worker landed, two versions made effects in one and the same time, by the clock of the database that keeps them: from when the " +
-				"later one made its first to when the earlier one made its last, `fewestTogether` each. In the end the backlog was empty, and each message that was acknowledged had an effect.",
+			Proves: "A rolling update of the worker landed, and two versions made effects at once, by the clock of the database that keeps them: each made " +
+				"`fewestTogether` in tenths of a second in which the other made some too. In the end the backlog was empty, and each message that was acknowledged had an effect.",
 			Cannot:       "See what a version makes of a message beyond that it has an effect.",
 			Fails:        "When the backlog is not empty in the end, after a bounded wait, or a message that was acknowledged has no effect.",
 			Inconclusive: "When no rolling update of the worker landed, one version alone made effects, or they were not at it at once, or made too few. When the ledger is not whole, or was not read to its end, as for `" + SlugNoLostMessage + "`.",
@@ -200,34 +199,32 @@ func (f versionsFold) rolled(l *timeline.Ledger) bool {
 	return false
 }
 
-// atOnce asks that all versions that made effects were at it at once, and says how far they were.
+// atOnce asks that the versions that made effects were at it at once, and says how far they were.
 func (f versionsFold) atOnce(l *timeline.Ledger, e *history.Effects, r *judge.Ruling) string {
-	if len(e.Versions) == 0 {
-		r.Unsure(about(l, "no version made an effect"))
-		return ""
-	}
-	from, until := e.Versions[0].First, e.Versions[0].Last
 	var all []string
+	var together uint64
 	for _, v := range e.Versions {
-		if v.First.After(from) {
-			from = v.First
-		}
-		if v.Last.Before(until) {
-			until = v.Last
-		}
+		together += v.Together
 		all = append(all, fmt.Sprintf("%s of %s", words.Plural(v.Together, "effect"), v.Version))
 	}
-	length := max(0, until.Sub(from))
 	switch {
+	case len(e.Versions) == 0:
+		r.Unsure(about(l, "no version made an effect"))
 	case len(e.Versions) == 1:
 		r.Unsure(about(l, "version %s alone made effects: no two were seen at once", e.Versions[0].Version))
-	case length == 0:
+	case together == 0:
 		r.Unsure(about(l, "versions made effects one after the other, and were not seen at once"))
+	default:
+		f.enough(l, e, r)
 	}
+	return words.List(all) + " with the other at work"
+}
+
+// enough asks that each version made effects while another was at it, and not just what it had in hand.
+func (f versionsFold) enough(l *timeline.Ledger, e *history.Effects, r *judge.Ruling) {
 	for _, v := range e.Versions {
-		if len(e.Versions) > 1 && length > 0 && v.Together < f.budgets.FewestTogether {
-			r.Unsure(about(l, "version %s made %s while the other was at it, at least %s are needed", v.Version, words.Plural(v.Together, "effect"), words.Count(f.budgets.FewestTogether)))
+		if v.Together < f.budgets.FewestTogether {
+			r.Unsure(about(l, "version %s made %s while another was at it, at least %s are needed", v.Version, words.Plural(v.Together, "effect"), words.Count(f.budgets.FewestTogether)))
 		}
 	}
-	return fmt.Sprintf("%s in %s that they shared", words.List(all), words.Span(length.Round(time.Millisecond)))
 }
