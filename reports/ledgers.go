@@ -170,6 +170,14 @@ type memberRow struct {
 	Losses []loss
 }
 
+// Again is how many deliveries came to where their effect was already, where the ledger tells.
+func (m memberRow) Again() uint64 {
+	if m.Effects == nil {
+		return 0
+	}
+	return m.Effects.Deliveries - min(m.Effects.Deliveries, m.Effects.Messages)
+}
+
 // Beyond is how many losses are not listed.
 func (m memberRow) Beyond() uint64 { return m.Missing - uint64(len(m.Losses)) }
 
@@ -333,5 +341,29 @@ func (s *summary) written(t *Timeline) {
 	if len(members) > 1 {
 		s.line("")
 		s.table(members)
+	}
+	s.effects(t)
+}
+
+// effects writes how the effects of messages came about, where ledgers tell.
+func (s *summary) effects(t *Timeline) {
+	deliveries := [][]string{{"effects of messages to", "delivered again", "by the broker", "backlog"}}
+	versions := [][]string{{"effects by", "effects", "with others at work"}}
+	for _, w := range t.ledgers {
+		for _, m := range w.ReadBack() {
+			if m.Effects == nil {
+				continue
+			}
+			deliveries = append(deliveries, []string{w.Name, count(m.Again()), count(m.Effects.Redelivered), count(m.Effects.Backlog)})
+			for _, v := range m.Effects.Versions {
+				versions = append(versions, []string{w.Name + " " + v.Version, count(v.Effects), count(v.Together)})
+			}
+		}
+	}
+	for _, table := range [][][]string{deliveries, versions} {
+		if len(table) > 1 {
+			s.line("")
+			s.table(table)
+		}
 	}
 }

@@ -79,6 +79,17 @@ func newStoreSample() *storeSample {
 	return s
 }
 
+// workerSample is a ledger of messages that two versions of a worker gave effects to.
+func workerSample() *storeSample {
+	s := newStoreSample()
+	s.named("worker", nil)
+	noon := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	s.reads[server(1)] = history.MemberRead{Effects: &history.Effects{Backlog: 3, Deliveries: 5799, Messages: 5792, Redelivered: 12, Versions: []history.VersionEffects{
+		{Version: "v1", Effects: 2800, First: noon, Last: noon.Add(30 * time.Second), Together: 240}, {Version: "v2", Effects: 2992, First: noon.Add(28 * time.Second), Last: noon.Add(58 * time.Second), Together: 155},
+	}}}
+	return s
+}
+
 // losing takes the last n operations before the hand-over from a server.
 func (s *storeSample) losing(server string, n uint64) *storeSample {
 	s.has[server][0].Count -= n
@@ -319,5 +330,6 @@ func storeCases() map[string]storeCase {
 			storeResult(judge.Fail, lost.Text, lost)},
 		"inconclusive": {func() *storeSample { return newStoreSample().unread(server(2)) }, false, storeResult(judge.Inconclusive, unread.Text, unread)},
 		"both":         {newStoreSample, true, both},
+		"effects":      {workerSample, false, passed},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/nats"
 	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
+	"bitvault.dev/rollproof/scenarios/worker"
 )
 
 // All lists every scenario, in the order they are run in.
@@ -46,6 +47,9 @@ func All(w bitvault.World) []run.Scenario {
 		postgres.ForceDeleted(w),
 		postgres.Killed(w),
 		postgres.PDB(w),
+		worker.Rolling(w),
+		worker.Redelivered(w),
+		worker.Killed(w),
 	}
 }
 

@@ -247,7 +247,7 @@ func TestSelect(t *testing.T) {
 		{"smoke", nil, 2, ""},
 		{"", []string{"canary/aborts-late"}, 1, ""},
 		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late;"},
-		{"smok", nil, 0, "the labels are canary, mechanics, nats, postgres, redis, smoke, stores"},
+		{"smok", nil, 0, "the labels are canary, mechanics, nats, postgres, redis, smoke, stores, worker"},
 	}
 	for _, c := range cases {
 		got, err := Select(all, c.label, c.names...)

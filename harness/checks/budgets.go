@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
 	"bitvault.dev/rollproof/harness/checks/store"
+	"bitvault.dev/rollproof/harness/checks/worker"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
@@ -28,6 +29,7 @@ type Budgets struct {
 	postgresBudgets
 	redisBudgets
 	natsBudgets
+	workerBudgets
 }
 
 // The budgets of the areas are embedded, so that all of them are fields of one object. Go asks for a name of its own for each.
@@ -39,12 +41,13 @@ type (
 	postgresBudgets  = postgres.Budgets
 	redisBudgets     = redis.Budgets
 	natsBudgets      = nats.Budgets
+	workerBudgets    = worker.Budgets
 )
 
 // DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
 func DefaultBudgets() Budgets {
 	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults(),
-		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults()}
+		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults(), worker.Defaults()}
 }
 
 // BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.

@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
+	"bitvault.dev/rollproof/harness/checks/worker"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 )
@@ -27,6 +28,7 @@ func All(b Budgets) judge.Catalogue {
 		postgres.Checks(b.postgresBudgets, b.LedgerBudgets, b.Tolerance),
 		redis.Checks(b.redisBudgets, b.LedgerBudgets, b.Tolerance),
 		nats.Checks(b.natsBudgets, b.LedgerBudgets, b.Tolerance),
+		worker.Checks(b.workerBudgets, b.LedgerBudgets),
 	)
 }
 

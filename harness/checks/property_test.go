@@ -22,6 +22,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
+	"bitvault.dev/rollproof/harness/checks/worker"
 	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/resource"
@@ -288,6 +289,7 @@ var greenRuns = map[string]struct {
 	"redis":       {[]string{redis.SlugFailover, redis.SlugPDB}, drainedStore(redisLedger)},
 	"postgres": {[]string{postgres.SlugNoAckedLoss, postgres.SlugSwitchover, postgres.SlugFailover, postgres.SlugPDB},
 		drainedStore(func() *bookkeeping { return handedOver(20) })},
+	"worker":           {[]string{worker.SlugNoLostMessage, worker.SlugIdempotent, worker.SlugTwoVersions}, func(_ testing.TB, r *recording) { *r = *rolledWorker(workerLedger()) }},
 	"postgres updated": {[]string{postgres.SlugRolling}, rolledPrimary},
 }
 

@@ -80,6 +80,40 @@ func rolledCluster(t testing.TB, r *recording) {
 	})
 }
 
+// rolledDeployment is a rolling update of a Deployment of which all is told. Its pods are accounted for by their ReplicaSets.
+func rolledDeployment(t testing.TB, r *recording) {
+	r.stackAt0(t)
+	r.change(0, "added", resource.Deployments.Name, "worker", nil, resource.Deployment{Generation: 1, Desired: 2})
+	r.disturbance("d1", history.RollName, "", 1900*ms, 5*time.Second, 6*time.Second)
+	r.change(2*time.Second, "modified", resource.Deployments.Name, "worker", nil, resource.Deployment{Generation: 2, Desired: 2})
+	r.change(2100*ms, "modified", resource.Deployments.Name, "worker", nil, resource.Deployment{Generation: 2, ObservedGeneration: 2, Desired: 2, Updated: 2})
+	signed(r)
+	r.disturbances(func(d *history.Disturbance) {
+		d.Workload = history.Workload{Namespace: "bitvault", Kind: "Deployment", Name: "worker"}
+		if d.Phase != history.Began {
+			d.Touched = []history.Touch{{Effect: history.Changes, Resource: resource.Deployments.Name, Namespace: "bitvault", Name: "worker", UID: "uid-worker"}}
+		}
+	})
+	r.wrote(resource.Deployments.Name, "worker", 2*time.Second, history.Author{Manager: history.DisturbanceManager})
+}
+
+func TestUndisturbedOfARollingDeployment(t *testing.T) {
+	const reason = "deployment bitvault/worker was changed, which nobody declared"
+	accounted(t, rolledDeployment, []verdictCase{
+		{name: "an update", want: judge.Pass, spoil: func(*recording) {}},
+		{name: "somebody else's update", want: judge.Inconclusive, reason: reason, spoil: func(r *recording) {
+			r.wrote(resource.Deployments.Name, "worker", 2*time.Second, history.Author{Manager: "kubectl"})
+		}},
+		{name: "an update long before", want: judge.Inconclusive, reason: reason, spoil: func(r *recording) {
+			r.change(500*ms, "modified", resource.Deployments.Name, "worker", nil, resource.Deployment{Generation: 2, Desired: 2})
+			r.wrote(resource.Deployments.Name, "worker", 500*ms, history.Author{Manager: history.DisturbanceManager})
+		}},
+		{name: "it goes away", want: judge.Inconclusive, reason: "deployment bitvault/worker was deleted", spoil: func(r *recording) {
+			r.change(3*time.Second, "deleted", resource.Deployments.Name, "worker", nil, resource.Deployment{Generation: 2, Desired: 2})
+		}},
+	})
+}
+
 // endMember has a pod of the workload end by other hands.
 func (r *recording) endMember(at time.Duration, name, uid, kind, revision string) {
 	r.member(at, "modified", name, uid, kind, revision, history.PodState{Ready: true, Terminating: true})

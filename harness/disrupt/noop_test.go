@@ -119,6 +119,8 @@ func noops() []noop {
 			return Roll{Workload: db, Annotations: map[string]string{"rolled": "1"}, Bound: bound}
 		}, func(b *bench) { b.play(b.statefulSet("{type: RollingUpdate}").step) }, pretend(http.MethodPut, http.StatusOK, "/statefulsets/db"),
 			"changes statefulsets shop/db, replaces pods shop/db-0, replaces pods shop/db-1, replaces pods shop/db-2"},
+		{"rolling update of a Deployment", func(d time.Duration) Disturbance { return rollVault(d) }, func(b *bench) { b.play(b.deployment().step) },
+			pretend(http.MethodPut, http.StatusOK, "/vault"), "replaces pods shop/vault-eef9f252-x, changes deployments shop/vault"},
 		{"rolling update by an operator", func(bound time.Duration) Disturbance { return parameter("8", bound) },
 			func(b *bench) { b.play(b.operated().step) }, pretendPatched("/clusters/db", `{"apiVersion":"postgresql.cnpg.io/v1","kind":"Cluster","metadata":{"generation":2}}`),
 			"changes clusters.postgresql.cnpg.io shop/db, replaces pods shop/db-0, restarts pods shop/db-0, replaces pods shop/db-1, restarts pods shop/db-1, " +
@@ -238,6 +240,8 @@ func TestDisturbancesWriteAsThemselves(t *testing.T) {
 			func(b *bench) { fourPods(b, "Rollout").control("Rollout") }, http.MethodPatch, "/vault"},
 		"rolling update of a StatefulSet": {Roll{Workload: db, Annotations: map[string]string{"rolled": "1"}, Revert: true},
 			func(b *bench) { b.play(b.statefulSet("{type: RollingUpdate}").step) }, http.MethodPut, "/statefulsets/db"},
+		"rolling update of a Deployment": {RollDeployment{Release{Namespace: "shop", Workload: "vault", Version: "v2", Image: digest, Args: []string{"-version=v2"}, Revert: true}},
+			func(b *bench) { b.play(b.deployment().step) }, http.MethodPut, "/vault"},
 		"rolling update by an operator": {RollOperated{Operated: keeps, Patch: parameter("8", 0).Patch, Revert: true},
 			func(b *bench) { b.play(b.operated().step) }, http.MethodPatch, "/clusters/db"},
 	}

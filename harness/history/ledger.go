@@ -19,9 +19,11 @@ import (
 // Ledger says of a ledger of acknowledged writes to one store what the harness knows of it. It is recorded when the ledger begins and again
 // when it ends. What was written, and what each member of the store has of it, is in the ledger's file.
 type Ledger struct {
-	Name     string        `json:"name"`              // of the ledger: its lines are in writes-<name>.jsonl
-	Store    string        `json:"store"`             // what kind of store it is, e.g. nats
-	Workload Workload      `json:"workload,omitzero"` // that is the store
+	Name     string   `json:"name"`              // of the ledger: its lines are in writes-<name>.jsonl
+	Store    string   `json:"store"`             // what kind of store it is, e.g. nats
+	Workload Workload `json:"workload,omitzero"` // that is the store
+	// Through are the workloads that a write must go through before it is where it is read back: what disturbs one of them disturbs the writes.
+	Through  []Workload    `json:"through,omitempty"`
 	Ended    bool          `json:"ended,omitempty"`
 	Writer   string        `json:"writer"`   // the process that writes; a writer that started anew is another one
 	Rate     float64       `json:"rate"`     // intended writes per second
@@ -126,6 +128,29 @@ type MemberRead struct {
 	Entries uint64        `json:"entries"`           // that it has of this ledger
 	Foreign uint64        `json:"foreign,omitempty"` // that it has in the ledger's place and are not of this ledger
 	Error   string        `json:"error,omitempty"`   // why it was not read to its end; empty: it was
+	// Effects say how the entries came about, where a write is a message that is to have an effect. No other store tells.
+	Effects *Effects `json:"effects,omitempty"`
+}
+
+// Effects are what the messages of a ledger brought about, when a member was read.
+type Effects struct {
+	Backlog uint64 `json:"backlog"` // messages that were delivered and not acknowledged, or not delivered at all, whoever published them
+	// Deliveries are those that came as far as an effect. With one for each message that has an effect, none was delivered again to where its effect was.
+	Deliveries uint64 `json:"deliveries"`
+	Messages   uint64 `json:"messages"` // that have an effect, or more than one
+	// Redelivered is how often the broker delivered a message again while the ledger was written, by its own count, whoever published it.
+	Redelivered uint64           `json:"redelivered,omitempty"`
+	Versions    []VersionEffects `json:"versions,omitempty"` // by name
+}
+
+// VersionEffects are the effects that one version of a worker made. Its moments are by the clock of the database that keeps them.
+type VersionEffects struct {
+	Version string    `json:"version"`
+	Effects uint64    `json:"effects"`
+	First   time.Time `json:"first"`
+	Last    time.Time `json:"last"`
+	// Together are those of its effects that were made in a tenth of a second in which another version made some too.
+	Together uint64 `json:"together,omitempty"`
 }
 
 // LedgerClosed is the last line of a ledger that its writer closed.

@@ -27,8 +27,9 @@ const (
 
 // Probe has a writer write a ledger, and pulls it into the record of the run.
 type Probe struct {
-	Plan     Plan             // its run is filled in
-	Workload history.Workload // that is the store
+	Plan     Plan               // its run is filled in
+	Workload history.Workload   // that is the store
+	Through  []history.Workload // that a write must go through besides
 	// Writer is where the writer answers, e.g. through the API server's proxy of its Service. Client reaches it.
 	Writer string
 	Client *http.Client
@@ -278,7 +279,7 @@ func (r *running) take(data []byte) error {
 
 func (r *running) event(ended bool, lost string) error {
 	return r.rec.Append(history.Event{Kind: history.KindLedger, Ledger: &history.Ledger{
-		Name: r.Plan.Ledger, Store: r.Plan.Store, Workload: r.Workload, Ended: ended, Writer: r.writer, Rate: r.Plan.Rate, Deadline: r.Plan.Deadline,
+		Name: r.Plan.Ledger, Store: r.Plan.Store, Workload: r.Workload, Through: r.Through, Ended: ended, Writer: r.writer, Rate: r.Plan.Rate, Deadline: r.Plan.Deadline,
 		Clock: r.clock.reading(), Lost: lost,
 	}})
 }

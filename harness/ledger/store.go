@@ -51,6 +51,12 @@ type Store interface {
 	Close(ctx context.Context) error
 }
 
+// Effective is a Store whose writes are messages that are to have an effect, which is what its only member has.
+type Effective interface {
+	// Effects says how what was read came about. It is asked once, after that member was read.
+	Effects(ctx context.Context) (history.Effects, error)
+}
+
 // Opener makes a store ready for the ledger of a plan. Keys are what all keys of the ledger begin with: what it makes is named so.
 type Opener func(ctx context.Context, plan Plan, keys string) (Store, error)
 

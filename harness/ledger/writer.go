@@ -313,6 +313,12 @@ func (w *Writer) read(ctx context.Context, member string) {
 		run = history.Found{Member: member, Op: op, Position: e.Position, Count: 1}
 	})
 	flush()
+	if effective, ok := w.store.(Effective); ok && err == nil {
+		var effects history.Effects
+		if effects, err = effective.Effects(ctx); err == nil {
+			read.Effects = &effects
+		}
+	}
 	if err != nil {
 		read.Error = short(fmt.Errorf("read member %s: %w", member, err))
 	}

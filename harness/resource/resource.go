@@ -81,7 +81,7 @@ func kind[T any](k Kind, typed func(*unstructured.Unstructured) (T, error)) Of[T
 func All() []Kind {
 	return []Kind{
 		Pods.Kind, Nodes.Kind, Events.Kind, EndpointSlices.Kind, ReplicaSets.Kind, PDBs.Kind, Rollouts.Kind, AnalysisRuns.Kind, TraefikServices.Kind,
-		StatefulSets.Kind, PostgresClusters.Kind,
+		StatefulSets.Kind, PostgresClusters.Kind, Deployments.Kind,
 	}
 }
 

@@ -127,6 +127,11 @@ status: {observedGeneration: 3, replicas: 3, readyReplicas: 2, updatedReplicas: 
 		{"a StatefulSet that says little", "statefulsets", `
 spec: {updateStrategy: {type: OnDelete}}
 `, ``, `{"generation":0,"desired":1,"replicas":0,"ready":0,"updated":0,"strategy":"OnDelete"}`},
+		{"a Deployment in the middle of an update", "deployments", `
+metadata: {generation: 4}
+spec: {replicas: 2}
+status: {observedGeneration: 4, replicas: 3, updatedReplicas: 1, availableReplicas: 2}
+`, ``, `{"generation":4,"observedGeneration":4,"desired":2,"replicas":3,"updated":1,"available":2}`},
 		{"a cluster of CloudNativePG that hands over", "clusters.postgresql.cnpg.io", `
 metadata: {generation: 2}
 spec: {instances: 3}

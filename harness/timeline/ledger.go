@@ -64,7 +64,8 @@ type LedgerMember struct {
 	Reads    int             // how often it was read
 	Early    bool            // it was read before the last write had ended
 	Has      uint64          // operations of this ledger
-	Twice    uint64          // of Has, those that it has more than once
+	Twice    uint64          // of what was read, what it has already
+	Doubled  []uint64        // the first operations of Twice
 	Refused  uint64          // of Has, those that certainly failed, as their answers said
 	Unplaced uint64          // of what was read, what has no position
 	Shared   uint64          // positions at which it has more than one operation
@@ -541,7 +542,7 @@ func (s opSet) len() uint64 {
 }
 
 const (
-	maxLost  = 20     // losses of a member that are kept
+	maxLost  = 20     // losses, or doubles, of a member that are kept
 	maxDated = 10_000 // and of which it is found out when they were acknowledged
 )
 
@@ -560,6 +561,9 @@ func (m *LedgerMember) compare(acked, failed []opRun, size uint64) {
 		for op := run.op; op < min(run.until(), size); op++ {
 			if !has.add(op) {
 				m.Twice++
+				if len(m.Doubled) < maxLost {
+					m.Doubled = append(m.Doubled, op)
+				}
 			}
 			if want, ok := positionOf(acked, op); !ok || want == 0 || run.position == 0 || want == run.at(op) {
 				right.add(op)

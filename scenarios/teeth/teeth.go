@@ -15,6 +15,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/nats"
 	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
+	"bitvault.dev/rollproof/scenarios/worker"
 )
 
 // Fault is one planted fault, and what the check under it must say.
@@ -101,6 +102,11 @@ func All(w bitvault.World) []Fault {
 		withoutOperator(w),
 		plant(postgres.PDB(w), "postgres.pdb", "no disruption budget", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"postgres-no-budget"} }),
+		plant(worker.Killed(w), "worker.no-lost-message", "messages that are acknowledged before their effect", judge.Fail,
+			func(s *bitvault.Stack) { s.WorkerArgs = []string{"-ack-first"} }),
+		plant(worker.Redelivered(w), "worker.idempotent", "effects whose key is new with each delivery", judge.Fail,
+			func(s *bitvault.Stack) { s.WorkerArgs = []string{"-no-unique-key"} }),
+		renamedField(w),
 
 		leftCordoned(w),
 	}
@@ -207,6 +213,13 @@ func withoutOperator(w bitvault.World) Fault {
 	s := postgres.ForceDeleted(w)
 	s.Acts = bitvault.WithoutOperator(time.Minute, s.Acts...)
 	return named(s, "postgres.failover", "no operator", judge.Fail)
+}
+
+// renamedField leaves messages that the version before could take, once that is gone.
+func renamedField(w bitvault.World) Fault {
+	s := worker.Rolling(w)
+	s.Acts = []run.Act{w.RollWorker("-renamed-field")}
+	return named(s, "worker.two-versions", "a new version that calls a field of the messages by another name", judge.Fail)
 }
 
 func leftCordoned(w bitvault.World) Fault {

@@ -29,18 +29,19 @@ func Undisturbed(tolerance judge.Tolerance) judge.Check {
 				"that one asked for, or was more than its ReplicaSet asked for by then; each " +
 				"container that started anew was killed, frozen or updated by one, each touch of it once, was that of a PostgreSQL primary that lost its place while a disturbance of its store went on, started the first time since one stopped its node and that was missed, or is of a release that is bad on purpose; " +
 				"each node that stopped being Ready, or went away, was stopped by one; each cordon and uncordon of a node was made by one; " +
-				"and each change of what a Rollout, a ReplicaSet, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
+				"and each change of what a Rollout, a ReplicaSet, a Deployment, a StatefulSet, a PostgreSQL cluster, a disruption budget or a weighted TraefikService asks for was made by one, or by " +
 				"the controller of it: whoever writes the status of Rollouts, made the ReplicaSet or a StatefulSet that it keeps, or scales as the horizontal autoscaler does. " +
 				"The turn of a StatefulSet's pod comes when it is of an older revision, and each of a higher ordinal that the StatefulSet asks for is there, Ready and of the new one, " +
 				"but for one less than its maxUnavailable, which may be away; that of an operator's pod when as many others are Ready as there were when the update began.",
-			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services; StatefulSets and PostgreSQL clusters are seen where the stack names them. " +
+			Cannot: "See namespaces that are not watched, or objects of other kinds, such as Services; Deployments, StatefulSets and PostgreSQL clusters are seen where the stack names them. " +
 				"Tell a hand that deletes a pod in its very turn from the controller, or any hand from an operator that deletes the pods of a StatefulSet with OnDelete. It cannot name who deleted a pod, or uncordoned a node: Kubernetes keeps that in its " +
 				"audit log alone, so that an uncordon while a disturbance has the node cordoned is taken for its own.",
 			Inconclusive: "On anything else, with who wrote the object and when, and what Kubernetes' events say. It never fails. It is skipped where the record does " +
 				"not tell who wrote objects: one without a cluster, or one of an older rollproof.",
 		},
-		Needs:  []judge.Need{asked, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
-		Rests:  []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name},
+		Needs: []judge.Need{asked, {What: "word of who wrote the objects of a cluster", Met: isAuthored}},
+		Rests: []string{"pods", "nodes", "replicasets", "rollouts", "poddisruptionbudgets", "traefikservices", resource.StatefulSets.Name, resource.PostgresClusters.Name,
+			resource.Deployments.Name},
 		During: timeline.UnderProbes,
 		Late:   tolerance.Propagation,
 		New: func(t *timeline.Timeline) judge.Fold {
@@ -180,6 +181,7 @@ func (f *undisturbed) specs() {
 		changes(f, "replicasets", []*timeline.Track[resource.ReplicaSet]{set}, func(o *resource.ReplicaSet) any { return o.Desired }, isOneOf(makers))
 	}
 	orders(f, "rollouts", c.Rollouts, controllers)
+	changes(f, resource.Deployments.Name, timeline.TracksOf(f.Timeline, resource.Deployments), func(o *resource.Deployment) any { return o.Generation }, isScaler)
 	f.stores()
 }
 

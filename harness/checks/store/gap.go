@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"bitvault.dev/rollproof/harness/history"
 	"bitvault.dev/rollproof/harness/judge"
 	"bitvault.dev/rollproof/harness/timeline"
 	"bitvault.dev/rollproof/harness/words"
@@ -118,7 +119,9 @@ func elected(t *timeline.Timeline, l *timeline.Ledger, settles time.Duration) []
 	})
 }
 
-// reaching are the disturbances that reached the store of a ledger.
+// reaching are the disturbances that reached the store of a ledger, or a workload that its writes go through.
 func reaching(t *timeline.Timeline, l *timeline.Ledger) []*timeline.Disturbance {
-	return slices.DeleteFunc(slices.Clone(t.Disturbances), func(d *timeline.Disturbance) bool { return !t.Reached(d, l.Workload) })
+	return slices.DeleteFunc(slices.Clone(t.Disturbances), func(d *timeline.Disturbance) bool {
+		return !t.Reached(d, l.Workload) && !slices.ContainsFunc(l.Through, func(w history.Workload) bool { return t.Reached(d, w) })
+	})
 }

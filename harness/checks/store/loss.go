@@ -38,6 +38,7 @@ type Loss struct {
 	Store         string // kind of store, as ledgers say it
 	Position      string // what the store calls the place of a write, e.g. stream sequence; empty where it has none
 	Allowed       uint64 // how many each member may lack
+	Least         int    // members that each write should be on, at the least; 0: two
 	Budgets       LedgerBudgets
 }
 
@@ -150,6 +151,17 @@ func (f lossFold) text(l *timeline.Ledger, loss timeline.Loss) string {
 		text += fmt.Sprintf(", is at %d instead", loss.Elsewhere)
 	}
 	return text
+}
+
+// Trusted finds what takes the worth from a ledger, or from what was read back.
+func (c Loss) Trusted(t *timeline.Timeline, l *timeline.Ledger, r *judge.Ruling) {
+	c.Budgets.sound(t, l, r)
+	c.readBack(l, r)
+}
+
+// Lost finds the members that do not have what was acknowledged.
+func (c Loss) Lost(t *timeline.Timeline, l *timeline.Ledger, r *judge.Ruling) {
+	lossFold{c, t}.lost(l, r)
 }
 
 // sound finds what takes the worth from a ledger.
@@ -272,7 +284,7 @@ func (c Loss) readBack(l *timeline.Ledger, r *judge.Ruling) {
 	if len(there) < len(l.Closed.Members) {
 		unsure("its writer named a member twice: %s", strings.Join(l.Closed.Members, ", "))
 	}
-	if l.Opened != nil && l.Opened.Replicas < 2 {
+	if l.Opened != nil && l.Opened.Replicas < cmp.Or(c.Least, 2) {
 		unsure("each write should be on %s: the loss of one is no test", words.Plural(uint64(max(l.Opened.Replicas, 0)), "member"))
 	}
 	if l.Opened != nil && len(there) < l.Opened.Replicas {

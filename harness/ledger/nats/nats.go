@@ -28,15 +28,24 @@ const (
 	together        = 500 // messages that are fetched at once
 )
 
-// Open makes a stream of its own for the ledger.
-func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, error) {
-	conn, err := nats.Connect(strings.Join(plan.Target.Addresses, ","),
-		nats.Name("rollproof ledger "+plan.Ledger), nats.Timeout(connectWithin), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
+// Connect is a connection for a ledger to the servers of some addresses, which is made anew for as long as it is open. Close it.
+func Connect(ledger string, addresses ...string) (*nats.Conn, error) {
+	conn, err := nats.Connect(strings.Join(addresses, ","),
+		nats.Name("rollproof ledger "+ledger), nats.Timeout(connectWithin), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond),
 		nats.ReconnectBufSize(-1),                                     // what cannot be sent now is refused: nothing is sent later behind the ledger's back
 		nats.PingInterval(2*time.Second), nats.MaxPingsOutstanding(2), // a server that is frozen closes no connection
 	)
 	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(plan.Target.Addresses, ", "), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", strings.Join(addresses, ", "), err)
+	}
+	return conn, nil
+}
+
+// Open makes a stream of its own for the ledger.
+func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, error) {
+	conn, err := Connect(plan.Ledger, plan.Target.Addresses...)
+	if err != nil {
+		return nil, err
 	}
 	name := strings.TrimSuffix(keys, "-")
 	s := &store{conn: conn, name: "ROLLPROOF-" + name, subject: "rollproof." + name}
@@ -69,13 +78,18 @@ func (s *store) Write(ctx context.Context, op ledger.Op) (ledger.Ack, error) {
 	msg := nats.NewMsg(s.subject)
 	msg.Data = []byte(op.Key)
 	ack, err := s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(op.Key), jetstream.WithExpectStream(s.name), jetstream.WithRetryAttempts(0))
-	switch {
-	case err == nil:
-		return ledger.Ack{Position: ack.Sequence, Duplicate: ack.Duplicate}, nil
-	case errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded):
-		return ledger.Ack{}, &ledger.NotWrittenError{Err: err}
+	if err != nil {
+		return ledger.Ack{}, NotPublished(err)
 	}
-	return ledger.Ack{}, err
+	return ledger.Ack{Position: ack.Sequence, Duplicate: ack.Duplicate}, nil
+}
+
+// NotPublished is the error of a publication, a *ledger.NotWrittenError where it is certain that no server has it.
+func NotPublished(err error) error {
+	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return &ledger.NotWrittenError{Err: err}
+	}
+	return err
 }
 
 // View asks the stream who leads it.

@@ -40,11 +40,11 @@ func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, err
 	}
 	s := &store{table: pgx.Identifier{"rollproof_" + strings.ReplaceAll(strings.TrimSuffix(keys, "-"), "-", "_")}.Sanitize()}
 	var err error
-	if s.writes, err = pool(ctx, plan.Target, addresses[0], connections); err != nil {
+	if s.writes, err = Pool(ctx, plan.Target, addresses[0], connections); err != nil {
 		return nil, err
 	}
 	for _, address := range addresses[1:] {
-		instance, err := pool(ctx, plan.Target, address, 2)
+		instance, err := Pool(ctx, plan.Target, address, 2)
 		if err != nil {
 			s.close()
 			return nil, err
@@ -59,18 +59,19 @@ func Open(ctx context.Context, plan ledger.Plan, keys string) (ledger.Store, err
 	}
 	if err != nil {
 		s.close()
-		return nil, fmt.Errorf("make table %s in PostgreSQL at %s: %s", s.table, s.writes.Config().ConnConfig.Host, oneLine(err))
+		return nil, fmt.Errorf("make table %s in PostgreSQL at %s: %s", s.table, s.writes.Config().ConnConfig.Host, OneLine(err))
 	}
 	return s, nil
 }
 
-// oneLine is an error without its line breaks, of which pgx makes some, and without a password.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+// OneLine is an error without its line breaks, of which pgx makes some, and without a password.
+func OneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-func pool(ctx context.Context, target ledger.Target, address string, most int32) (*pgxpool.Pool, error) {
+// Pool has at most so many connections to an address, with the login of a target. It connects when it is used. Close it.
+func Pool(ctx context.Context, target ledger.Target, address string, most int32) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
-		return nil, fmt.Errorf("read an address of PostgreSQL: %s", oneLine(err))
+		return nil, fmt.Errorf("read an address of PostgreSQL: %s", OneLine(err))
 	}
 	config.MaxConns = most
 	if target.User != "" {
@@ -234,7 +235,7 @@ func (s *store) upToDate(ctx context.Context, m member) error {
 func (s *store) Close(ctx context.Context) error {
 	defer s.close()
 	if _, err := s.writes.Exec(ctx, "DROP TABLE IF EXISTS "+s.table); err != nil {
-		return fmt.Errorf("remove table %s: %s", s.table, oneLine(err))
+		return fmt.Errorf("remove table %s: %s", s.table, OneLine(err))
 	}
 	return nil
 }
