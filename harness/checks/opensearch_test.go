@@ -171,7 +171,7 @@ func TestOpenSearchDrain(t *testing.T) {
 			r.forgetPod("m-1", time.Second, 20*time.Second)
 		}, judge.Inconclusive, "was ended while it was written: nothing was tested"},
 		{"a node was never seen to leave", func(l *bookkeeping, _ *recording) { l.views = append(l.views[:7], l.views[8]) }, judge.Inconclusive, "m-1 was ended, and was not seen to leave"},
-		{"a node was seen to leave long before its pod ended", func(l *bookkeeping, _ *recording) {
+		{"a node was seen to leave shortly before its pod was seen to end", func(l *bookkeeping, _ *recording) {
 			l.views[6].At, l.views[7].At, l.views[8].At = 5300*ms, 5350*ms, 5400*ms-1
 		}, judge.Pass, "2 nodes left"},
 		{"a copy was not read", func(l *bookkeeping, _ *recording) { l.unread("replica-1") }, judge.Inconclusive, "replica-1"},
