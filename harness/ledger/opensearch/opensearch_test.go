@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -57,6 +58,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Unlock()
 	if a.hang {
+		_, _ = io.Copy(io.Discard, r.Body) // only then the server sees that the client has gone away
 		<-r.Context().Done()
 		return
 	}
