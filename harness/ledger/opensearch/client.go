@@ -99,6 +99,9 @@ func (c *client) call(ctx context.Context, method, path string, body, into any) 
 	case len(answer) > longestAnswer:
 		return 0, fmt.Errorf("read the answer: it is longer than %d bytes", longestAnswer)
 	case response.StatusCode < http.StatusOK || response.StatusCode >= http.StatusMultipleChoices:
+		if response.StatusCode >= http.StatusInternalServerError {
+			c.next()
+		}
 		err := error(&refusedError{response.StatusCode, string(answer[:min(len(answer), told)])})
 		if slices.Contains(untouched, response.StatusCode) {
 			err = &ledger.NotWrittenError{Err: err}

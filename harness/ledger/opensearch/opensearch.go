@@ -155,7 +155,7 @@ func (s *store) View(ctx context.Context) history.View {
 		if err == nil {
 			return view
 		}
-		s.client.next()
+		s.client.close() // the next connection may be to another node behind the same address
 		if wait.Pause(ctx, lookEvery/10) != nil {
 			break
 		}
