@@ -53,7 +53,8 @@ type health struct {
 	stretch
 	UpToDate int    `json:"upToDate"`
 	Of       int    `json:"of"`
-	Error    string `json:"error,omitempty"` // it did not answer
+	Shards   string `json:"shards,omitempty"` // green, yellow or red, of a store of shards
+	Error    string `json:"error,omitempty"`  // it did not answer
 }
 
 // memberData is one member over time: its pods, one after the other, when it led, and what it lost.
@@ -158,6 +159,9 @@ func (w *written) healths() []health {
 	if w.Closed != nil {
 		of = max(of, len(w.Closed.Members))
 	}
+	for _, v := range w.Views {
+		of = max(of, len(v.Shards)) // nodes of a store whose members are copies on them
+	}
 	var all []health
 	for i, v := range w.Views {
 		n := len(v.Members)
@@ -165,11 +169,11 @@ func (w *written) healths() []health {
 			n++
 		}
 		until := inUs(w.viewEnd(i))
-		if last := len(all) - 1; last >= 0 && all[last].UpToDate == n && (all[last].Error == "") == (v.Error == "") {
+		if last := len(all) - 1; last >= 0 && all[last].UpToDate == n && all[last].Shards == string(v.Health) && (all[last].Error == "") == (v.Error == "") {
 			all[last].Until = until
 			continue
 		}
-		all = append(all, health{stretch{inUs(v.At), until}, n, max(of, n), shorten(v.Error)})
+		all = append(all, health{stretch{inUs(v.At), until}, n, max(of, n), shorten(string(v.Health)), shorten(v.Error)})
 	}
 	return all
 }

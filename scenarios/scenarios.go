@@ -12,6 +12,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/opensearch"
 	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
 	"bitvault.dev/rollproof/scenarios/worker"
@@ -47,6 +48,8 @@ func All(w bitvault.World) []run.Scenario {
 		postgres.ForceDeleted(w),
 		postgres.Killed(w),
 		postgres.PDB(w),
+		opensearch.Rolling(w),
+		opensearch.PDB(w),
 		worker.Rolling(w),
 		worker.Redelivered(w),
 		worker.Killed(w),

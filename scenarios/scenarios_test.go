@@ -118,9 +118,7 @@ func TestEveryCheckHasAPlantedFault(t *testing.T) {
 
 // waiting are the faults of stores whose checks, which they are to turn, have no scenario yet.
 var waiting = map[string]string{
-	"opensearch-lax-budget": "opensearch.pdb",
-	"opensearch-no-drain":   "opensearch.drain",
-	"postgres-own-budgets":  "postgres.pdb",
+	"postgres-own-budgets": "postgres.pdb",
 }
 
 // Each fault that can be planted in the manifests is planted by a tooth, which builds with it at every pace; and no tooth names one that there
@@ -247,7 +245,7 @@ func TestSelect(t *testing.T) {
 		{"smoke", nil, 2, ""},
 		{"", []string{"canary/aborts-late"}, 1, ""},
 		{"", []string{"canary/abort-late"}, 0, "did you mean canary/aborts-late;"},
-		{"smok", nil, 0, "the labels are canary, mechanics, nats, postgres, redis, smoke, stores, worker"},
+		{"smok", nil, 0, "the labels are canary, mechanics, nats, opensearch, postgres, redis, smoke, stores, worker"},
 	}
 	for _, c := range cases {
 		got, err := Select(all, c.label, c.names...)

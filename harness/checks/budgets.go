@@ -8,6 +8,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/opensearch"
 	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
@@ -29,25 +30,27 @@ type Budgets struct {
 	postgresBudgets
 	redisBudgets
 	natsBudgets
+	opensearchBudgets
 	workerBudgets
 }
 
 // The budgets of the areas are embedded, so that all of them are fields of one object. Go asks for a name of its own for each.
 type (
-	loadBudgets      = load.Budgets
-	canaryBudgets    = canary.Budgets
-	mechanicsBudgets = mechanics.Budgets
-	stackBudgets     = stack.Budgets
-	postgresBudgets  = postgres.Budgets
-	redisBudgets     = redis.Budgets
-	natsBudgets      = nats.Budgets
-	workerBudgets    = worker.Budgets
+	loadBudgets       = load.Budgets
+	canaryBudgets     = canary.Budgets
+	mechanicsBudgets  = mechanics.Budgets
+	stackBudgets      = stack.Budgets
+	postgresBudgets   = postgres.Budgets
+	redisBudgets      = redis.Budgets
+	natsBudgets       = nats.Budgets
+	opensearchBudgets = opensearch.Budgets
+	workerBudgets     = worker.Budgets
 )
 
 // DefaultBudgets holds for scenarios that say nothing else. The strategy has no defaults.
 func DefaultBudgets() Budgets {
 	return Budgets{judge.DefaultTolerance(), load.Defaults(), canary.Defaults(), mechanics.Defaults(), stack.Defaults(),
-		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults(), worker.Defaults()}
+		store.DefaultLedgerBudgets(), postgres.Defaults(), redis.Defaults(), nats.Defaults(), opensearch.Defaults(), worker.Defaults()}
 }
 
 // BudgetsOf are the budgets a run was recorded with; what run.json does not name is the default.

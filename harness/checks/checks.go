@@ -9,6 +9,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/opensearch"
 	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
@@ -28,6 +29,7 @@ func All(b Budgets) judge.Catalogue {
 		postgres.Checks(b.postgresBudgets, b.LedgerBudgets, b.Tolerance),
 		redis.Checks(b.redisBudgets, b.LedgerBudgets, b.Tolerance),
 		nats.Checks(b.natsBudgets, b.LedgerBudgets, b.Tolerance),
+		opensearch.Checks(b.opensearchBudgets, b.LedgerBudgets, b.Tolerance),
 		worker.Checks(b.workerBudgets, b.LedgerBudgets),
 	)
 }

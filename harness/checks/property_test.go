@@ -19,6 +19,7 @@ import (
 	"bitvault.dev/rollproof/harness/checks/load"
 	"bitvault.dev/rollproof/harness/checks/mechanics"
 	"bitvault.dev/rollproof/harness/checks/nats"
+	"bitvault.dev/rollproof/harness/checks/opensearch"
 	"bitvault.dev/rollproof/harness/checks/postgres"
 	"bitvault.dev/rollproof/harness/checks/redis"
 	"bitvault.dev/rollproof/harness/checks/stack"
@@ -291,6 +292,7 @@ var greenRuns = map[string]struct {
 		drainedStore(func() *bookkeeping { return handedOver(20) })},
 	"worker":           {[]string{worker.SlugNoLostMessage, worker.SlugIdempotent, worker.SlugTwoVersions}, func(_ testing.TB, r *recording) { *r = *rolledWorker(workerLedger()) }},
 	"postgres updated": {[]string{postgres.SlugRolling}, rolledPrimary},
+	"opensearch":       {[]string{opensearch.SlugDrain, opensearch.SlugPDB}, drainedStore(shardLedger)},
 }
 
 // drainedStore is a run with a ledger alone, in which two members of the store are drained.

@@ -109,8 +109,23 @@ type View struct {
 	Masters []string `json:"masters,omitempty"`
 	// Writable are those of Masters that took writes at one and the same time. Only Redis tells; older records lack them.
 	Writable []string `json:"writable,omitempty"`
-	Error    string   `json:"error,omitempty"` // it did not answer
+	// Health, Shards and Excluded are what a store of shards says of them; only OpenSearch tells, older records lack them. Shards is how many each
+	// node has, of those that are in the cluster: Leader, which manages it, and Members. Excluded are the nodes that shards are kept off.
+	Health   StoreHealth    `json:"health,omitempty"`
+	Shards   map[string]int `json:"shards,omitempty"`
+	Excluded []string       `json:"excluded,omitempty"`
+	Error    string         `json:"error,omitempty"` // it did not answer
 }
+
+// StoreHealth is what of its shards a store has where it should.
+type StoreHealth string
+
+// The healths of a store of shards.
+const (
+	Green  StoreHealth = "green"  // every copy of every shard
+	Yellow StoreHealth = "yellow" // one copy of every shard at least
+	Red    StoreHealth = "red"    // of some shard none: what is in it cannot be read or written
+)
 
 // Found are operations that a member of the store has, read back after the last write: Count of them from Op on, at as many positions from
 // Position on where the store has positions.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -251,7 +252,8 @@ func (w *Writer) watchViews(ctx context.Context) {
 
 // sameView reports whether the store says the same of itself, whenever it does.
 func sameView(a, b *history.View) bool {
-	return a.Leader == b.Leader && a.Error == b.Error && slices.Equal(a.Members, b.Members) && slices.Equal(a.Masters, b.Masters) && slices.Equal(a.Writable, b.Writable)
+	return a.Leader == b.Leader && a.Error == b.Error && slices.Equal(a.Members, b.Members) && slices.Equal(a.Masters, b.Masters) && slices.Equal(a.Writable, b.Writable) &&
+		a.Health == b.Health && maps.Equal(a.Shards, b.Shards) && slices.Equal(a.Excluded, b.Excluded)
 }
 
 // watchStalls notes when the whole process did not run.

@@ -270,7 +270,7 @@
     if (!health.length) return;
     const track = lane("up to date", "health");
     for (const s of health) {
-      const state = s.error ? "silent" : s.upToDate < s.of ? "fewer" : "all", text = s.error ? "no answer" : `${s.upToDate} of ${s.of}`;
+      const state = s.error ? "silent" : s.shards === "red" ? "silent" : s.upToDate < s.of || s.shards === "yellow" ? "fewer" : "all", text = s.error ? "no answer" : (s.shards ? s.shards + ", " : "") + `${s.upToDate} of ${s.of}`;
       mark(track, "health-" + state, text, s.from, s.until, `${l.name}: ${s.error ? "no answer" : `${text} members up to date`}`, [...during(s), ["saw", s.error]].filter(([, v]) => v));
     }
   }

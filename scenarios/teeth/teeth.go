@@ -13,6 +13,7 @@ import (
 	"bitvault.dev/rollproof/scenarios/canary"
 	"bitvault.dev/rollproof/scenarios/mechanics"
 	"bitvault.dev/rollproof/scenarios/nats"
+	"bitvault.dev/rollproof/scenarios/opensearch"
 	"bitvault.dev/rollproof/scenarios/postgres"
 	"bitvault.dev/rollproof/scenarios/redis"
 	"bitvault.dev/rollproof/scenarios/worker"
@@ -102,6 +103,10 @@ func All(w bitvault.World) []Fault {
 		withoutOperator(w),
 		plant(postgres.PDB(w), "postgres.pdb", "no disruption budget", judge.Fail,
 			func(s *bitvault.Stack) { s.Faults = []string{"postgres-no-budget"} }),
+		plant(opensearch.Rolling(w), "opensearch.drain", "a node that ends with its shards on it", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"opensearch-no-drain"} }),
+		plant(opensearch.PDB(w), "opensearch.pdb", "a disruption budget that lets all nodes go", judge.Fail,
+			func(s *bitvault.Stack) { s.Faults = []string{"opensearch-lax-budget"} }),
 		plant(worker.Killed(w), "worker.no-lost-message", "messages that are acknowledged before their effect", judge.Fail,
 			func(s *bitvault.Stack) { s.WorkerArgs = []string{"-ack-first"} }),
 		plant(worker.Redelivered(w), "worker.idempotent", "effects whose key is new with each delivery", judge.Fail,

@@ -19,6 +19,24 @@ type Quorum struct {
 	Slug, Promise string
 	Store         string
 	Tolerance     judge.Tolerance
+	Also          *Also // what a store promises besides while its members go
+}
+
+// Also is what is judged of each ledger of a store besides what all stores promise.
+type Also struct {
+	Proves, Fails, Inconclusive string // sentences for its documentation
+	Budgets                     []any  // the values that it hangs on
+	Judge                       func(*timeline.Timeline, *timeline.Ledger, *judge.Ruling)
+}
+
+// documented is a check's documentation with what is judged besides.
+func (a *Also) documented(doc judge.Doc) judge.Doc {
+	if a == nil {
+		return doc
+	}
+	doc.Proves, doc.Fails, doc.Inconclusive = doc.Proves+" "+a.Proves, doc.Fails+" "+a.Fails, doc.Inconclusive+" "+a.Inconclusive
+	doc.Budgets = a.Budgets
+	return doc
 }
 
 // Check makes it.
@@ -26,7 +44,7 @@ func (c Quorum) Check() judge.Check {
 	return judge.Check{
 		Slug:    c.Slug,
 		Promise: c.Promise,
-		Doc: judge.Doc{
+		Doc: c.Also.documented(judge.Doc{
 			Proves: "While one member of the store was not ready, the eviction of another one was refused (429, cause DisruptionBudget); that one was evicted later, " +
 				"when all others were ready. No eviction of a ready member was accepted while another one was not ready, `watch` before and after, and from the " +
 				"first eviction on never more than one member was not ready, of as many as the store's workload, or else the ledger, asked for at first, or as were ever ready at once by then.",
@@ -35,7 +53,7 @@ func (c Quorum) Check() judge.Check {
 				"not taken for one that is away.",
 			Inconclusive: "Without a ledger that names the store's workload, without an eviction of a member that was accepted, when none was refused while another " +
 				"member was not ready, and when more than one was away before the first eviction.",
-		},
+		}),
 		Needs:  []judge.Need{Written(c.Store), {What: "eviction", Met: func(t *timeline.Timeline) bool { return len(t.Evictions) > 0 }}},
 		Rests:  []string{"pods"},
 		During: timeline.WholeRun,
@@ -59,6 +77,9 @@ func (f quorumFold) Result() judge.Promise {
 		j := quorumOf{quorumFold: f, Ruling: &r, store: l.Workload, members: f.members(l.Workload), declared: f.declared(l)}
 		j.judge()
 		refused, accepted = refused+j.refused, accepted+j.accepted
+		if f.Also != nil {
+			f.Also.Judge(f.t, l, &r)
+		}
 	}
 	r.Into(&p, fmt.Sprintf("%s of members, one at a time; %s while another was not ready, and allowed later", words.Plural(accepted, "eviction"), words.Plural(refused, "refusal")))
 	return p

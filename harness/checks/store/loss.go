@@ -37,6 +37,7 @@ type Loss struct {
 	Slug, Promise string
 	Store         string // kind of store, as ledgers say it
 	Position      string // what the store calls the place of a write, e.g. stream sequence; empty where it has none
+	Copies        bool   // a member is a copy of all that was written, wherever its parts are: what looks at the store name are nodes, and no members
 	Allowed       uint64 // how many each member may lack
 	Least         int    // members that each write should be on, at the least; 0: two
 	Budgets       LedgerBudgets
@@ -293,7 +294,7 @@ func (c Loss) readBack(l *timeline.Ledger, r *judge.Ruling) {
 	if unread := slices.DeleteFunc(slices.Clone(there), func(name string) bool { return wasRead(l, name) }); len(unread) > 0 {
 		unsure("of %s these were not read to the end: %s", words.Plural(uint64(len(there)), "member"), strings.Join(unread, ", "))
 	}
-	if strange := slices.DeleteFunc(named(l), func(name string) bool { return slices.Contains(there, name) }); len(strange) > 0 {
+	if strange := slices.DeleteFunc(named(l), func(name string) bool { return slices.Contains(there, name) }); len(strange) > 0 && !c.Copies {
 		unsure("the store named members while it was written that were none at its end: %s", strings.Join(strange, ", "))
 	}
 	if c.Position != "" && l.Unplaced > 0 {
