@@ -539,12 +539,12 @@ func TestAFieldThatIsGone(t *testing.T) {
 		by      []history.Author
 		known   uint64
 	}{
-		"a disturbance is undone":   {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 1},
-		"before it began":           {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 50, []history.Author{status}, 0},
-		"of another object":         {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "other"}, 150, []history.Author{status}, 0},
-		"another effect":            {history.Touch{Effect: history.Replaces, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 0},
-		"somebody left their name":  {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status, {Manager: "kubectl"}}, 0},
-		"nobody wrote, not even it": {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, nil, 1},
+		"a disturbance is undone":  {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 1},
+		"before it began":          {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 50, []history.Author{status}, 0},
+		"of another object":        {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "other"}, 150, []history.Author{status}, 0},
+		"another effect":           {history.Touch{Effect: history.Replaces, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status}, 0},
+		"somebody left their name": {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, []history.Author{status, {Manager: "kubectl"}}, 0},
+		"nobody tells who wrote":   {history.Touch{Effect: history.Changes, Resource: "rollouts", Namespace: "ns", Name: "app"}, 150, nil, 0},
 	} {
 		d := disturbance(100)
 		d.Touched = []history.Touch{c.touched}

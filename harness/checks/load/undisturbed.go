@@ -249,7 +249,7 @@ func changes[T any](f *undisturbed, kind string, tracks []*timeline.Track[T], as
 			}
 			declared := f.writer(kind, track.Namespace, track.Name, track.UID, now.At)
 			// A field that is gone has no manager any more: nothing tells who took it away, as a disturbance does that is undone.
-			undone := wroteNone(now.By) && f.touched(history.Changes, kind, track.Namespace, track.Name, track.UID, now.At) > 0
+			undone := len(now.By) > 0 && wroteNone(now.By) && f.touched(history.Changes, kind, track.Namespace, track.Name, track.UID, now.At) > 0
 			f.happened(now.At, undone || wroteOnly(now.By, append(known, declared)...), track.UID, name+" was changed", writers(now.By)...)
 		}
 		if idle, is := any(track.Last()).(*resource.ReplicaSet); !track.Here() && !(is && idle.Desired == 0) {

@@ -275,10 +275,16 @@ func (s *store) readShard(ctx context.Context, shard int, node string) ([]string
 	query := url.Values{"preference": {fmt.Sprintf("_shards:%d|_only_nodes:%s", shard, node)}, "allow_partial_search_results": {"false"}}
 	ask := map[string]any{"size": together, "sort": []map[string]string{{"key": "asc"}}, "track_total_hits": true, "query": map[string]any{"match_all": map[string]any{}}}
 	var keys []string
-	for range mostPages {
+	var first uint64
+	for n := range mostPages {
 		page, total, err := s.page(ctx, query, ask)
 		if err != nil {
 			return nil, err
+		}
+		if n == 0 {
+			first = total
+		} else if total != first {
+			return nil, fmt.Errorf("it says that it has %d documents, and said %d before", total, first)
 		}
 		keys = append(keys, page...)
 		switch {

@@ -313,7 +313,7 @@ func TestRead(t *testing.T) {
 		{"nobody says whether it timed out", once(&answer{status: 200, body: `{"_shards":{"total":1,"successful":1,"failed":0},"hits":{"total":{"value":0,"relation":"eq"},"hits":[]}}`}), "from a part: timed out true"},
 		{"no shard took part", once(&answer{status: 200, body: `{"timed_out":false,"_shards":{"total":0,"successful":0,"failed":0},"hits":{"total":{"value":0,"relation":"eq"},"hits":[]}}`}), "from a part"},
 		{"at least so many", once(&answer{status: 200, body: `{"timed_out":false,"_shards":{"total":1,"successful":1,"failed":0},"hits":{"total":{"value":0,"relation":"gte"},"hits":[]}}`}), `total "gte"`},
-		{"fewer than it says", once(found(3, 0, false, "opensearch-w-0")), "is out of turn"},
+		{"fewer than it says", once(found(3, 0, false, "opensearch-w-0")), "and said 3 before"},
 		{"none of those that it says", searches(func(int) *answer { return found(3, 0, false) }), "0 documents were read, and it says that it has 3"},
 		{"more than it says", once(found(1, 0, false, "a", "b")), "2 documents were read, and it says that it has 1"},
 		{"the same page again", searches(func(int) *answer { return found(4, 0, false, "a", "b") }), "is out of turn"},
