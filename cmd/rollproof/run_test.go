@@ -49,7 +49,7 @@ func TestWhatCannotBeRunIsToldAtOnce(t *testing.T) {
 		want []string
 	}{
 		"a mistyped scenario":     {[]string{"run", "canary/promote-good"}, exitCouldNotRun, []string{`"canary/promote-good"`, "did you mean canary/promotes-good; "}},
-		"a mistyped label":        {[]string{"run", "--label", "smok"}, exitCouldNotRun, []string{`"smok"`, "canary, mechanics, nats, postgres, redis, smoke, stores"}},
+		"a mistyped label":        {[]string{"run", "--label", "smok"}, exitCouldNotRun, []string{`"smok"`, "canary, mechanics, nats, opensearch, postgres, redis, smoke, stores, worker"}},
 		"a mistyped pace":         {[]string{"run", "--pace", "slow"}, exitCouldNotRun, []string{`"slow"`, "fast and spec"}},
 		"a rate that is none":     {[]string{"run", "--rate", "many"}, exitCouldNotRun, []string{"--rate many"}},
 		"no such configuration":   {[]string{"run", "--config", "/nonexistent.yaml"}, exitCouldNotRun, []string{"/nonexistent.yaml"}},
