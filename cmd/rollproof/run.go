@@ -144,7 +144,7 @@ puts the shards of a suite together.
 A run is inconclusive when the machine was too slow or too busy for it to prove anything. --again performs such a one again; the last
 verdict counts, and every run stays in the report.`,
 		Example: `  rollproof run canary/promotes-good
-  rollproof run --label smoke
+  rollproof run --label smoke --again 2
   rollproof run --label canary --pace spec
   rollproof run --shard 2/4
   rollproof run mechanics/pdb --kubeconfig staging.yaml --context staging --url http://vault.staging.example
