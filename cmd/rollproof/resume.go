@@ -73,7 +73,7 @@ func (f *labFlags) takeFrom(cmd *cobra.Command, s *suite.Suite) error {
 }
 
 // examine checks what the suite says of its runs against their records, judges what a killed command left open, and adds a run for each that is to
-// be performed again.
+// be performed again, as it was broken off, or by --again.
 func (k *kept) examine(cmd *cobra.Command) error {
 	for i := range k.Runs {
 		r := &k.Runs[i]
@@ -92,6 +92,7 @@ func (k *kept) examine(cmd *cobra.Command) error {
 		return fmt.Errorf("go on with the suite in %s: %w", k.Dir(), err)
 	}
 	k.Reopen()
+	k.PutAgain() // the command may have ended between a verdict that proves nothing and the next run
 	k.left = k.Left()
 	return k.Save()
 }

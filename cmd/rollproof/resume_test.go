@@ -171,6 +171,22 @@ func TestResumeOfAFinishedSuitePerformsNothing(t *testing.T) {
 	}
 }
 
+// A command that ended between a verdict that proves nothing and the run that --again puts in its place is gone on with by that run.
+func TestResumePerformsAgain(t *testing.T) {
+	noEngine(t)
+	for again, want := range []string{"judged pass, judged inconclusive", "judged pass, judged inconclusive, not begun"} {
+		terms := suiteTerms(t, 1, twoAsked...)
+		terms.Again = again
+		s := performed(t, t.TempDir(), "run", terms, suite.Shard{}, heldVerdict, openVerdict)
+		if code, text := execReport("run", "--resume", s.Dir()); code != []int{exitInconclusive, exitCouldNotRun}[again] {
+			t.Errorf("--again %d: exit code %d, printed %s", again, code, text)
+		}
+		if now, err := suite.Open(s.Dir()); err != nil || states(now) != want {
+			t.Errorf("--again %d: the runs are %v, want %s; error %v", again, now, want, err)
+		}
+	}
+}
+
 // Resuming with something else than what the suite was begun with is refused in one line, before anything is made, and changes nothing.
 func TestResumeRefuses(t *testing.T) {
 	noEngine(t)
