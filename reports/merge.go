@@ -225,6 +225,13 @@ func (m *Merged) answer() string {
 		say(skipped, "was skipped", "were skipped")
 	}
 	sentence := strings.Join(parts, ", ") + "."
+	switch n := m.nothingFirst(); n {
+	case 0:
+	case 1:
+		sentence += " Before, 1 run proved nothing and was performed again."
+	default:
+		sentence += fmt.Sprintf(" Before, %d runs proved nothing and were performed again.", n)
+	}
 	if flakes := m.flakes(); len(flakes) > 0 {
 		sentence += " Not always alike: " + strings.Join(flakes, "; ") + "."
 	}
@@ -236,6 +243,16 @@ func runs(n int) string {
 		return "1 run"
 	}
 	return fmt.Sprintf("%d runs", n)
+}
+
+// nothingFirst counts the runs that proved nothing, and in whose place another stands: no rerun is silent.
+func (m *Merged) nothingFirst() (n int) {
+	for _, r := range m.Runs {
+		if r.Again && r.State == suite.Judged {
+			n++
+		}
+	}
+	return n
 }
 
 // counted are the runs that count: without those in whose place another stands.

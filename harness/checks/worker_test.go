@@ -130,7 +130,13 @@ func TestIdempotent(t *testing.T) {
 		{"one message is lost, and no effect is doubled", func(l *bookkeeping, _ *recording) {
 			l.lose("effects", 170, 1)
 			l.effects().Messages--
+			l.effects().Versions[0].Effects--
 		}, judge.Pass, "449 effects"},
+		{"an effect came in while they were read", func(l *bookkeeping, _ *recording) {
+			l.effects().Deliveries++
+			l.effects().Versions[0].Effects++
+		}, judge.Inconclusive, "one came in between"},
+		{"a message may be delivered again still", func(l *bookkeeping, _ *recording) { l.effects().Backlog = 1 }, judge.Inconclusive, "1 message is left in the backlog"},
 	}...))
 }
 

@@ -84,7 +84,7 @@ func idempotent(loss store.Loss) judge.Check {
 				"counted where the effects are: one whose worker died before its effect is no test, and does not count.",
 			Cannot:       "See an effect outside of the table of effects, as in the index. Nor tell a second delivery from a worker's own second try at the row: both find it there.",
 			Fails:        "When a message has more than one effect.",
-			Inconclusive: "When no message was delivered again to where its effect was: nothing was tested. When the ledger is not whole, or was not read to its end, as for `" + SlugNoLostMessage + "`.",
+			Inconclusive: "When no message was delivered again to where its effect was: nothing was tested. When the backlog was not empty in the end, or effects came in while they were read. When the ledger is not whole, or was not read to its end, as for `" + SlugNoLostMessage + "`.",
 		},
 		Needs: []judge.Need{store.Written(Store)},
 		New:   func(t *timeline.Timeline) judge.Fold { return idempotentFold{loss, t} },
@@ -114,6 +114,12 @@ func (f idempotentFold) Result() judge.Promise {
 			r.Unsure(about(l, "%s of %s are told of, and %s of %s were read", words.Plurals(e.Deliveries, "delivery", "deliveries"),
 				words.Plural(e.Messages, "message"), words.Plural(m.Entries, "effect"), words.Plural(m.Has, "message")))
 		}
+		if made := madeBy(e); made != m.Entries {
+			r.Unsure(about(l, "versions are told to have made %s, and %s were read: one came in between", words.Plural(made, "effect"), words.Count(m.Entries)))
+		}
+		if e.Backlog > 0 {
+			r.Unsure(about(l, "%s left in the backlog: they may be delivered again still", isAre(e.Backlog)))
+		}
 		if n == 0 {
 			r.Unsure(about(l, "no message was delivered again to where its effect was: nothing was tested"))
 		}
@@ -123,6 +129,14 @@ func (f idempotentFold) Result() judge.Promise {
 		judge.Figure{Name: "deliveries again by the broker's own count, whoever published", Value: float64(counted), Unit: "deliveries"},
 		judge.Figure{Name: "effects too many", Value: float64(twice), Unit: "effects"})
 	return p
+}
+
+// madeBy is how many effects all versions made together.
+func madeBy(e *history.Effects) (sum uint64) {
+	for _, v := range e.Versions {
+		sum += v.Effects
+	}
+	return sum
 }
 
 func key(l *timeline.Ledger, op uint64) string {
@@ -168,13 +182,11 @@ func (f versionsFold) Result() judge.Promise {
 			r.Unsure(about(l, "no rolling update of %s landed: nothing was tested", l.Workload))
 		}
 		told = append(told, f.atOnce(l, e, &r))
-		var sum uint64
 		for _, v := range e.Versions {
-			sum += v.Effects
 			p.Figures = append(p.Figures, judge.Figure{Name: "effects of version " + v.Version + " in ledger " + l.Name, Value: float64(v.Effects), Unit: "effects"},
 				judge.Figure{Name: "of them with another version at work", Value: float64(v.Together), Unit: "effects"})
 		}
-		if sum != m.Entries {
+		if sum := madeBy(e); sum != m.Entries {
 			r.Unsure(about(l, "versions are told to have made %s, and %s were read", words.Plural(sum, "effect"), words.Count(m.Entries)))
 		}
 	})
