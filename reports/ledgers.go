@@ -44,16 +44,12 @@ type loss struct {
 // newWritten begins what is shown of a ledger, with the writes that are to be looked up in its lines.
 func newWritten(l *timeline.Ledger) *written {
 	w := &written{Ledger: l, rate: newSeries((*writeBucket).merge), losses: map[*timeline.LedgerMember][]loss{}}
-	keys := ""
-	if l.Opened != nil {
-		keys = l.Opened.Keys
-	}
 	for _, m := range l.Members {
 		if !m.Read {
 			continue // it may have them all
 		}
 		for _, lost := range m.Lost[:min(len(m.Lost), maxLosses)] {
-			w.losses[m] = append(w.losses[m], loss{Loss: lost, Key: fmt.Sprintf("%s%d", keys, lost.Op), At: timeline.Never})
+			w.losses[m] = append(w.losses[m], loss{Loss: lost, Key: l.Key(lost.Op), At: timeline.Never})
 		}
 	}
 	return w

@@ -336,7 +336,7 @@ func summarise(w io.Writer, s *suite.Suite, errs ...error) error {
 		case r.Dir != "":
 			rest = s.RecordOf(r)
 		}
-		if i+1 < len(s.Runs) && s.Runs[i+1].Position == r.Position {
+		if s.Replaced(i) {
 			rest += ", performed again"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\n", word, asked.Scenario+nthOf(nth, of), rest)

@@ -161,6 +161,12 @@ func (a *Act) touchPod(pod *corev1.Pod, effect history.Effect) {
 	a.Touch(history.Touch{Effect: effect, Resource: "pods", Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID)})
 }
 
+func (a *Act) touchPods(pods []corev1.Pod, effect history.Effect) {
+	for i := range pods {
+		a.touchPod(&pods[i], effect)
+	}
+}
+
 // touchNode says that the act cordons or uncordons a node.
 func (a *Act) touchNode(name string) {
 	a.Touch(history.Touch{Effect: history.Changes, Resource: "nodes", Name: name})

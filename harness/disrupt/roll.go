@@ -85,9 +85,7 @@ func (r Roll) Do(ctx context.Context, a *Act) ([]history.Evidence, error) {
 		return nil, fmt.Errorf("%s has no pods: there is nothing to update", r.Workload)
 	}
 	a.Touch(history.Touch{Effect: history.Changes, Resource: resource.StatefulSets.Name, Namespace: was.Namespace, Name: was.Name, UID: string(was.UID)})
-	for i := range before {
-		a.touchPod(&before[i], history.Replaces)
-	}
+	a.touchPods(before, history.Replaces)
 	landed := false
 	if err := r.onHeal(ctx, a, &landed); err != nil {
 		return nil, err
@@ -189,43 +187,36 @@ func (r Roll) onHeal(ctx context.Context, a *Act, landed *bool) error {
 		return fmt.Errorf("read the template of %s: %w", r.Workload, err)
 	}
 	bound := max(r.Bound, rollBound)
-	a.OnHeal("every pod of "+r.Workload.String()+" is of one template again", bound, func(ctx context.Context) ([]history.Evidence, error) {
-		if r.Revert || !*landed {
-			if err := r.replaceable(ctx, a); err != nil {
-				return nil, err
-			}
-			err := a.update(ctx, r.Workload.String(), r.api(a.Env), r.Workload.Name, func(u *unstructured.Unstructured) error {
-				return unstructured.SetNestedMap(u.Object, template, "spec", "template")
-			})
-			if err != nil {
-				return nil, err
-			}
+	a.onHealTemplate(r.Workload.String(), bound, func(ctx context.Context) error {
+		if *landed && !r.Revert {
+			return nil
 		}
-		var saw string
-		err := a.await(ctx, r.Workload.String()+" to be whole", bound, func(ctx context.Context) (done bool, _ string, err error) {
-			set, err := r.get(ctx, a.Env)
-			if err != nil {
-				return false, "", err
-			}
-			done, saw = kube.StatefulSetDone(set)
-			return done, saw, nil
-		})
-		return []history.Evidence{{What: r.Workload.String(), Saw: cmp.Or(saw, "nothing")}}, err
+		return r.putBack(ctx, a, template)
+	}, func(ctx context.Context) (bool, string, error) {
+		set, err := r.get(ctx, a.Env)
+		if err != nil {
+			return false, "", err
+		}
+		done, saw := kube.StatefulSetDone(set)
+		return done, saw, nil
 	})
 	return nil
 }
 
-// replaceable says that the pods that are there now will be replaced once more.
-func (r Roll) replaceable(ctx context.Context, a *Act) error {
+// putBack gives the StatefulSet its old template. The pods that are there now will be replaced once more.
+func (r Roll) putBack(ctx context.Context, a *Act, template map[string]any) error {
 	set, err := r.get(ctx, a.Env)
 	if err != nil {
 		return err
 	}
 	pods, err := a.ownedBy(ctx, set.Namespace, set.UID)
-	for i := range pods {
-		a.touchPod(&pods[i], history.Replaces)
+	a.touchPods(pods, history.Replaces)
+	if err != nil {
+		return err
 	}
-	return err
+	return a.update(ctx, r.Workload.String(), r.api(a.Env), r.Workload.Name, func(u *unstructured.Unstructured) error {
+		return unstructured.SetNestedMap(u.Object, template, "spec", "template")
+	})
 }
 
 // ownedBy are the pods of a namespace that an object controls itself, by name.

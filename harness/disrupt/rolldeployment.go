@@ -65,9 +65,7 @@ func (r RollDeployment) Do(ctx context.Context, a *Act) ([]history.Evidence, err
 	if len(before) == 0 {
 		return nil, fmt.Errorf("%s has no pods: there is nothing to update", r.Disturbs())
 	}
-	for i := range before {
-		a.touchPod(&before[i], history.Replaces)
-	}
+	a.touchPods(before, history.Replaces)
 	landed := false
 	r.onHeal(a, was, &landed)
 	evidence, err := release.Do(ctx, a)
@@ -145,23 +143,18 @@ func (r RollDeployment) current(ctx context.Context, a *Act, was *unstructured.U
 func (r RollDeployment) onHeal(a *Act, was *unstructured.Unstructured, landed *bool) {
 	template, _, _ := unstructured.NestedMap(was.Object, "spec", "template")
 	bound := max(r.Bound, rollBound)
-	a.OnHeal("every pod of "+r.Disturbs().String()+" is of one template again", bound, func(ctx context.Context) ([]history.Evidence, error) {
-		if r.Revert || !*landed {
-			if err := r.putBack(ctx, a, was, template); err != nil {
-				return nil, err
-			}
+	a.onHealTemplate(r.Disturbs().String(), bound, func(ctx context.Context) error {
+		if *landed && !r.Revert {
+			return nil
 		}
-		var saw string
-		err := a.await(ctx, r.Disturbs().String()+" to be whole", bound, func(ctx context.Context) (done bool, _ string, err error) {
-			deployment, set, err := r.current(ctx, a, was)
-			if err != nil {
-				return false, "", err
-			}
-			done, saw = kube.DeploymentDone(deployment)
-			saw += ", pod template hash " + r.of().hash(set)
-			return done, saw, nil
-		})
-		return []history.Evidence{{What: r.Disturbs().String(), Saw: cmp.Or(saw, "nothing")}}, err
+		return r.putBack(ctx, a, was, template)
+	}, func(ctx context.Context) (bool, string, error) {
+		deployment, set, err := r.current(ctx, a, was)
+		if err != nil {
+			return false, "", err
+		}
+		done, saw := kube.DeploymentDone(deployment)
+		return done, saw + ", pod template hash " + r.of().hash(set), nil
 	})
 }
 
@@ -171,9 +164,7 @@ func (r RollDeployment) putBack(ctx context.Context, a *Act, was *unstructured.U
 	if err != nil {
 		return err
 	}
-	for i := range pods {
-		a.touchPod(&pods[i], history.Replaces)
-	}
+	a.touchPods(pods, history.Replaces)
 	return r.of().update(ctx, a.Env, func(u *unstructured.Unstructured) error {
 		return unstructured.SetNestedMap(u.Object, template, "spec", "template")
 	})

@@ -11,11 +11,31 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
+
+	"bitvault.dev/rollproof/harness/history"
 )
 
 // updateBound is how long others may write the same workload first. Its controller writes the status several times a second while a
 // canary moves, so a handful of tries is not always enough.
 const updateBound = 30 * time.Second
+
+// onHealTemplate has healing undo a change of a workload's template, as far as undo sees fit, and wait until the workload is whole.
+func (a *Act) onHealTemplate(workload string, bound time.Duration, undo func(context.Context) error, whole func(context.Context) (bool, string, error)) {
+	a.OnHeal("every pod of "+workload+" is of one template again", bound, func(ctx context.Context) ([]history.Evidence, error) {
+		if err := undo(ctx); err != nil {
+			return nil, err
+		}
+		var last string // that was seen without an error
+		err := a.await(ctx, workload+" to be whole", bound, func(ctx context.Context) (bool, string, error) {
+			done, saw, err := whole(ctx)
+			if err == nil {
+				last = saw
+			}
+			return done, saw, err
+		})
+		return []history.Evidence{{What: workload, Saw: cmp.Or(last, "nothing")}}, err
+	})
+}
 
 // update changes an object as it is now, again when somebody else did so meanwhile. what names it for people.
 func (e *Env) update(ctx context.Context, what string, api dynamic.ResourceInterface, name string, change func(*unstructured.Unstructured) error) error {

@@ -186,18 +186,7 @@ func (s *Suite) Left() []int {
 
 // Reopen puts a run that is not begun after each that did not get to its end. Those stay in the list.
 func (s *Suite) Reopen() {
-	last := map[int]int{}
-	for i, r := range s.Runs {
-		last[r.Position] = i
-	}
-	var runs []Run
-	for i, r := range s.Runs {
-		runs = append(runs, r)
-		if last[r.Position] == i && (r.State == BrokenOff || r.State == Failed) {
-			runs = append(runs, Run{Position: r.Position, Scenario: r.Scenario, State: NotBegun})
-		}
-	}
-	s.Runs = runs
+	s.putAfter(func(r Run) bool { return r.State == BrokenOff || r.State == Failed })
 }
 
 // PutAgain puts a run that is not begun after each that proved nothing, where its position was performed no more often than the terms allow. Those
@@ -205,23 +194,31 @@ func (s *Suite) Reopen() {
 // stands.
 func (s *Suite) PutAgain() bool {
 	tried := map[int]int{}
-	last := map[int]int{}
-	for i, r := range s.Runs {
-		last[r.Position] = i
+	for _, r := range s.Runs {
 		if r.provedNothing() {
 			tried[r.Position]++
 		}
 	}
+	before := len(s.Runs)
+	s.putAfter(func(r Run) bool { return r.provedNothing() && tried[r.Position] <= s.Again })
+	return len(s.Runs) > before
+}
+
+// putAfter puts a run that is not begun after those that count and are to be performed again.
+func (s *Suite) putAfter(again func(Run) bool) {
 	var runs []Run
 	for i, r := range s.Runs {
 		runs = append(runs, r)
-		if last[r.Position] == i && r.provedNothing() && tried[r.Position] <= s.Again {
+		if !s.Replaced(i) && again(r) {
 			runs = append(runs, Run{Position: r.Position, Scenario: r.Scenario, State: NotBegun})
 		}
 	}
-	more := len(runs) > len(s.Runs)
 	s.Runs = runs
-	return more
+}
+
+// Replaced reports whether another run stands in the place of the one at an index of Runs.
+func (s *Suite) Replaced(i int) bool {
+	return isReplaced(s.Runs, i, func(r Run) int { return r.Position })
 }
 
 // provedNothing reports whether a run was judged, and neither kept its promises nor broke one.
@@ -315,11 +312,16 @@ func Last(runs []Run) []Run { return last(runs, func(r Run) int { return r.Posit
 func last[T any](all []T, position func(T) int) []T {
 	var some []T
 	for i, one := range all {
-		if i+1 == len(all) || position(all[i+1]) != position(one) {
+		if !isReplaced(all, i, position) {
 			some = append(some, one)
 		}
 	}
 	return some
+}
+
+// isReplaced reports whether the next one has the same position.
+func isReplaced[T any](all []T, i int, position func(T) int) bool {
+	return i+1 < len(all) && position(all[i+1]) == position(all[i])
 }
 
 // Worst is the verdict of all runs that were judged together: the worst of them. Without one nothing is proved.

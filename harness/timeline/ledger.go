@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"strconv"
 	"time"
 
 	"bitvault.dev/rollproof/harness/history"
@@ -113,6 +114,15 @@ func (t *Timeline) LedgersOf(store string) []*Ledger {
 
 // Written is how many writes the ledger tells of.
 func (l *Ledger) Written() uint64 { return l.Acked + l.Failed + l.Unknown }
+
+// Key is what an operation of the ledger was written under.
+func (l *Ledger) Key(op uint64) string {
+	keys := ""
+	if l.Opened != nil {
+		keys = l.Opened.Keys
+	}
+	return keys + strconv.FormatUint(op, 10)
+}
 
 // Longest is the longest time without an acknowledged write.
 func (l *Ledger) Longest() Span {

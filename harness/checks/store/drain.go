@@ -52,18 +52,16 @@ type drainFold struct {
 func (f drainFold) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
-	loss := lossFold{f.Loss, f.t}
 	election := electionFold{Election{Store: f.Store, Gap: f.Gap, Budgets: f.Budgets}, f.t}
 	var acked, missing, left, moved uint64
 	var longest, notGreen time.Duration
 	for _, l := range f.t.LedgersOf(f.Store) {
-		loss.lost(l, &r)
+		f.Lost(l, &r)
 		d := departures{shardsOver: shardsOver{Ledger: l, Ruling: &r, t: f.t}, near: f.Tolerance.Watch}
 		d.judge()
 		f.Health.NeverRed(f.t, l, &r)
 		election.gaps(l, &r)
-		f.Budgets.sound(f.t, l, &r)
-		f.readBack(l, &r)
+		f.Trusted(f.t, l, &r)
 		acked, missing, longest = acked+l.Acked, max(missing, mostMissing(l)), max(longest, l.Longest().Length())
 		left, moved, notGreen = left+uint64(len(d.nodes)), moved+d.moved, notGreen+d.notGreen()
 		p.Figures = append(p.Figures, figures(l)...)

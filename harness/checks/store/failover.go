@@ -51,19 +51,17 @@ type failoverFold struct {
 func (f failoverFold) Result() judge.Promise {
 	var p judge.Promise
 	r := judge.Ruling{Timeline: f.t}
-	loss := lossFold{f.Loss, f.t}
 	election := electionFold{Election{Store: f.Store, Gap: f.Gap, Settles: f.Settles, Budgets: f.Budgets}, f.t}
 	var acked, missing uint64
 	var longest time.Duration
 	turns := 0
 	for _, l := range f.t.LedgersOf(f.Store) {
-		loss.lost(l, &r)
+		f.Lost(l, &r)
 		f.unexcused(l, &r)
 		election.gaps(l, &r)
 		f.oneMaster(l, &r)
 		election.leaders(l, &r)
-		f.Budgets.sound(f.t, l, &r)
-		f.readBack(l, &r)
+		f.Trusted(f.t, l, &r)
 		acked, missing, longest, turns = acked+l.Acked, max(missing, mostMissing(l)), max(longest, l.Longest().Length()), turns+len(l.Elections())
 		p.Figures = append(p.Figures, figures(l)...)
 	}
@@ -91,7 +89,7 @@ func (f failoverFold) unexcused(l *timeline.Ledger, r *judge.Ruling) {
 			if f.explained(l, at) {
 				excused++
 			} else if i < len(m.Lost) {
-				finding.Evidence = append(finding.Evidence, fmt.Sprintf("%s, at %s", lossFold{f.Loss, f.t}.text(l, m.Lost[i]), words.Span(at)))
+				finding.Evidence = append(finding.Evidence, fmt.Sprintf("%s, at %s", f.text(l, m.Lost[i]), words.Span(at)))
 			}
 		}
 		if excused < m.Missing {

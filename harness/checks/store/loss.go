@@ -84,9 +84,8 @@ func (f lossFold) Result() judge.Promise {
 	ledgers := f.t.LedgersOf(f.Store)
 	for _, l := range ledgers {
 		acked, unknown, members = acked+l.Acked, unknown+l.Unknown, members+uint64(len(l.Members))
-		f.lost(l, &r)
-		f.Budgets.sound(f.t, l, &r)
-		f.readBack(l, &r)
+		f.Lost(l, &r)
+		f.Trusted(f.t, l, &r)
 		p.Figures = append(p.Figures, figures(l)...)
 	}
 	r.Into(&p, fmt.Sprintf("0 of %s acknowledged lost, on each of %s; %s unknown", words.Plural(acked, "write"), words.Plural(members, "member"), words.Count(unknown)))
@@ -124,29 +123,25 @@ func figures(l *timeline.Ledger) []judge.Figure {
 	return all
 }
 
-// lost finds the members that do not have what was acknowledged. A member that was not read to its end may have it after all.
-func (f lossFold) lost(l *timeline.Ledger, r *judge.Ruling) {
+// Lost finds the members that do not have what was acknowledged. A member that was not read to its end may have it after all.
+func (c Loss) Lost(l *timeline.Ledger, r *judge.Ruling) {
 	for _, m := range l.Members {
-		if m.Missing <= f.Allowed || !m.Read {
+		if m.Missing <= c.Allowed || !m.Read {
 			continue
 		}
 		finding := judge.Finding{At: l.Begin, Until: l.Until, Text: fmt.Sprintf("member %s does not have %s of %s that were acknowledged", m.Name,
 			words.Count(m.Missing), words.Plural(l.Acked, "write"))}
 		for _, loss := range m.Lost {
-			finding.Evidence = append(finding.Evidence, f.text(l, loss))
+			finding.Evidence = append(finding.Evidence, c.text(l, loss))
 		}
 		r.Broken(finding)
 	}
 }
 
-func (f lossFold) text(l *timeline.Ledger, loss timeline.Loss) string {
-	keys := ""
-	if l.Opened != nil {
-		keys = l.Opened.Keys
-	}
-	text := fmt.Sprintf("%s%d", keys, loss.Op)
+func (c Loss) text(l *timeline.Ledger, loss timeline.Loss) string {
+	text := l.Key(loss.Op)
 	if loss.Position > 0 {
-		text += fmt.Sprintf(", acknowledged at %s %d", f.Position, loss.Position)
+		text += fmt.Sprintf(", acknowledged at %s %d", c.Position, loss.Position)
 	}
 	if loss.Elsewhere > 0 {
 		text += fmt.Sprintf(", is at %d instead", loss.Elsewhere)
@@ -158,11 +153,6 @@ func (f lossFold) text(l *timeline.Ledger, loss timeline.Loss) string {
 func (c Loss) Trusted(t *timeline.Timeline, l *timeline.Ledger, r *judge.Ruling) {
 	c.Budgets.sound(t, l, r)
 	c.readBack(l, r)
-}
-
-// Lost finds the members that do not have what was acknowledged.
-func (c Loss) Lost(t *timeline.Timeline, l *timeline.Ledger, r *judge.Ruling) {
-	lossFold{c, t}.lost(l, r)
 }
 
 // sound finds what takes the worth from a ledger.

@@ -106,7 +106,7 @@ func (f idempotentFold) Result() judge.Promise {
 		if m.Twice > 0 {
 			finding := about(l, "%s too many: messages had more than one", words.Plural(m.Twice, "effect"))
 			for _, op := range m.Doubled {
-				finding.Evidence = append(finding.Evidence, "message "+key(l, op))
+				finding.Evidence = append(finding.Evidence, "message "+l.Key(op))
 			}
 			r.Broken(finding)
 		}
@@ -137,13 +137,6 @@ func madeBy(e *history.Effects) (sum uint64) {
 		sum += v.Effects
 	}
 	return sum
-}
-
-func key(l *timeline.Ledger, op uint64) string {
-	if l.Opened == nil {
-		return fmt.Sprint(op)
-	}
-	return fmt.Sprintf("%s%d", l.Opened.Keys, op)
 }
 
 func twoVersions(loss store.Loss, b VersionBudgets) judge.Check {
@@ -177,7 +170,7 @@ func (f versionsFold) Result() judge.Promise {
 		if e.Backlog > 0 {
 			r.Broken(about(l, "%s left in the backlog", isAre(e.Backlog)))
 		}
-		f.loss.Lost(f.t, l, &r)
+		f.loss.Lost(l, &r)
 		if !f.rolled(l) {
 			r.Unsure(about(l, "no rolling update of %s landed: nothing was tested", l.Workload))
 		}
